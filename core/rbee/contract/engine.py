@@ -1,0 +1,222 @@
+"""What a vendor of an inference engine writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from rbee.contract.types import Backend, Capability, EngineInfo, LoadSpec
+
+StageReport = Callable[[str], None]
+"""Called by a loading engine with a few words on what it does; shown in ``GET /ready`` and narration."""
+
+
+class Availability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an engine can run here.
+
+    Attributes:
+        available: it can.
+        version: of the inference library, None when not installed.
+        reason: why not, ending with the exact remedy (an install command); None when available.
+    """
+
+    available: bool
+    version: str | None = None
+    reason: str | None = None
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine tells of its load; None for what it does not know.
+
+    Attributes:
+        slots_total: requests it serves at the same time.
+        slots_busy: of these, in use.
+        queue_depth: requests that wait inside it.
+        tokens_generated: since it was loaded; the host derives tokens a second from it.
+    """
+
+    slots_total: int | None = None
+    slots_busy: int | None = None
+    queue_depth: int | None = None
+    tokens_generated: int | None = None
+
+
+class Engine(ABC):
+    """An inference library behind a fixed face.
+
+    Do not subclass it directly: take `ServedEngine` when the library brings an OpenAI-speaking server of its own,
+    `TokenEngine` when it yields tokens.  The class attributes are read in hive and queen, where the library itself
+    is never imported; one object is made in each worker process, without arguments.
+
+    Attributes:
+        name: unique among engines, as on the command line.
+        formats: model formats it opens.
+        backends: how it can drive devices.
+        capabilities: what its workers offer.
+    """
+
+    name: ClassVar[str]
+    formats: ClassVar[frozenset[str]]
+    backends: ClassVar[frozenset[Backend]]
+    capabilities: ClassVar[frozenset[Capability]]
+
+    @classmethod
+    @abstractmethod
+    def availability(cls) -> Availability:
+        """Whether it can run on this machine; quick, and without importing the library where that is heavy."""
+
+    @classmethod
+    def info(cls) -> EngineInfo:
+        """What a hive publishes about the engine."""
+        found = cls.availability()
+        return EngineInfo(
+            name=cls.name,
+            version=found.version,
+            formats=tuple(sorted(cls.formats)),
+            backends=tuple(sorted(cls.backends)),
+            capabilities=tuple(sorted(cls.capabilities)),
+            available=found.available,
+            reason=found.reason,
+        )
+
+    @abstractmethod
+    def status(self) -> EngineStatus:
+        """Load figures.  Called about once a second while loaded; must return within a second."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a served engine listens.
+
+    Attributes:
+        url: ``http://127.0.0.1:PORT``, without a path.
+        headers: to be sent with every request, a private key for one.
+        context_length: tokens a slot; None when unknown.
+    """
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    context_length: int | None = None
+
+
+class ServedEngine(Engine):
+    """An engine with an OpenAI-speaking HTTP server of its own.
+
+    The worker host calls `start` and `stop` once each, in one thread, relays bytes to the endpoint in between, and
+    cancels a request by closing its connection, upon which the engine must free the slot.
+
+    A whole plugin::
+
+        class CafeEngine(ServedEngine):
+            name = "cafe"
+            formats = frozenset({"gguf"})
+            backends = frozenset({Backend.CPU})
+            capabilities = frozenset({Capability.CHAT})
+
+            @classmethod
+            def availability(cls):
+                return Availability(available=True, version="1")
+
+            def start(self, spec, report):
+                report("starting the server")
+                self.server = cafe.serve(spec.model_path, threads=spec.threads, host="127.0.0.1", port=0)
+                return Endpoint(url=self.server.url)
+
+            def stop(self):
+                self.server.close()
+
+            def status(self):
+                return EngineStatus(slots_total=1, slots_busy=self.server.busy)
+    """
+
+    @abstractmethod
+    def start(self, spec: LoadSpec, report: StageReport) -> Endpoint:
+        """Load the model and listen on a free loopback port; blocks until requests can be answered.
+
+        The endpoint must not be usable by other users of the machine: set a key where the server knows one.
+
+        Raises:
+            EngineUnavailableError: the library or the device is missing.
+            ModelFileError: the file is truncated or not a model; the message says what the library said.
+            InsufficientMemoryError: it does not fit.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Unload and release all memory; harmless when nothing is loaded."""
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as a token engine gets it, validated by the worker host.
+
+    Attributes:
+        request_id: unique in the worker.
+        messages: the conversation, or None for a bare completion.
+        prompt: the text to continue, or None for a conversation.
+        max_tokens: upper bound of tokens to generate; None means up to the context.
+        temperature: 0 is greedy.
+        top_p: nucleus; 1 is off.
+        top_k: 0 is off.
+        seed: None for a random one.
+    """
+
+    request_id: str
+    messages: tuple[dict[str, Any], ...] | None = None
+    prompt: str | None = None
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+
+
+class TokenEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One token, or the end, of one request.
+
+    Attributes:
+        request_id: whose.
+        text: text of the token, whole characters only; may be empty.
+        finish: None, ``stop`` (end of text) or ``length``; set in the request's last event.
+        prompt_tokens: set in the first event of a request.
+    """
+
+    request_id: str
+    text: str = ""
+    finish: str | None = None
+    prompt_tokens: int | None = None
+
+
+class TokenEngine(Engine):
+    """An engine that yields tokens; the worker host does everything an OpenAI client sees.
+
+    All methods but `availability` are called in one thread that belongs to the engine.  The host fills free slots
+    with `add`, calls `step` while there is work, and `remove` to cancel.
+
+    A whole plugin: see ``contrib/rbee-echo``.
+    """
+
+    @abstractmethod
+    def load(self, spec: LoadSpec, report: StageReport) -> int | None:
+        """Load the model; returns the context length in tokens.  Raises as `ServedEngine.start`."""
+
+    @abstractmethod
+    def add(self, request: TokenRequest) -> None:
+        """Take up a request; called only while fewer than ``slots`` are under way.
+
+        Raises:
+            ContextLengthError: the prompt does not fit.
+        """
+
+    @abstractmethod
+    def step(self) -> Sequence[TokenEvent]:
+        """Advance all requests by about one token each and return what came out; blocks at most a step."""
+
+    @abstractmethod
+    def remove(self, request_id: str) -> None:
+        """Drop a request at once; unknown and finished ones are ignored."""
+
+    @abstractmethod
+    def unload(self) -> None:
+        """Release everything; harmless when nothing is loaded."""

@@ -1,0 +1,100 @@
+"""What a vendor of hardware figures writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+from rbee.contract.types import Device
+from rbee.contract.wire import GpuStats
+
+
+class NodeSample(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of the whole machine; a probe fills what it knows and leaves the rest None.
+
+    Attributes:
+        cpu_pct: of all cores together, 0 to 100, since the previous sample.
+        ram_used_mb: memory in use, in MiB.
+        ram_total_mb: memory the machine (or the cgroup) has, in MiB.
+        gpus: one entry a device.
+    """
+
+    cpu_pct: float | None = None
+    ram_used_mb: int | None = None
+    ram_total_mb: int | None = None
+    gpus: tuple[GpuStats, ...] = ()
+
+
+class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one worker: the process and all its descendants together.
+
+    Attributes:
+        cpu_pct: 100 is one core kept busy, since the previous sample.
+        rss_mb: resident memory in MiB.
+        io_r_mb_s: bytes read from storage, in MiB a second, since the previous sample.
+        io_w_mb_s: bytes written to storage, likewise.
+        uptime_s: seconds since the process started.
+        gpu: id of the device in use.
+        gpu_util_pct: 0 to 100.
+        vram_mb: device memory in use, in MiB.
+        total_vram_mb: the device's memory, in MiB.
+        cgroup: path of the cgroup it runs in, where it has one of its own.
+    """
+
+    cpu_pct: float | None = None
+    rss_mb: int | None = None
+    io_r_mb_s: float | None = None
+    io_w_mb_s: float | None = None
+    uptime_s: int | None = None
+    gpu: str | None = None
+    gpu_util_pct: float | None = None
+    vram_mb: int | None = None
+    total_vram_mb: int | None = None
+    cgroup: str | None = None
+
+
+class Probe(ABC):
+    """Reads figures of one kind of hardware.
+
+    One object lives as long as the hive; all methods are called in one thread of the hive, never at the same
+    time.  A probe without its driver reports no devices and empty samples; it never raises for absence.  A
+    raised exception is logged once and that probe's figures stay unknown for the sample.
+
+    A whole plugin::
+
+        class LampProbe(Probe):
+            name = "lamp"
+
+            def devices(self):
+                return ()
+
+            def sample_node(self):
+                return NodeSample(cpu_pct=12.0)
+
+            def sample_processes(self, roots):
+                return {}
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def devices(self) -> Sequence[Device]:
+        """The devices present; called at start and when capabilities are asked for."""
+
+    @abstractmethod
+    def sample_node(self) -> NodeSample:
+        """Figures of the machine; called every second.  Rates are None in the first call."""
+
+    @abstractmethod
+    def sample_processes(self, roots: Sequence[int]) -> dict[int, ProcessSample]:
+        """Figures of workers; called every second.
+
+        Args:
+            roots: process ids of workers; one may be gone already, which is no error.
+
+        Returns:
+            Figures by process id, for those the probe knows something about.
+        """

@@ -1,0 +1,187 @@
+"""Value types shared by core and plugins: frozen, comparable, serialisable by msgspec."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class DeviceType(StrEnum):
+    """What kind of processor a device is."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Backend(StrEnum):
+    """The interface through which an engine drives a device."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    METAL = "metal"
+    ROCM = "rocm"
+    VULKAN = "vulkan"
+
+
+class Capability(StrEnum):
+    """What an engine can do; core asks for these, never for attributes."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"
+    LOGPROBS = "logprobs"
+
+
+class WorkerState(StrEnum):
+    """Where a worker is in its life.  Serving states are `READY` and `BUSY` (every slot taken)."""
+
+    STARTING = "starting"
+    LOADING = "loading"
+    READY = "ready"
+    BUSY = "busy"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @classmethod
+    def parse(cls, text: str) -> WorkerState:
+        """The state named by `text`, in any case; ``Idle`` is an older word for ready.
+
+        Raises:
+            ValueError: when it names none.
+        """
+        word = text.strip().lower()
+        return cls.READY if word == "idle" else cls(word)
+
+    @property
+    def serving(self) -> bool:
+        """True when the worker has its model loaded and takes requests."""
+        return self in {WorkerState.READY, WorkerState.BUSY}
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """One processor of a hive.
+
+    Attributes:
+        id: unique on the hive, by custom ``CPU-0``, ``GPU-0``.
+        name: what the maker calls it.
+        device_type: cpu or gpu.
+        vram_gb: total memory in GiB as the wire format has it; None when unknown.
+        compute_capability: CUDA's, as ``8.9``; None elsewhere.
+        backend: how engines drive it.
+        memory_bytes: total memory; for a CPU the machine's memory, or the cgroup's limit if lower.
+        cores: physical cores or what the cgroup allows; None for a GPU.
+    """
+
+    id: str
+    name: str
+    device_type: DeviceType
+    vram_gb: float | None = None
+    compute_capability: str | None = None
+    backend: Backend = Backend.CPU
+    memory_bytes: int | None = None
+    cores: int | None = None
+
+
+class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a model.
+
+    Attributes:
+        name: path relative to the model's folder, with forward slashes.
+        size_bytes: None when the vendor cannot tell before fetching.
+        sha256: lower-case hex; None when the vendor does not know it.
+    """
+
+    name: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
+class ModelVariant(msgspec.Struct, frozen=True, kw_only=True):
+    """One concrete artefact of a model: what is fetched, and what an engine opens.
+
+    Attributes:
+        model_id: canonical name, ``vendor:repository[@revision][:quantisation]``; equal for equal files.
+        name: what a person types to get it, for lists.
+        vendor: name of the model vendor that resolves and fetches it.
+        format: ``gguf``, ``safetensors``, ...: an engine states which it opens.
+        files: the first is the one that an engine is pointed at.
+        quantization: ``Q8_0``, ``F16``, ...; None when unknown.
+        revision: the vendor's immutable revision; None where there is none.
+        in_place: absolute path of a file or folder that is used where it is, never copied or deleted.
+        context_length: the model's own, in tokens; None when unknown.
+        capabilities: what the model is made for; an engine may offer less.
+    """
+
+    model_id: str
+    name: str
+    vendor: str
+    format: str
+    files: tuple[ModelFile, ...] = ()
+    quantization: str | None = None
+    revision: str | None = None
+    in_place: str | None = None
+    context_length: int | None = None
+    capabilities: frozenset[Capability] = frozenset({Capability.CHAT, Capability.COMPLETIONS})
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Sum of the files' sizes, None when one of them is unknown."""
+        total = 0
+        for file in self.files:
+            if file.size_bytes is None:
+                return None
+            total += file.size_bytes
+        return total
+
+
+class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker host asks its engine to load, with the share of the machine it may use.
+
+    Attributes:
+        model_id: canonical name, to be reported back unchanged.
+        model_path: file or folder on this machine; None for an engine that needs none.
+        variant: what the files are.
+        device: id of the device to run on.
+        backend: how that device is driven.
+        threads: processor threads the engine may keep busy; never more, or workers side by side collapse.
+        slots: requests to be served at the same time.
+        context_length: tokens a slot, None for the engine's default.
+        memory_bytes: upper bound given by the hive, None when unbounded.
+    """
+
+    model_id: str
+    model_path: str | None
+    variant: ModelVariant
+    device: str = "CPU-0"
+    backend: Backend = Backend.CPU
+    threads: int = 1
+    slots: int = 1
+    context_length: int | None = None
+    memory_bytes: int | None = None
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hive tells about one of its engines.
+
+    Attributes:
+        name: registered name.
+        version: of the inference library; None while it is not installed.
+        formats: model formats it opens.
+        backends: how it drives devices.
+        capabilities: what it offers.
+        available: usable here and now.
+        reason: why not, with the exact remedy; None when available.
+    """
+
+    name: str
+    version: str | None
+    formats: tuple[str, ...]
+    backends: tuple[Backend, ...]
+    capabilities: tuple[Capability, ...]
+    available: bool
+    reason: str | None = None
