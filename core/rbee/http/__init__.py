@@ -1,0 +1,1 @@
+"""What the HTTP faces of all programs share: errors, authentication, server-sent events, serving."""
