@@ -1,0 +1,1 @@
+"""What core itself registers, through the same door as any plugin."""

@@ -1,0 +1,21 @@
+"""Typed clients of the four programs."""
+
+from rbee.clients.hive import HiveClient
+from rbee.clients.jobs import JobsClient
+from rbee.clients.membership import Membership, backoff, jittered
+from rbee.clients.queen import QueenClient
+from rbee.clients.registry import RegistryClient
+from rbee.clients.transport import Transport
+from rbee.clients.worker import WorkerClient
+
+__all__ = [
+    "HiveClient",
+    "JobsClient",
+    "Membership",
+    "QueenClient",
+    "RegistryClient",
+    "Transport",
+    "WorkerClient",
+    "backoff",
+    "jittered",
+]

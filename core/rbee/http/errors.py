@@ -17,7 +17,6 @@ from rbee.contract.errors import (
     ModelNotFoundError,
     RbeeError,
     UnavailableError,
-    error_types,
 )
 
 log = logging.getLogger(__name__)
@@ -125,21 +124,3 @@ def render(error: RbeeError, *, openai: bool, correlation_id: str | None = None)
     if correlation_id:
         headers.append((b"x-request-id", correlation_id.encode("latin-1", "replace")))
     return ErrorResponse(status, tuple(headers), body)
-
-
-def error_from_body(status: int, body: bytes, *, where: str) -> RbeeError:
-    """The error that another program of the colony answered with, as the exception it was there.
-
-    Args:
-        status: HTTP status of the answer.
-        body: body of the answer, in either envelope or anything else.
-        where: who answered, for the message when the body says nothing.
-    """
-    try:
-        found = msgspec.json.decode(body)["error"]
-        code, message = str(found["code"]).upper(), str(found["message"])
-        details = found.get("details") or {}
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return RbeeError(f"{where} answered {status} without saying why.")
-    kind = error_types().get(code, RbeeError)
-    return kind(message, details=details if isinstance(details, dict) else {})

@@ -1,0 +1,8 @@
+"""Finding, fencing and registering plugins."""
+
+from rbee.plugins.hints import install_hint
+from rbee.plugins.loader import Plugins, load_plugins
+from rbee.plugins.record import PluginRecord
+from rbee.plugins.registrations import Registrations
+
+__all__ = ["PluginRecord", "Plugins", "Registrations", "install_hint", "load_plugins"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -61,5 +61,5 @@ class EngineFace(ABC):
         """
 
     @abstractmethod
-    def infer(self, request: InferRequest, request_id: str) -> AsyncIterator[InferDelta]:
+    def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
         """Answer a ``/v1/infer`` request; closing the iterator cancels it in the engine."""

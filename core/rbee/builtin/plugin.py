@@ -1,0 +1,19 @@
+"""Core's own plugin: always loaded, also in the safe mode."""
+
+from __future__ import annotations
+
+from rbee.builtin.affinity import AffinityPolicy
+from rbee.builtin.host_probe import HostProbe
+from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.contract.hookspecs import hookimpl
+from rbee.contract.register import Register
+
+RBEE_CONTRACT = ">=1.0,<2"
+
+
+@hookimpl
+def rbee_register(register: Register) -> None:
+    """Register the host probe, the in-memory lease store and the default policy."""
+    register.probe(HostProbe)
+    register.presence_store(MemoryPresenceStore)
+    register.policy(AffinityPolicy)

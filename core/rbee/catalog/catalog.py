@@ -1,0 +1,140 @@
+"""The catalogue of one hive, with its provisioner inside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rbee.catalog.provisioner import Cancel, folder_name, is_complete, provision
+from rbee.catalog.resolver import Resolver
+from rbee.catalog.store import CatalogEntry, CatalogStore
+from rbee.contract.errors import CancelledByCallerError, NotFoundError
+from rbee.contract.types import ModelVariant
+
+Progress = Callable[[int, int | None], None]
+
+
+class _Fetch:
+    """One fetch under way, shared by all who want the model."""
+
+    def __init__(self) -> None:
+        self.cancel = Cancel()
+        self.watchers: dict[object, Progress] = {}
+        self.wanted_by = 0
+        self.task: asyncio.Task[CatalogEntry] | None = None
+
+    def tell(self, done: int, total: int | None) -> None:
+        for watcher in list(self.watchers.values()):
+            watcher(done, total)
+
+
+class ModelCatalog:
+    """Models on this machine.
+
+    Args:
+        folder: for files and the data base.
+        resolver: the vendors.
+    """
+
+    def __init__(self, folder: Path, resolver: Resolver) -> None:
+        self._folder = folder
+        self._resolver = resolver
+        self._store = CatalogStore(folder / "catalog.db")
+        self._fetches: dict[str, _Fetch] = {}
+
+    async def open(self) -> None:
+        """Open the data base."""
+        await self._store.open()
+
+    async def close(self) -> None:
+        """End what is being fetched; parts stay for a later try."""
+        tasks = [fetch.task for fetch in self._fetches.values() if fetch.task is not None]
+        for fetch in self._fetches.values():
+            fetch.cancel.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._store.close()
+
+    async def list(self) -> list[CatalogEntry]:
+        """Models that are here."""
+        return await self._store.list()
+
+    async def find(self, model_id: str) -> CatalogEntry | None:
+        """The model of that canonical name, if all its files are still here."""
+        entry = await self._store.get(model_id)
+        if entry is None:
+            return None
+        path = None if entry.path is None else Path(entry.path)
+        return entry if await asyncio.to_thread(is_complete, entry.variant, path) else None
+
+    async def ensure(self, variant: ModelVariant, progress: Progress) -> CatalogEntry:
+        """The model, fetched when it is not here; callers for one model share one fetch.
+
+        A caller that is cancelled leaves the fetch to the others; when nobody is left, it ends.
+
+        Raises:
+            RbeeError: as the vendor and the provisioner raise.
+        """
+        present = await self.find(variant.model_id)
+        if present is not None and present.variant == variant:
+            return present
+        while (fetch := self._fetches.get(variant.model_id)) and fetch.cancel.cancelled and fetch.task:
+            # The last one who wanted it has just left: a fresh fetch starts once that one is out of the folder.
+            await asyncio.wait([fetch.task])
+        if fetch is None:
+            fetch = self._fetches[variant.model_id] = _Fetch()
+            fetch.task = asyncio.create_task(self._fetch(variant, fetch), name=f"fetch {variant.model_id}")
+        async with _watching(fetch, progress):
+            if fetch.task is None:
+                raise RuntimeError("a fetch without its task")
+            return await asyncio.shield(fetch.task)
+
+    async def remove(self, model_id: str) -> None:
+        """Forget a model and delete its files, unless they were used in place.
+
+        Raises:
+            NotFoundError: it is not here.
+        """
+        entry = await self._store.get(model_id)
+        if entry is None:
+            raise NotFoundError(f"Model {model_id!r} is not in the catalogue.")
+        await self._store.remove(model_id)
+        if entry.variant.in_place is None and entry.variant.files:
+            await asyncio.to_thread(shutil.rmtree, self._folder / folder_name(model_id), ignore_errors=True)
+
+    async def _fetch(self, variant: ModelVariant, fetch: _Fetch) -> CatalogEntry:
+        loop = asyncio.get_running_loop()
+
+        def progress(done: int, total: int | None) -> None:
+            # The loop is closed when the program ends under a fetch; nobody listens then.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(fetch.tell, done, total)
+
+        try:
+            vendor = self._resolver.vendor(variant.vendor)
+            path = await asyncio.to_thread(provision, vendor, variant, self._folder, progress, fetch.cancel)
+            entry = CatalogEntry(variant=variant, path=None if path is None else str(path), added_at=datetime.now(UTC))
+            await self._store.put(entry)
+            return entry
+        finally:
+            self._fetches.pop(variant.model_id, None)
+
+
+@contextlib.asynccontextmanager
+async def _watching(fetch: _Fetch, progress: Progress) -> AsyncIterator[None]:
+    me = object()
+    fetch.watchers[me] = progress
+    fetch.wanted_by += 1
+    try:
+        yield
+    finally:
+        fetch.watchers.pop(me, None)
+        fetch.wanted_by -= 1
+        if fetch.wanted_by == 0 and fetch.task is not None and not fetch.task.done():
+            fetch.cancel.cancel()
+            # Waited for, so that a new fetch of the same model cannot start into the same folder.
+            with contextlib.suppress(CancelledByCallerError):
+                await asyncio.shield(fetch.task)

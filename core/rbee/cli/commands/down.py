@@ -1,0 +1,85 @@
+"""``rbee down``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+
+import click
+import msgspec
+
+from rbee.cli.colony import ColonyFiles, ColonyRecord
+from rbee.cli.console import say
+from rbee.cli.context import Context, current
+from rbee.clients import QueenClient, Transport
+from rbee.contract.errors import RbeeError
+
+_PATIENCE_S = 25.0
+_POLL_S = 0.05
+
+
+@click.command("down")
+@click.option("--json", "as_json", is_flag=True, help="Print what was stopped as JSON.")
+def command(*, as_json: bool) -> None:
+    """Stop the colony and its workers; workers that an earlier colony left behind too."""
+    context = current()
+    files = ColonyFiles(context.folders)
+    record = files.read()
+    if record is not None:
+        _stop(context, files, record)
+    leftover = _stop_leftover(context)
+    if as_json:
+        stopped = None if record is None else record.pid
+        click.echo(msgspec.json.encode({"stopped_pid": stopped, "leftover_workers": leftover}).decode())
+        return
+    say("No colony was running." if record is None else f"The colony (process {record.pid}) is stopped.")
+    if leftover:
+        say(f"Stopped workers of an earlier colony: {', '.join(leftover)}.")
+
+
+def _stop(context: Context, files: ColonyFiles, record: ColonyRecord) -> None:
+    asked = asyncio.run(_ask(record.queen_url, context.token()))
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number is not None or not asked:
+            with contextlib.suppress(ProcessLookupError):
+                # The lock is still held, so the pid is still the colony's.
+                os.kill(record.pid, number or signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            if files.life.try_exclusive():
+                files.life.release()
+                return
+            time.sleep(_POLL_S)
+    raise RbeeError(f"The colony (process {record.pid}) does not stop.")
+
+
+async def _ask(url: str, token: str) -> bool:
+    transport = Transport(url, token, "The queen", timeout_s=3.0)
+    try:
+        await QueenClient(transport).shutdown()
+    except RbeeError:
+        return False
+    finally:
+        await transport.close()
+    return True
+
+
+def _stop_leftover(context: Context) -> list[str]:
+    """End workers without a colony: they would do so themselves within half a minute."""
+    from rbee.hive.children import find, is_alive, send_signal
+
+    if not context.folders.state.is_dir():
+        return []
+    children = list(find(context.folders.state))
+    for number, patience_s in ((signal.SIGTERM, context.settings.worker.drain_s + 2), (signal.SIGKILL, 5.0)):
+        living = [child for child in children if is_alive(child)]
+        for child in living:
+            with contextlib.suppress(RbeeError):
+                send_signal(child, number, context.folders.state)
+        deadline = time.monotonic() + patience_s
+        while any(is_alive(child) for child in living) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    return sorted(child.worker_id for child in children)

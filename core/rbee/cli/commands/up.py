@@ -1,0 +1,112 @@
+"""``rbee up``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+import click
+import msgspec
+
+from rbee.cli.colony import ColonyFiles, ColonyRecord, StartReport, start_detached
+from rbee.cli.console import say
+from rbee.cli.context import Context, current
+from rbee.cli.exits import INTERRUPTED, OK
+from rbee.contract.errors import ConflictError, RbeeError
+
+
+@click.command("up")
+@click.option("--detach", "-d", is_flag=True, help="Run in the background; returns once it answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print where it listens as JSON.")
+@click.option("--while-used", is_flag=True, hidden=True)
+@click.option("--report-fd", type=int, hidden=True)
+def command(*, detach: bool, as_json: bool, while_used: bool, report_fd: int | None) -> int:
+    """Run the colony: registry, queen and hive in one process, workers beside it.
+
+    It runs in the foreground until Ctrl+C or `rbee down`.
+    """
+    context = current()
+    if detach:
+        context.folders.make()
+        files = ColonyFiles(context.folders)
+        present = files.read()
+        if present is not None:
+            raise ConflictError(
+                f"A colony is running already: process {present.pid}, API at {present.queen_url}/v1. "
+                "Stop it: rbee down"
+            )
+        _announce(context, start_detached(context, while_used=False), as_json=as_json, detached=True)
+        return OK
+    return _foreground(context, as_json=as_json, while_used=while_used, report_fd=report_fd)
+
+
+def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd: int | None) -> int:
+    from rbee.cli.hosting import host_colony
+
+    _configure_logging(context, detached=report_fd is not None)
+
+    def ready(record: ColonyRecord) -> None:
+        if report_fd is not None:
+            _report(report_fd, StartReport())
+        else:
+            _announce(context, record, as_json=as_json, detached=False)
+
+    try:
+        ended_by = asyncio.run(host_colony(context, while_used=while_used, on_ready=ready))
+    except RbeeError as error:
+        if report_fd is not None:
+            _report(report_fd, StartReport(code=error.code, message=error.message))
+        raise
+    return INTERRUPTED if ended_by is signal.SIGINT else OK
+
+
+def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached: bool) -> None:
+    if as_json:
+        click.echo(
+            msgspec.json.encode(
+                {
+                    "pid": record.pid,
+                    "registry_url": record.registry_url,
+                    "queen_url": record.queen_url,
+                    "hive_url": record.hive_url,
+                    "openai_base_url": f"{record.queen_url}/v1",
+                    "token_file": str(context.folders.token_file),
+                }
+            ).decode()
+        )
+        return
+    api = f"{record.queen_url}/v1"
+    say(f"The colony is up{' in the background' if detached else ''} (process {record.pid}).")
+    say(f"  registry  {record.registry_url}")
+    say(f"  queen     {record.queen_url}   OpenAI API: {api}")
+    say(f"  hive      {record.hive_url}")
+    say(f"  token     {context.folders.token_file}  (needed for control routes; on loopback not for inference)")
+    say("")
+    say("Ask it:")
+    say("  rbee run demo 'What is Python?'")
+    say(f"  curl {api}/chat/completions -H 'Content-Type: application/json' \\")
+    say("""    -d '{"model": "demo", "messages": [{"role": "user", "content": "What is Python?"}]}'""")
+    say(f"""  python: OpenAI(base_url="{api}", api_key="unused")  # from openai import OpenAI""")
+    say("")
+    say("Stop it: rbee down" + ("" if detached else ", or Ctrl+C here"))
+
+
+def _configure_logging(context: Context, *, detached: bool) -> None:
+    level = context.settings.server.log_level.upper()
+    # In the foreground the terminal is for people: requests by the hundred would hide what matters.
+    if not detached and level == "INFO":
+        level = "WARNING"
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx2", "httpcore2", "uvicorn", "aiosqlite"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _report(fd: int, report: StartReport) -> None:
+    try:
+        os.write(fd, msgspec.json.encode(report) + b"\n")
+        os.close(fd)
+    except OSError:
+        # The starter has left; the colony it asked for runs on.
+        return

@@ -1,0 +1,50 @@
+"""What every command starts from: folders, settings, token."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+
+import click
+
+from rbee.contract.errors import ConfigurationError
+from rbee.settings import Folders, Loaded, Settings, load_settings, load_token
+
+
+class Context:
+    """Read on demand, once.
+
+    Args:
+        overrides: settings of the command line.
+    """
+
+    def __init__(self, overrides: Mapping[str, str]) -> None:
+        self.overrides = dict(overrides)
+
+    @cached_property
+    def folders(self) -> Folders:
+        """Where the colony's files are."""
+        return Folders.locate(os.environ)
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """Settings with their sources."""
+        return load_settings(self.folders.config_file, os.environ, self.overrides)
+
+    @property
+    def settings(self) -> Settings:
+        """Settings in force."""
+        return self.loaded.settings
+
+    def token(self) -> str:
+        """The colony's token, made when there is none yet."""
+        token = load_token(self.folders.token_file, os.environ, create=True)
+        if token is None:
+            raise ConfigurationError(f"There is no token at '{self.folders.token_file}'.")
+        return token
+
+
+def current() -> Context:
+    """The context of the command that runs."""
+    return Context(click.get_current_context().find_root().obj or {})

@@ -1,0 +1,29 @@
+"""Figures for people; an unknown one is a dash, never 0."""
+
+from __future__ import annotations
+
+UNKNOWN = "-"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in at most two units: ``3h 12m``."""
+    if seconds is None:
+        return UNKNOWN
+    whole = int(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size}{unit} {rest}{small}" if rest else f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def megabytes(mebibytes: int | None) -> str:
+    """Memory given in MiB: ``612 MiB``, ``7.4 GiB``."""
+    if mebibytes is None:
+        return UNKNOWN
+    return f"{mebibytes} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def text(value: object) -> str:
+    """Anything, or a dash."""
+    return UNKNOWN if value is None else str(value)

@@ -1,0 +1,94 @@
+"""Being in the registry: register, renew, register again when it has forgotten us, and never give up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Iterator
+
+from rbee.clients.registry import RegistryClient
+from rbee.contract.errors import NotFoundError, RbeeError
+from rbee.contract.wire import LeaseRenewal, Registration
+
+log = logging.getLogger(__name__)
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait between tries: 0, 2, 4, 8, 16, then 30 for ever."""
+    yield from (0.0, 2.0, 4.0, 8.0, 16.0)
+    while True:
+        yield 30.0
+
+
+def jittered(seconds: float) -> float:
+    """The wait, spread by a quarter each way: a thousand clients must not return in one instant."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # no secret depends on it
+
+
+class Membership:
+    """Keeps one component's lease for as long as its task runs.
+
+    Args:
+        client: the registry.
+        registration: makes the present registration.
+        interval_s: seconds between renewals.
+    """
+
+    def __init__(
+        self, client: RegistryClient, registration: Callable[[], Registration], interval_s: float
+    ) -> None:
+        self._client = client
+        self._registration = registration
+        self._interval_s = interval_s
+        self._changed = asyncio.Event()
+        self.registered = False
+        """Whether the registry had us at the last contact."""
+
+    def changed(self) -> None:
+        """The registration has other facts now; tell them soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Register and renew until cancelled."""
+        waits = backoff()
+        while True:
+            try:
+                await self._contact()
+            except RbeeError as error:
+                if self.registered:
+                    log.warning("registry: %s", error)
+                self.registered = False
+                await self._pause(jittered(next(waits)))
+                continue
+            waits = backoff()
+            next(waits)
+            await self._pause(jittered(self._interval_s))
+
+    async def leave(self) -> None:
+        """End the lease; silent when the registry is gone."""
+        mine = self._registration()
+        with contextlib.suppress(RbeeError):
+            await self._client.unregister(_renewal(mine))
+        self.registered = False
+
+    async def _contact(self) -> None:
+        mine = self._registration()
+        if self.registered and not self._changed.is_set():
+            try:
+                await self._client.renew(_renewal(mine))
+                return
+            except NotFoundError:
+                log.info("the registry has forgotten %s; registering again", mine.identity)
+        self._changed.clear()
+        await self._client.register(mine)
+        self.registered = True
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+
+def _renewal(mine: Registration) -> LeaseRenewal:
+    return LeaseRenewal(component_type=mine.kind, component_id=mine.identity, instance_id=mine.instance_id)

@@ -1,0 +1,57 @@
+"""The queen's control routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rbee.clients.jobs import JobsClient
+from rbee.clients.transport import Transport
+from rbee.contract.wire import HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
+
+
+class WorkerList(msgspec.Struct, frozen=True):
+    """Answer of ``GET /v1/workers/list``."""
+
+    workers: list[WorkerRecord] = []
+
+
+class QueenClient:
+    """What spawners, workers and the command line ask of the queen."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.jobs = JobsClient(transport)
+
+    async def register_worker(self, registration: Registration) -> None:
+        """The fast path: tell the queen at once."""
+        await self._transport.call("POST", "/v1/queen/register-worker", dict, body=registration)
+
+    async def register_hive(self, registration: Registration) -> None:
+        """The fast path for a hive."""
+        await self._transport.call("POST", "/v1/queen/register-hive", dict, body=registration)
+
+    async def beat_worker(self, beat: WorkerHeartbeat) -> None:
+        """A worker's heartbeat."""
+        await self._transport.call("POST", "/v1/worker-heartbeat", dict, body=beat, timeout_s=4.0)
+
+    async def beat_hive(self, beat: HiveHeartbeat) -> None:
+        """A hive's heartbeat with telemetry."""
+        await self._transport.call("POST", "/v1/hive-heartbeat", dict, body=beat, timeout_s=4.0)
+
+    async def remove_worker(self, worker_id: str) -> None:
+        """The worker is gone; harmless when it is not known."""
+        await self._transport.call("DELETE", f"/v1/workers/{worker_id}", type(None))
+
+    async def workers(self) -> list[WorkerRecord]:
+        """All workers."""
+        return (await self._transport.call("GET", "/v1/workers/list", WorkerList)).workers
+
+    async def info(self) -> dict[str, Any]:
+        """What the queen says of itself and the colony."""
+        return await self._transport.call("GET", "/v1/info", dict)
+
+    async def shutdown(self) -> None:
+        """Stop the queen and whatever shares its process."""
+        await self._transport.call("POST", "/v1/shutdown", dict)

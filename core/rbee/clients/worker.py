@@ -1,0 +1,53 @@
+"""A worker's own routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from rbee.clients.transport import Transport
+from rbee.contract.errors import RbeeError, error_types
+from rbee.contract.wire import InferRequest, WorkerHeartbeat
+
+_TERMINAL = ("end", "error")
+
+
+class WorkerClient:
+    """What the queen, a hive or a person without either asks of a worker."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def ready(self) -> None:
+        """Raise WorkerNotReadyError, whose message tells the stage, unless the model is loaded."""
+        await self._transport.call("GET", "/ready", dict)
+
+    async def info(self) -> WorkerHeartbeat:
+        """What the worker says of itself."""
+        return await self._transport.call("GET", "/info", WorkerHeartbeat)
+
+    async def infer(self, request: InferRequest) -> AsyncIterator[dict[str, Any]]:
+        """The events of a streamed ``POST /v1/infer``, the terminal one last.
+
+        Raises:
+            RbeeError: the request was refused, or ended with an error event.
+        """
+        async with self._transport.stream("POST", "/v1/infer", body=request) as events:
+            async for event in events:
+                found: dict[str, Any] = msgspec.json.decode(event.data)
+                if found.get("type") == "error":
+                    kind = error_types().get(str(found.get("code")), RbeeError)
+                    raise kind(str(found.get("message")))
+                yield found
+                if found.get("type") in _TERMINAL:
+                    return
+
+    async def cancel(self, request_id: str) -> None:
+        """End a request; harmless when it has ended."""
+        await self._transport.call("DELETE", f"/v1/infer/{request_id}", type(None))
+
+    async def shutdown(self) -> None:
+        """Finish open requests, then exit."""
+        await self._transport.call("POST", "/v1/shutdown", dict)

@@ -1,0 +1,81 @@
+"""What the relay asks of whoever knows the workers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import msgspec
+
+
+class RoutingFields(msgspec.Struct, frozen=True):
+    """The only fields of a body that the relay reads."""
+
+    model: str
+    stream: bool | None = False
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, as far as its way depends on it.
+
+    Attributes:
+        request_id: unique.
+        path: OpenAI path without prefix, ``/v1/chat/completions``.
+        model: as the client named it.
+        stream: whether events are expected.
+    """
+
+    request_id: str
+    path: str
+    model: str
+    stream: bool
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request is sent.
+
+    Attributes:
+        host: address.
+        port: port.
+        headers: added to the request, credentials for one.
+    """
+
+    host: str
+    port: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a leased request ended.
+
+    Attributes:
+        reached: the worker answered; False when the connection could not be made or broke.
+        status: HTTP status, None when there was no answer.
+        first_byte_s: seconds from sending to the first byte of the answer's body.
+    """
+
+    reached: bool
+    status: int | None = None
+    first_byte_s: float | None = None
+
+
+class Lease(ABC):
+    """A place at a worker, held for one request."""
+
+    worker_id: str
+    target: Target
+
+    @abstractmethod
+    def finish(self, outcome: Outcome) -> None:
+        """Give the place back; called exactly once."""
+
+
+class Dispatcher(ABC):
+    """Finds a place for a request."""
+
+    @abstractmethod
+    async def acquire(self, route: Route) -> Lease:
+        """A reserved place; waits while the model loads or all slots are busy.  Cancelled when the client goes away.
+
+        Raises:
+            RbeeError: there is no place, with the reasons.
+        """

@@ -1,0 +1,99 @@
+"""Starting one worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from rbee.contract.errors import PortTakenError
+from rbee.http.ports import listen, port_of
+from rbee.contract.worker_args import WorkerArgs
+
+
+class Spawned(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker process just started.
+
+    Attributes:
+        process: its handle.
+        report: its end of the pipe, for reading.
+        log: file with its output.
+    """
+
+    process: asyncio.subprocess.Process
+    report: asyncio.StreamReader
+    log: Path
+
+
+def free_socket(host: str, first: int, last: int) -> socket.socket:
+    """A listening socket on the first free port of the range.
+
+    The socket itself is handed to the worker, so that nobody can take the port in between.
+
+    Raises:
+        PortTakenError: every port of the range is taken.
+    """
+    for port in range(first, last + 1):
+        try:
+            return listen(host, port, "a worker")
+        except PortTakenError:
+            continue
+    raise PortTakenError(
+        f"Every port from {first} to {last} is taken; widen hive.worker_port_first and hive.worker_port_last."
+    )
+
+
+async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str, str], log: Path) -> Spawned:
+    """Start ``python -m rbee.worker`` in a session of its own, output to `log`.
+
+    Args:
+        args: without descriptors; they are added here.
+        sock: closed here once the child has it.
+        environment: the child's, tags included.
+        log: appended to.
+    """
+    reading, writing = os.pipe()
+    try:
+        complete = msgspec.structs.replace(args, socket_fd=sock.fileno(), report_fd=writing, port=port_of(sock))
+        with log.open("ab") as output:
+            os.chmod(log, 0o600)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "rbee.worker",
+                *complete.to_argv(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                pass_fds=(sock.fileno(), writing),
+                # Ctrl+C in the hive's terminal is the hive's to act on; its workers drain in order.
+                start_new_session=True,
+            )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+        sock.close()
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    pipe = os.fdopen(reading, "rb", buffering=0)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return Spawned(process=process, report=reader, log=log)
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    """The end of a worker's output, for an error message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
+    except OSError:
+        return ""
+    return " | ".join([line for line in lines if line][-count:])

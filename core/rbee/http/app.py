@@ -1,0 +1,84 @@
+"""What every program's Litestar application has in common."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.response import Stream
+
+from rbee.contract.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError, RbeeError
+from rbee.http.errors import public_error, render
+from rbee.http.sse import MEDIA_TYPE
+
+_CONTROL_BODY = 4 * 1024 * 1024
+
+
+def build(
+    handlers: Sequence[Any],
+    service: Any,
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
+) -> Litestar:
+    """An application over a service: handlers get it as their argument ``service``.
+
+    Args:
+        handlers: Litestar route handlers.
+        service: knows no HTTP; shared by all requests.
+        lifespan: entered at start, left at stop.
+    """
+
+    async def provide_service() -> Any:
+        return service
+
+    from litestar.di import Provide
+
+    return Litestar(
+        route_handlers=list(handlers),
+        dependencies={"service": Provide(provide_service)},
+        exception_handlers={Exception: _on_exception},
+        lifespan=list(lifespan),
+        openapi_config=None,
+        request_max_body_size=_CONTROL_BODY,
+        logging_config=None,
+    )
+
+
+def event_stream(events: AsyncIterator[bytes]) -> Stream:
+    """An endless answer of server-sent events."""
+    return Stream(
+        events,
+        media_type=MEDIA_TYPE,
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+    )
+
+
+def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    state = request.scope.get("state", {})
+    told = _translate(request, error)
+    answer = render(told, openai=bool(state.get("openai")), correlation_id=state.get("request_id"))
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    kind = headers.pop("content-type")
+    headers.pop("content-length")
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type=kind)
+
+
+def _translate(request: Request[Any, Any, Any], error: Exception) -> RbeeError:
+    where = f"{request.method} {request.url.path}"
+    if isinstance(error, ValidationException):
+        extra = error.extra if isinstance(error.extra, list) else []
+        problems = "; ".join(
+            f"{item.get('key') or 'body'}: {item.get('message')}" for item in extra if isinstance(item, dict)
+        )
+        param = next((str(item["key"]) for item in extra if isinstance(item, dict) and item.get("key")), None)
+        return InvalidRequestError(f"{where}: {problems or error.detail}.", param=param)
+    if isinstance(error, HTTPException):
+        if error.status_code == 404:
+            return NotFoundError(f"There is no route {where!r}.")
+        if error.status_code == 413:
+            return PayloadTooLargeError(f"{where}: the body has more than {_CONTROL_BODY} bytes.")
+        if error.status_code < 500:
+            return InvalidRequestError(f"{where}: {error.detail}.")
+    return public_error(error, where=where)

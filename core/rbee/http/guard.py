@@ -1,0 +1,128 @@
+"""Who may call what: the one check in front of every route of every program."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Collection
+from enum import Enum
+
+import msgspec
+
+from rbee.contract.errors import AuthenticationError, InvalidRequestError, PermissionDeniedError
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Access(Enum):
+    """What a route asks of its caller.
+
+    `OPEN`: nothing but an acceptable Host.  `INFERENCE`: the token, unless the program listens on loopback alone.
+    `CONTROL`: the token, always.
+    """
+
+    OPEN = "open"
+    INFERENCE = "inference"
+    CONTROL = "control"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """Checks of Host, Origin and token.
+
+    Attributes:
+        token: the colony's; None refuses every control route.
+        host: address the program listens on.
+        allowed_hosts: further names in the Host header, without port.
+        allowed_origins: further web origins.
+        require_token: ask for the token for inference on loopback too.
+    """
+
+    token: str | None
+    host: str
+    allowed_hosts: Collection[str] = ()
+    allowed_origins: Collection[str] = ()
+    require_token: bool = False
+
+    def check(self, headers: Headers, access: Access) -> None:
+        """Let a request pass.
+
+        Raises:
+            InvalidRequestError: no Host header, or two.
+            PermissionDeniedError: a foreign Host or Origin.
+            AuthenticationError: no token or a wrong one, where one is needed.
+        """
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1:
+            raise InvalidRequestError("A request needs exactly one Host header.")
+        self._check_host(hosts[0].decode("latin-1"))
+        origin = next((value.decode("latin-1") for name, value in headers if name == b"origin"), None)
+        if origin is not None:
+            self._check_origin(origin, hosts[0].decode("latin-1"))
+        if access is Access.OPEN:
+            return
+        if access is Access.INFERENCE and is_loopback(self.host) and not self.require_token:
+            return
+        self._check_token(headers)
+
+    def _check_host(self, value: str) -> None:
+        """Against DNS rebinding: a page of a stranger can make its name point here, but not change the name."""
+        name = host_name(value)
+        if name == "localhost" or name in self.allowed_hosts:
+            return
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            address = None
+        # An address is no name that could be rebound; on a wildcard listener any of ours may be meant.
+        if address is not None and (not is_loopback(self.host) or address.is_loopback):
+            return
+        if name == self.host:
+            return
+        raise PermissionDeniedError(
+            f"The Host {value!r} is not one of this program's. Call it by its address, "
+            "or add the name to the setting server.allowed_hosts."
+        )
+
+    def _check_origin(self, origin: str, host: str) -> None:
+        if origin in self.allowed_origins or origin in {f"http://{host}", f"https://{host}"}:
+            return
+        raise PermissionDeniedError(
+            f"Pages of {origin!r} may not call this program. Add it to the setting server.allowed_origins to allow it."
+        )
+
+    def _check_token(self, headers: Headers) -> None:
+        given = bearer(headers)
+        if given is None:
+            raise AuthenticationError(
+                "A token is required: send 'Authorization: Bearer TOKEN'. `rbee config path token` says where it is."
+            )
+        if self.token is None or not hmac.compare_digest(given, self.token.encode()):
+            raise AuthenticationError(
+                "The token is not this colony's. `rbee config path token` says where the right one is."
+            )
+
+
+def bearer(headers: Headers) -> bytes | None:
+    """The token in ``Authorization: Bearer`` or ``x-api-key``, None when there is none."""
+    for name, value in headers:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return value[7:].strip()
+    return next((value.strip() for name, value in headers if name == b"x-api-key"), None)
+
+
+def host_name(value: str) -> str:
+    """The name in a Host header: lower case, without port, brackets and trailing dot."""
+    text = value.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].rstrip(".")

@@ -1,0 +1,81 @@
+"""Sockets to listen on, taken before anything else starts."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import psutil
+
+from rbee.contract.errors import ConfigurationError, PortTakenError
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int, what: str, setting: str | None = None) -> socket.socket:
+    """A listening socket.
+
+    Args:
+        host: address.
+        port: 0 takes a free one.
+        what: who wants it, for the message.
+        setting: name of the setting that chooses the port, for the message.
+
+    Raises:
+        PortTakenError: somebody listens there; the message says who, where the system tells.
+        ConfigurationError: the address is not one of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Only against lingering connections of a predecessor: two listeners still exclude each other.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            hint = f" Free it, or set {setting} to another port." if setting else ""
+            raise PortTakenError(
+                f"Port {port} for {what} is taken by {holder_of(port)}.{hint}", details={"port": port}
+            ) from error
+        raise ConfigurationError(f"{what} cannot listen on {host}:{port}: {error.strerror}.") from error
+    return sock
+
+
+def holder_of(port: int) -> str:
+    """Who listens on a port, as far as the system tells this user."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                if connection.pid is None:
+                    break
+                name = psutil.Process(connection.pid).name()
+                return f"process {connection.pid} ({name})"
+    except (psutil.Error, OSError):
+        pass
+    return "another process (the system does not tell which)"
+
+
+def port_of(sock: socket.socket) -> int:
+    """The port a socket listens on."""
+    return int(sock.getsockname()[1])
+
+
+def url_of(host: str, port: int) -> str:
+    """Base address of a program for others on this machine or, where it listens more widely, on the network."""
+    if host in {"0.0.0.0", "::"}:
+        host = advertised_address()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def advertised_address() -> str:
+    """An address of this machine that others can reach: that of the interface with the default route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # A datagram socket only looks up a route here; nothing is sent.
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

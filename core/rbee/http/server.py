@@ -1,0 +1,75 @@
+"""Serving an ASGI application on a socket for as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+_KEEP_ALIVE_S = 75
+_GRACE_S = 3
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: several servers share one process, which has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """One application on one socket.
+
+    Args:
+        app: an ASGI application.
+        sock: listening already, so that a taken port was noticed earlier.
+        grace_s: seconds that open requests get when it stops.
+    """
+
+    def __init__(self, app: Any, sock: socket.socket, grace_s: int = _GRACE_S) -> None:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            loop="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=grace_s,
+        )
+        self._server = _Server(config)
+        self._socket = sock
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve; returns once requests are answered.
+
+        Raises:
+            RuntimeError: the application's start failed; its log has the reason.
+        """
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise RuntimeError("an application did not start; the log has the reason")
+            # uvicorn has no event for this.
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Refuse new connections, let open requests finish for the grace period, close."""
+        if self._task is None:
+            self._socket.close()
+            return
+        self._server.should_exit = True
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._socket.close()
+        self._task = None

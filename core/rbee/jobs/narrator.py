@@ -1,0 +1,91 @@
+"""The voice of a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rbee.contract.wire import JobEvent
+
+_MIN_INTERVAL_S = 0.1
+
+
+class Narrator:
+    """Tells what a job does: sentences, progress, data.
+
+    Args:
+        job_id: the job.
+        correlation_id: of the request that started it.
+        emit: takes each event; must not block.
+    """
+
+    def __init__(self, job_id: str, correlation_id: str | None, emit: Callable[[JobEvent], None]) -> None:
+        self.job_id = job_id
+        self.correlation_id = correlation_id
+        self._emit = emit
+        self._progress_started: dict[str, float] = {}
+        self._progress_told: dict[str, float] = {}
+
+    def say(self, actor: str, action: str, human: str, target: str | None = None) -> None:
+        """One sentence for a person."""
+        self._send(
+            "narration",
+            actor=actor,
+            action=action,
+            target=target,
+            human=human,
+            formatted=f"[{actor:<10}] {action:<18}: {human}",
+        )
+
+    def progress(self, action: str, done: int, total: int | None, unit: str = "bytes") -> None:
+        """How far something is; told at most ten times a second, the last step always."""
+        now = time.monotonic()
+        started = self._progress_started.setdefault(action, now)
+        complete = total is not None and done >= total
+        if not complete and now - self._progress_told.get(action, 0.0) < _MIN_INTERVAL_S:
+            return
+        self._progress_told[action] = now
+        elapsed = now - started
+        rate = done / elapsed if elapsed > 0 else None
+        eta = (total - done) / rate if rate and total is not None else None
+        self._send(
+            "progress",
+            action=action,
+            done=done,
+            total=total,
+            unit=unit,
+            rate=round(rate, 1) if rate else None,
+            eta_s=round(eta, 1) if eta is not None else None,
+        )
+
+    def data(self, action: str, payload: Any) -> None:
+        """A result, or a part of one, for a program."""
+        self._send("data", action=action, payload=payload)
+
+    def relay(self, event: JobEvent) -> None:
+        """Pass on what a job elsewhere tells, as told here; its end is not this job's end."""
+        if not event.terminal:
+            self._send(
+                event.type,
+                **{
+                    name: getattr(event, name)
+                    for name in event.__struct_fields__
+                    if name not in {"type", "job_id", "emitted_at_ms", "correlation_id"}
+                },
+            )
+
+    def end(self, kind: Any, **more: Any) -> None:
+        """The one terminal event; for the runner."""
+        self._send(kind, **more)
+
+    def _send(self, kind: Any, **more: Any) -> None:
+        self._emit(
+            JobEvent(
+                type=kind,
+                job_id=self.job_id,
+                correlation_id=self.correlation_id,
+                emitted_at_ms=int(time.time() * 1000),
+                **more,
+            )
+        )

@@ -1,0 +1,184 @@
+"""What outlives a restart: jobs and their events, over any SQLAlchemy URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+from sqlmodel import Field, MetaData, SQLModel, col, delete, func, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rbee.contract.errors import ConfigurationError
+
+UNFINISHED = ("queued", "running")
+
+
+class _Base(SQLModel):
+    """Tables of this store alone, so that another store's tables are not made here."""
+
+    metadata = MetaData()
+
+
+class JobRow(_Base, table=True):
+    """One job."""
+
+    __tablename__ = "jobs"
+
+    id: str = Field(primary_key=True)
+    operation: str = Field(index=True)
+    request: str
+    state: str = Field(index=True)
+    correlation_id: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class JobEventRow(_Base, table=True):
+    """One event; `seq` counts from 1 within its job."""
+
+    __tablename__ = "job_events"
+
+    job_id: str = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    body: bytes
+
+
+class JobStore:
+    """Jobs in a data base.
+
+    Args:
+        url: SQLAlchemy URL of an async driver; ``sqlite+aiosqlite://`` keeps everything in memory.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine: AsyncEngine | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> JobStore:
+        """A store in a SQLite file, readable by this user alone."""
+        return cls(f"sqlite+aiosqlite:///{path}")
+
+    async def open(self) -> None:
+        """Connect and make what is missing.
+
+        Raises:
+            ConfigurationError: the data base cannot be opened; the message names it.
+        """
+        memory = self._url.endswith("://")
+        path = None if memory or not self._url.startswith("sqlite") else Path(self._url.partition(":///")[2])
+        try:
+            if path is not None:
+                # Made here with its mode: SQLite would make it readable by all.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            options: dict[str, Any] = {"poolclass": StaticPool} if memory else {}
+            self._engine = create_async_engine(self._url, **options)
+            if self._url.startswith("sqlite"):
+                event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            async with self._engine.begin() as connection:
+                await connection.run_sync(_Base.metadata.create_all)
+        except Exception as error:
+            await self.close()
+            raise ConfigurationError(f"Data base '{path or self._url}' cannot be opened: {error}") from error
+
+    async def close(self) -> None:
+        """Disconnect; harmless when not open."""
+        if self._engine is not None:
+            await self._engine.dispose()
+            self._engine = None
+
+    async def add(self, job_id: str, operation: str, request: bytes, correlation_id: str | None) -> None:
+        """Enter a queued job."""
+        async with self._session() as session:
+            session.add(
+                JobRow(
+                    id=job_id,
+                    operation=operation,
+                    request=request.decode(),
+                    state="queued",
+                    correlation_id=correlation_id,
+                    created_at=datetime.now(UTC),
+                )
+            )
+            await session.commit()
+
+    async def set_state(
+        self, job_id: str, state: str, *, code: str | None = None, message: str | None = None
+    ) -> None:
+        """Note a job's state, and why when it failed."""
+        values: dict[str, Any] = {"state": state, "error_code": code, "error_message": message}
+        if state not in UNFINISHED:
+            values["finished_at"] = datetime.now(UTC)
+        async with self._session() as session:
+            await session.exec(update(JobRow).where(col(JobRow.id) == job_id).values(**values))
+            await session.commit()
+
+    async def append(self, rows: Sequence[tuple[str, int, bytes]]) -> None:
+        """Store events as (job id, seq, encoded event)."""
+        async with self._session() as session:
+            session.add_all([JobEventRow(job_id=job_id, seq=seq, body=body) for job_id, seq, body in rows])
+            await session.commit()
+
+    async def get(self, job_id: str) -> JobRow | None:
+        """The job, None when there is none."""
+        async with self._session() as session:
+            return await session.get(JobRow, job_id)
+
+    async def list(self, limit: int = 100) -> list[JobRow]:
+        """The newest jobs, newest first."""
+        async with self._session() as session:
+            query = select(JobRow).order_by(col(JobRow.created_at).desc()).limit(limit)
+            return list((await session.exec(query)).all())
+
+    async def events(self, job_id: str, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
+        """Events of a job with a seq above `after`, in order."""
+        async with self._session() as session:
+            query = (
+                select(JobEventRow)
+                .where(col(JobEventRow.job_id) == job_id, col(JobEventRow.seq) > after)
+                .order_by(col(JobEventRow.seq))
+                .limit(limit)
+            )
+            return [(row.seq, row.body) for row in (await session.exec(query)).all()]
+
+    async def last_seq(self, job_id: str) -> int:
+        """The highest seq stored for a job, 0 when none."""
+        async with self._session() as session:
+            query = select(func.max(JobEventRow.seq)).where(col(JobEventRow.job_id) == job_id)
+            return (await session.exec(query)).one() or 0
+
+    async def unfinished(self) -> list[JobRow]:
+        """Jobs that an earlier life of the program left behind."""
+        async with self._session() as session:
+            return list((await session.exec(select(JobRow).where(col(JobRow.state).in_(UNFINISHED)))).all())
+
+    async def prune(self, older_than: datetime) -> None:
+        """Forget jobs that ended before a moment, with their events."""
+        async with self._session() as session:
+            old = select(JobRow.id).where(
+                col(JobRow.finished_at).is_not(None), col(JobRow.finished_at) < older_than
+            )
+            await session.exec(delete(JobEventRow).where(col(JobEventRow.job_id).in_(old)))
+            await session.exec(delete(JobRow).where(col(JobRow.id).in_(old)))
+            await session.commit()
+
+    def _session(self) -> AsyncSession:
+        if self._engine is None:
+            raise RuntimeError("the job store was used before it was opened")
+        return AsyncSession(self._engine, expire_on_commit=False)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.close()

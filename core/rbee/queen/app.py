@@ -1,0 +1,178 @@
+"""The queen's HTTP face: control routes by Litestar, inference by the relay in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.response import Stream
+
+from rbee.contract.errors import ModelNotFoundError, NotFoundError, RbeeError
+from rbee.contract.version import __version__
+from rbee.contract.wire import HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
+from rbee.gateway import Pool, Relay
+from rbee.http.app import build, event_stream
+from rbee.http.errors import render
+from rbee.http.front import Front
+from rbee.http.guard import Guard
+from rbee.http.jobs import JOB_ROUTES
+from rbee.http.sse import encode as sse
+from rbee.queen.service import QueenService
+
+_OK = {"status": "ok", "message": "taken"}
+_LATE = {"status": "ok", "message": "late or repeated; ignored"}
+
+
+class StateUpdate(msgspec.Struct, frozen=True):
+    """Body of ``POST /v1/workers/update``."""
+
+    worker_id: str
+    state: str
+
+
+class HiveReady(msgspec.Struct, frozen=True):
+    """Body of ``POST /v1/hive/ready``."""
+
+    hive_id: str
+    hive_url: str
+
+
+@get("/health")
+async def health(service: QueenService) -> dict[str, str]:
+    """Alive."""
+    return {"status": "ok", "program": "queen", "version": __version__}
+
+
+@get("/v1/info")
+async def info(service: QueenService) -> dict[str, Any]:
+    """The queen and her colony in figures."""
+    return service.info()
+
+
+@get("/v1/models")
+async def models(service: QueenService) -> dict[str, Any]:
+    """Models that can be asked for."""
+    return {"object": "list", "data": service.models()}
+
+
+@get("/v1/models/{name:path}")
+async def model(service: QueenService, name: str) -> dict[str, Any]:
+    """One model, by its short or canonical name."""
+    wanted = name.removeprefix("/")
+    for found in service.models():
+        if wanted in {found["id"], found["rbee"]["model_id"]}:
+            return found
+    raise ModelNotFoundError(f"There is no model {wanted!r}; GET /v1/models lists what there is.")
+
+
+@post("/v1/queen/register-worker", status_code=200)
+async def register_worker(service: QueenService, data: Registration) -> dict[str, str]:
+    """The fast path: a spawner tells of a worker."""
+    created = service.register_worker(data)
+    return {"status": "ok", "message": "registered" if created else "updated"}
+
+
+@post("/v1/workers/register", status_code=201)
+async def ready_callback(service: QueenService, data: Registration) -> Response[dict[str, str]]:
+    """The ready callback: 201 registered, 200 updated."""
+    created = service.register_worker(data)
+    return Response(
+        {"status": "ok", "message": "registered" if created else "updated"}, status_code=201 if created else 200
+    )
+
+
+@post("/v1/queen/register-hive", status_code=200)
+async def register_hive(service: QueenService, data: Registration) -> dict[str, str]:
+    """The fast path for a hive."""
+    service.register_hive(data)
+    return _OK
+
+
+@post("/v1/hive/ready", status_code=200)
+async def hive_ready(service: QueenService, data: HiveReady) -> dict[str, str]:
+    """A hive introduces itself."""
+    service.register_hive(Registration(component_type="hive", component_id=data.hive_id, url=data.hive_url))
+    return _OK
+
+
+@get("/v1/workers/list")
+async def workers(service: QueenService) -> dict[str, list[WorkerRecord]]:
+    """Every worker known."""
+    return {"workers": service.workers()}
+
+
+@post("/v1/workers/update", status_code=200)
+async def update_worker(service: QueenService, data: StateUpdate) -> dict[str, str]:
+    """A worker's state, told by somebody."""
+    if not service.set_state(data.worker_id, data.state):
+        raise NotFoundError(f"Worker {data.worker_id!r} is not known.")
+    return _OK
+
+
+@delete("/v1/workers/{worker_id:str}", status_code=204)
+async def remove_worker(service: QueenService, worker_id: str) -> None:
+    """A worker is gone; harmless when it is not known."""
+    service.remove_worker(worker_id)
+
+
+@post("/v1/worker-heartbeat", status_code=200)
+async def worker_heartbeat(service: QueenService, data: WorkerHeartbeat) -> dict[str, str]:
+    """A worker's beat."""
+    return _OK if service.beat_worker(data) else _LATE
+
+
+@post("/v1/hive-heartbeat", status_code=200)
+async def hive_heartbeat(service: QueenService, data: HiveHeartbeat) -> dict[str, str]:
+    """A hive's beat with telemetry."""
+    return _OK if service.beat_hive(data) else _LATE
+
+
+@get("/v1/heartbeats/stream")
+async def heartbeats(service: QueenService) -> Stream:
+    """The colony as it lives."""
+
+    async def body() -> AsyncIterator[bytes]:
+        async for line in service.heartbeats():
+            yield sse(line, event="heartbeat")
+
+    return event_stream(body())
+
+
+@post("/v1/shutdown", status_code=202)
+async def shutdown(service: QueenService) -> dict[str, str]:
+    """Stop the queen and whatever shares her process."""
+    service.shutdown_asked.set()
+    return {"status": "stopping"}
+
+
+HANDLERS = (
+    health,
+    info,
+    models,
+    model,
+    register_worker,
+    ready_callback,
+    register_hive,
+    hive_ready,
+    workers,
+    update_worker,
+    remove_worker,
+    worker_heartbeat,
+    hive_heartbeat,
+    heartbeats,
+    shutdown,
+    *JOB_ROUTES,
+)
+
+
+def make_app(service: QueenService, guard: Guard, pool: Pool, max_body: int) -> Front:
+    """The queen's application: guard, relay, control routes."""
+    relay = Relay(service.dispatcher, pool, _render, max_body, service.request_finished)
+    return Front(build(HANDLERS, service), guard, relay)
+
+
+def _render(error: RbeeError, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
+    answer = render(error, openai=True, correlation_id=request_id)
+    return answer.status, answer.headers, answer.body

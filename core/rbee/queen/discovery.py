@@ -1,0 +1,63 @@
+"""What the queen learns from the registry, and her own lease there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from rbee.clients import Membership, RegistryClient, Transport, backoff, jittered
+from rbee.contract.errors import RbeeError
+from rbee.contract.wire import Component, Registration
+from rbee.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Discovery:
+    """Follows the registry's events for as long as its task runs; a registry that is away is tried for ever.
+
+    Args:
+        url: the registry's.
+        token: the colony's.
+        settings: intervals.
+        registration: makes the queen's own registration.
+        on_component: told each component that is there or has changed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        settings: Settings,
+        registration: Callable[[], Registration],
+        on_component: Callable[[Component], None],
+    ) -> None:
+        self._transport = Transport(url, token, "The registry", timeout_s=5.0)
+        self._client = RegistryClient(self._transport)
+        self._membership = Membership(self._client, registration, settings.registry.heartbeat_s)
+        self._on_component = on_component
+
+    async def run(self) -> None:
+        """Register and follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._membership.run())
+            group.create_task(self._follow())
+
+    async def leave(self) -> None:
+        """End the lease."""
+        await self._membership.leave()
+        await self._transport.close()
+
+    async def _follow(self) -> None:
+        waits = backoff()
+        while True:
+            try:
+                async for event in self._client.events():
+                    waits = backoff()
+                    # A lease that ended says nothing of the process: its own silence does.
+                    if event.type != "left":
+                        self._on_component(event.component)
+            except RbeeError as error:
+                log.debug("registry: %s", error)
+            await asyncio.sleep(jittered(next(waits)))

@@ -1,0 +1,97 @@
+"""The queen's hand on the hives: jobs there, told and cancelled from here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from rbee.clients import HiveClient, Transport
+from rbee.clients.jobs import raise_for
+from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
+from rbee.contract.wire import JobEvent
+from rbee.telemetry import TelemetryRegistry
+
+
+class Hives:
+    """Clients of all hives, by their present address.
+
+    Args:
+        telemetry: knows the addresses.
+        token: the colony's.
+    """
+
+    def __init__(self, telemetry: TelemetryRegistry, token: str | None) -> None:
+        self._telemetry = telemetry
+        self._token = token
+        self._transports: dict[str, Transport] = {}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*(transport.close() for transport in self._transports.values()))
+        self._transports.clear()
+
+    def choose(self, hive_id: str | None) -> str:
+        """The hive of that id; without one, the only hive.
+
+        Raises:
+            NotFoundError: it is not known.
+            UnavailableError: none is named and there is not exactly one.
+        """
+        known = sorted(record.hive_id for record in self._telemetry.list_active_hives())
+        if hive_id == "localhost" and "localhost" not in known and len(known) == 1:
+            # The documents' name for the hive beside the queen.
+            return known[0]
+        if hive_id is not None:
+            if hive_id not in known:
+                raise NotFoundError(f"Hive {hive_id!r} is not online. Online: {', '.join(known) or 'none'}.")
+            return hive_id
+        if len(known) != 1:
+            names = ", ".join(known) or "none"
+            raise UnavailableError(f"Name one hive with 'hive_id'. Online: {names}.", retry_after_s=2)
+        return known[0]
+
+    async def run(
+        self, hive_id: str, operation: str, fields: dict[str, Any], tell: Callable[[JobEvent], None]
+    ) -> dict[str, Any]:
+        """Run a job on a hive to its end; cancelled, it is cancelled there too.
+
+        Args:
+            hive_id: a known hive.
+            operation: of the hive.
+            fields: its body.
+            tell: given each event that is not the terminal one.
+
+        Returns:
+            The job's result.
+
+        Raises:
+            RbeeError: what the job raised there.
+        """
+        client = self._client(hive_id)
+        job_id = await client.jobs.submit(operation, **fields)
+        result: dict[str, Any] = {}
+        try:
+            async for event in client.jobs.events(job_id):
+                if event.type == "data" and event.action == "result":
+                    result = event.payload
+                elif event.terminal:
+                    raise_for(event)
+                else:
+                    tell(event)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RbeeError):
+                # Shielded: the hive must hear of it although we are on the way out.
+                await asyncio.shield(client.jobs.cancel(job_id))
+            raise
+        return result
+
+    def _client(self, hive_id: str) -> HiveClient:
+        record = self._telemetry.get_hive_state(hive_id)
+        if record is None or record.url is None:
+            raise NotFoundError(f"Hive {hive_id!r} is not known.")
+        transport = self._transports.get(hive_id)
+        if transport is None or transport.url != record.url:
+            transport = self._transports[hive_id] = Transport(record.url, self._token, f"Hive {hive_id!r}")
+        return HiveClient(transport)

@@ -1,0 +1,337 @@
+"""The queen's service: what runs where, and what is asked of it.  Knows no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from rbee.catalog import Resolver
+from rbee.contract.errors import InvalidRequestError
+from rbee.contract.types import WorkerState
+from rbee.contract.version import __version__
+from rbee.contract.wire import (
+    Component,
+    HiveHeartbeat,
+    JobEvent,
+    Registration,
+    RequestRecord,
+    WorkerHeartbeat,
+    WorkerRecord,
+    utc_now,
+)
+from rbee.jobs import JobRunner, JobStore
+from rbee.plugins import Plugins
+from rbee.queen.broadcast import Broadcast
+from rbee.queen.demand import Demand
+from rbee.queen.discovery import Discovery
+from rbee.queen.dispatcher import QueenDispatcher
+from rbee.queen.hives import Hives
+from rbee.queen.names import ModelNames
+from rbee.queen.operations import Operations
+from rbee.settings import Folders, Settings
+from rbee.telemetry import Limits, TelemetryRegistry
+
+log = logging.getLogger(__name__)
+
+_SUMMARY_S = 2.5
+_CLEANUP_S = 1.0
+
+
+class QueenService:
+    """The orchestrator.
+
+    Args:
+        settings: of this program.
+        folders: of this machine.
+        plugins: vendors, policies, observers.
+        url: address under which others reach the queen.
+        token: the colony's.
+        registry_url: None for no registry.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        folders: Folders,
+        plugins: Plugins,
+        url: str,
+        token: str | None,
+        registry_url: str | None,
+    ) -> None:
+        self.url = url
+        self.instance_id = uuid.uuid4().hex
+        self.shutdown_asked = asyncio.Event()
+        self._plugins = plugins
+        self._started = time.time()
+        clock = time.monotonic
+        limits = Limits(**msgspec.structs.asdict(settings.telemetry))
+        self.telemetry = TelemetryRegistry(clock, limits)
+        registrations = plugins.registrations
+        self.names = ModelNames(
+            Resolver([cls() for cls in registrations.model_vendors.things()]), self.telemetry, clock
+        )
+        self._hives = Hives(self.telemetry, token)
+        self._demand = Demand(self._hives, clock, self.telemetry.remove_worker)
+        policy = registrations.policies.get(settings.queen.policy)()
+        self.dispatcher = QueenDispatcher(
+            self.telemetry, self.names, self._demand, policy, settings, token, clock
+        )
+        operations = Operations(self.telemetry, self.dispatcher, self._hives, token)
+        self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.handlers(), self._observe_job)
+        self._discovery = (
+            Discovery(registry_url, token, settings, self.registration, self._on_component) if registry_url else None
+        )
+        self._stream = Broadcast()
+        self._hive_arrived = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the store of jobs, begin to discover and to judge."""
+        await self.jobs.start()
+        self._tasks = [
+            asyncio.create_task(self._judge_forever(), name="judge"),
+            asyncio.create_task(self._summarise_forever(), name="summary"),
+        ]
+        if self._discovery is not None:
+            self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
+
+    async def stop(self) -> None:
+        """End streams, jobs and loads."""
+        self._stream.close()
+        await self.jobs.stop()
+        await self._demand.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._discovery is not None:
+            await self._discovery.leave()
+        await self._hives.close()
+
+    # --- what others tell ----------------------------------------------------------------------------------------
+
+    def register_worker(self, registration: Registration) -> bool:
+        """The fast path and the ready callback; True when the worker was not known.
+
+        Raises:
+            InvalidRequestError: no id, or no address.
+        """
+        if not registration.identity or registration.address is None:
+            raise InvalidRequestError(
+                "A worker's registration needs 'worker_id', and 'url' or 'hostname' and 'port'.", param="worker_id"
+            )
+        created = self.telemetry.register_worker(registration)
+        self.dispatcher.room.wake_all()
+        return created
+
+    def register_hive(self, registration: Registration) -> None:
+        """The fast path for a hive.
+
+        Raises:
+            InvalidRequestError: no id, or no address.
+        """
+        if not registration.identity or registration.address is None:
+            raise InvalidRequestError(
+                "A hive's registration needs 'component_id', and 'url' or 'hostname' and 'port'.", param="component_id"
+            )
+        self.telemetry.update_hive(registration.identity, registration.address, registration.instance_id)
+
+    def beat_worker(self, beat: WorkerHeartbeat) -> bool:
+        """A worker's heartbeat; False when it was late.
+
+        Raises:
+            InvalidRequestError: its status is no state.
+        """
+        try:
+            state = WorkerState.parse(beat.worker.status)
+        except ValueError as error:
+            raise InvalidRequestError(f"Worker status {beat.worker.status!r} is no state.", param="status") from error
+        taken = self.telemetry.beat_worker(beat.worker)
+        if taken and state is not WorkerState.LOADING and beat.worker.model_id:
+            self.dispatcher.room.wake(beat.worker.model_id)
+        return taken
+
+    def beat_hive(self, beat: HiveHeartbeat) -> bool:
+        """A hive's heartbeat with telemetry; False when it was late."""
+        taken = self.telemetry.update_hive_state(beat)
+        if taken:
+            self._hive_arrived.set()
+            if self._stream.listeners:
+                line = {
+                    "type": "hive_telemetry",
+                    "hive_id": beat.hive.id,
+                    "timestamp": beat.timestamp,
+                    "workers": beat.workers,
+                    "node": beat.node,
+                }
+                self._stream.send(msgspec.json.encode(line))
+        return taken
+
+    def set_state(self, worker_id: str, state: str) -> bool:
+        """A state told about a worker; False when it is not known.
+
+        Raises:
+            InvalidRequestError: no such state.
+        """
+        try:
+            return self.telemetry.set_state(worker_id, WorkerState.parse(state))
+        except ValueError as error:
+            raise InvalidRequestError(f"{state!r} is no state of a worker.", param="state") from error
+
+    def remove_worker(self, worker_id: str) -> None:
+        """A worker is gone; harmless when it is not known."""
+        entry = self.telemetry.get_worker(worker_id)
+        self.telemetry.remove_worker(worker_id)
+        if entry is not None and entry.model_id is not None:
+            # Those who wait for its slots must look again: it may have been the last.
+            self.dispatcher.room.wake(entry.model_id)
+
+    def request_finished(self, record: RequestRecord) -> None:
+        """An inference request has ended."""
+        log.info(
+            "%s %s model=%s worker=%s status=%d%s first_byte=%s duration=%.3fs",
+            record.request_id,
+            record.path,
+            record.model,
+            record.worker_id,
+            record.status,
+            f" error={record.error_code}" if record.error_code else "",
+            "-" if record.first_byte_s is None else f"{record.first_byte_s:.3f}s",
+            record.duration_s,
+        )
+        self._plugins.notify("rbee_request_finished", record=record)
+
+    # --- what others ask -----------------------------------------------------------------------------------------
+
+    async def first_hive(self) -> None:
+        """Return once a hive has told its devices and engines."""
+        await self._hive_arrived.wait()
+
+    def workers(self) -> list[WorkerRecord]:
+        """Every worker known, by id."""
+        entries = sorted(self.telemetry.list_all_workers(), key=lambda entry: entry.worker_id)
+        return [self.telemetry.describe(entry) for entry in entries]
+
+    def info(self) -> dict[str, Any]:
+        """The queen and her colony in figures."""
+        hives = [
+            {
+                "hive_id": record.hive_id,
+                "url": record.url,
+                "online": self.telemetry.is_hive_online(record.hive_id),
+                "age_s": round(self.telemetry.hive_age(record.hive_id) or 0.0, 3),
+                "devices": record.devices,
+                "engines": record.engines,
+                "node": record.node,
+                "threads_total": record.info.threads_total if record.info else None,
+                "threads_free": record.info.threads_free if record.info else None,
+            }
+            for record in sorted(self.telemetry.list_all_hives(), key=lambda record: record.hive_id)
+        ]
+        return {
+            "program": "queen",
+            "version": __version__,
+            "url": self.url,
+            "instance_id": self.instance_id,
+            "uptime_s": int(time.time() - self._started),
+            "hives": hives,
+            "workers_total": len(self.telemetry.list_all_workers()),
+        }
+
+    def models(self) -> list[dict[str, Any]]:
+        """Models that can be asked for: those workers serve and those the vendors offer by name."""
+        found: dict[str, dict[str, Any]] = {}
+        for variant in self.names.known():
+            found[variant.model_id] = _model(variant.name, variant.model_id, variant.vendor, "available")
+        for model_id in self.telemetry.models():
+            entries = self.telemetry.find_workers_by_model(model_id)
+            name = next((entry.model_name for entry in entries if entry.model_name), model_id)
+            state = "loaded" if any(self.telemetry.is_routable(entry) for entry in entries) else "loading"
+            present = found.get(model_id)
+            owner = present["owned_by"] if present else model_id.partition(":")[0]
+            found[model_id] = _model(name, model_id, owner, state)
+        return sorted(found.values(), key=lambda model: str(model["id"]))
+
+    def registration(self) -> Registration:
+        """The queen as she registers."""
+        return Registration(
+            component_type="queen",
+            component_id="queen",
+            url=self.url,
+            instance_id=self.instance_id,
+            metadata={"version": __version__},
+        )
+
+    async def heartbeats(self) -> AsyncIterator[bytes]:
+        """Telemetry of all hives as it comes, and a summary every few seconds, as JSON lines."""
+        yield self._summary()
+        async for line in self._stream.listen():
+            yield line
+
+    def _summary(self) -> bytes:
+        entries = self.telemetry.list_all_workers()
+        online = [entry.worker_id for entry in entries if self.telemetry.presence(entry) in {"online", "unobserved"}]
+        available = [entry.worker_id for entry in entries if self.telemetry.is_routable(entry)]
+        hives = sorted(record.hive_id for record in self.telemetry.list_active_hives())
+        return msgspec.json.encode(
+            {
+                "type": "queen",
+                "workers_online": len(online),
+                "workers_available": len(available),
+                "hives_online": len(hives),
+                "hives_available": len(hives),
+                "worker_ids": sorted(online),
+                "hive_ids": hives,
+                "timestamp": utc_now(),
+            }
+        )
+
+    def _on_component(self, component: Component) -> None:
+        registration = Registration(
+            component_type=component.component_type,
+            component_id=component.component_id,
+            url=component.url,
+            instance_id=component.instance_id,
+            model=_text(component.metadata.get("model")),
+            spawned_by=_text(component.metadata.get("spawned_by")),
+            hive_id=_text(component.metadata.get("hive_id")),
+            state=_text(component.metadata.get("state")),
+        )
+        if component.component_type == "worker" and self.telemetry.get_worker(component.component_id) is None:
+            self.register_worker(registration)
+        elif component.component_type == "hive" and self.telemetry.get_hive_state(component.component_id) is None:
+            self.register_hive(registration)
+
+    def _observe_job(self, event: JobEvent) -> None:
+        self._plugins.notify("rbee_job_event", event=event)
+
+    async def _judge_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_CLEANUP_S)
+            for worker_id in self.telemetry.cleanup():
+                log.info("worker %s is gone", worker_id)
+
+    async def _summarise_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SUMMARY_S)
+            if self._stream.listeners:
+                self._stream.send(self._summary())
+
+
+def _model(name: str, model_id: str, owner: str, state: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": owner,
+        "rbee": {"model_id": model_id, "state": state},
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

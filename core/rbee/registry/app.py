@@ -1,0 +1,87 @@
+"""The registry's HTTP face."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from litestar import delete, get, post
+from litestar.response import Stream
+
+from rbee.contract.version import __version__
+from rbee.contract.wire import Component, LeaseRenewal, Registration
+from rbee.http.app import build, event_stream
+from rbee.http.front import Front
+from rbee.http.guard import Guard
+from rbee.http.sse import encode as sse
+from rbee.registry.service import RegistryService
+
+
+@get("/health")
+async def health(service: RegistryService) -> dict[str, str]:
+    """Alive."""
+    return {"status": "ok", "program": "registry", "version": __version__}
+
+
+@post("/v1/registry/register", status_code=200)
+async def register(service: RegistryService, data: Registration) -> Component:
+    """Enter or update a component, in either form."""
+    return await service.register(data)
+
+
+@post("/v1/registry/heartbeat", status_code=200)
+async def heartbeat(service: RegistryService, data: LeaseRenewal) -> dict[str, str]:
+    """Keep a lease; 404 means register again."""
+    await service.renew(data)
+    return {"status": "ok"}
+
+
+@delete("/v1/registry/unregister", status_code=204)
+async def unregister(service: RegistryService, data: LeaseRenewal) -> None:
+    """End a lease; harmless when there is none."""
+    await service.drop(data)
+
+
+@get("/v1/registry/components")
+async def components(service: RegistryService) -> dict[str, list[Component]]:
+    """Everything with a living lease."""
+    return {"components": await service.components()}
+
+
+@get("/v1/registry/hives")
+async def hives(service: RegistryService) -> dict[str, Any]:
+    """Hives; under their own name and as components."""
+    found = await service.components("hive")
+    return {"components": found, "hives": found}
+
+
+@get("/v1/registry/workers")
+async def workers(service: RegistryService) -> dict[str, Any]:
+    """Workers; under their own name and as components."""
+    found = await service.components("worker")
+    return {"components": found, "workers": found}
+
+
+@get("/v1/registry/queen")
+async def queen(service: RegistryService) -> dict[str, Component | None]:
+    """The queen, null when there is none."""
+    found = await service.components("queen")
+    return {"queen": found[0] if found else None}
+
+
+@get("/v1/registry/events")
+async def events(service: RegistryService) -> Stream:
+    """What is there, then every change, as server-sent events."""
+
+    async def body() -> AsyncIterator[bytes]:
+        async for change in service.events():
+            yield sse(msgspec.json.encode(change), event=change.type, event_id=change.revision)
+
+    return event_stream(body())
+
+
+def make_app(service: RegistryService, guard: Guard) -> Front:
+    """The registry's application behind its guard."""
+    handlers = [health, register, heartbeat, unregister, components, hives, workers, queen, events]
+    return Front(build(handlers, service), guard)

@@ -1,0 +1,131 @@
+"""Every setting: name, type, bounds, default and description, once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How every program listens."""
+
+    host: Annotated[
+        str,
+        Meta(description="Address to listen on. Anything but loopback needs the token for inference too."),
+    ] = "127.0.0.1"
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Further names under which clients may call (the Host header), without port."),
+    ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Web origins (scheme://host:port) whose pages may call, besides the program's own."),
+    ] = ()
+    require_token: Annotated[
+        bool, Meta(description="Ask for the token for inference on loopback as well.")
+    ] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level of log lines kept.")
+    ] = "info"
+
+
+class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The discovery service."""
+
+    port: Annotated[Port, Meta(description="Port of the registry; 0 takes a free one.")] = 7830
+    url: Annotated[
+        str | None, Meta(description="Where the others find the registry; unset for none but `rbee up`'s.")
+    ] = None
+    store: Annotated[str, Meta(description="Presence store that keeps the leases.")] = "memory"
+    heartbeat_s: Annotated[Seconds, Meta(description="Seconds between two renewals of a lease.")] = 15.0
+    online_s: Annotated[Seconds, Meta(description="Seconds without renewal after which a lease ends.")] = 30.0
+
+
+class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The orchestrator and its gateway."""
+
+    port: Annotated[Port, Meta(description="Port of the queen and the OpenAI API; 0 takes a free one.")] = 7833
+    url: Annotated[str | None, Meta(description="Where hives and workers find the queen.")] = None
+    policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "affinity"
+    max_body_mb: Annotated[
+        int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")
+    ] = 32
+    load_timeout_s: Annotated[
+        Seconds, Meta(description="Longest time a request waits for its model to be fetched and loaded.")
+    ] = 3600.0
+    slot_wait_s: Annotated[
+        Seconds, Meta(description="Longest time a request waits for a free slot.")
+    ] = 120.0
+    max_waiting: Annotated[
+        int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")
+    ] = 512
+
+
+class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One machine's executor."""
+
+    port: Annotated[Port, Meta(description="Port of the hive; 0 takes a free one.")] = 7835
+    id: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+            description="Name of the hive; unset for the machine's host name.",
+        ),
+    ] = None
+    worker_port_first: Annotated[
+        int, Meta(ge=1024, le=65535, description="First port tried for a worker.")
+    ] = 8080
+    worker_port_last: Annotated[
+        int, Meta(ge=1024, le=65535, description="Last port tried for a worker.")
+    ] = 8200
+    threads: Annotated[
+        int | None,
+        Meta(ge=1, le=4096, description="Processor threads for all workers together; unset for all cores."),
+    ] = None
+    telemetry_s: Annotated[Seconds, Meta(description="Seconds between two samples.")] = 1.0
+    start_timeout_s: Annotated[
+        Seconds, Meta(description="Longest time a worker may take to load its model.")
+    ] = 900.0
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The process around one engine."""
+
+    slots: Annotated[int, Meta(ge=1, le=1024, description="Requests a worker serves at the same time.")] = 4
+    context_length: Annotated[
+        int | None, Meta(ge=16, le=16_777_216, description="Tokens a slot; unset for the engine's choice.")
+    ] = None
+    heartbeat_s: Annotated[Seconds, Meta(description="Seconds between two beats to the queen.")] = 5.0
+    orphan_s: Annotated[
+        Seconds,
+        Meta(description="Seconds without hive and queen after which a worker that a hive started stops."),
+    ] = 20.0
+    drain_s: Annotated[
+        Seconds, Meta(description="Longest time open requests get to finish when a worker stops.")
+    ] = 10.0
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the queen takes silence for absence."""
+
+    worker_stale_s: Annotated[Seconds, Meta(description="Age of a worker's beat from which it is stale.")] = 15.0
+    worker_gone_s: Annotated[Seconds, Meta(description="Age from which a worker is gone.")] = 30.0
+    hive_degraded_s: Annotated[Seconds, Meta(description="Age of a hive's beat from which it is degraded.")] = 3.0
+    hive_down_s: Annotated[Seconds, Meta(description="Age of a hive's beat from which it is down.")] = 10.0
+    cleanup_s: Annotated[Seconds, Meta(description="Age from which a silent record is forgotten.")] = 60.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings; groups are tables of ``config.toml``."""
+
+    server: ServerSettings = ServerSettings()
+    registry: RegistrySettings = RegistrySettings()
+    queen: QueenSettings = QueenSettings()
+    hive: HiveSettings = HiveSettings()
+    worker: WorkerSettings = WorkerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()

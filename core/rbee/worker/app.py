@@ -1,0 +1,99 @@
+"""The worker's HTTP face."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Request, Response, delete, get, post
+from litestar.response import Stream
+
+from rbee.contract.wire import InferAnswer, InferRequest, WorkerHeartbeat
+from rbee.http.app import build, event_stream
+from rbee.http.front import Front, Receive, Scope, Send, send_error
+from rbee.http.guard import Guard
+from rbee.http.sse import encode as sse
+from rbee.worker.host import WorkerHost
+from rbee.worker.infer import as_events, as_whole, encode
+
+
+@get("/health")
+async def health(service: WorkerHost) -> dict[str, str]:
+    """Alive, whatever the model does."""
+    return {"status": "ok", "worker_id": service.worker_id, "state": service.state}
+
+
+@get("/ready")
+async def ready(service: WorkerHost) -> dict[str, str]:
+    """200 once the model is loaded, 503 with the stage before."""
+    service.check_ready()
+    return {"status": "ready", "worker_id": service.worker_id}
+
+
+@get("/info")
+async def info(service: WorkerHost) -> WorkerHeartbeat:
+    """The worker as its heartbeat tells it."""
+    return await service.beat()
+
+
+@get("/capabilities")
+async def capabilities(service: WorkerHost) -> dict[str, object]:
+    """What it can do, and by which version of the contract."""
+    return service.contract()
+
+
+@get("/v1/models")
+async def models(service: WorkerHost) -> dict[str, Any]:
+    """The one model, as OpenAI lists models."""
+    entry = {"id": service.spec.variant.name, "object": "model", "created": 0, "owned_by": service.spec.variant.vendor}
+    return {"object": "list", "data": [entry]}
+
+
+@post("/v1/infer", status_code=200)
+async def infer(
+    service: WorkerHost, data: InferRequest, request: Request[Any, Any, Any]
+) -> Stream | Response[InferAnswer]:
+    """Generate text, streamed unless ``stream`` is false."""
+    request_id = data.request_id or request.scope["state"]["request_id"]
+    if not data.stream:
+        return Response(await as_whole(service.infer(data, request_id)))
+    events = as_events(service.infer(data, request_id), request_id, service.spec.model_id)
+    # Drawn here, so that a refusal is an error with its status and not a stream with one event.
+    first = await anext(events)
+
+    async def body() -> AsyncIterator[bytes]:
+        async with contextlib.aclosing(events):
+            yield sse(encode(first))
+            async for event in events:
+                yield sse(encode(event))
+
+    return event_stream(body())
+
+
+@delete("/v1/infer/{request_id:str}", status_code=204)
+async def cancel(service: WorkerHost, request_id: str) -> None:
+    """End a request; harmless when it has ended."""
+    service.cancel(request_id)
+
+
+@post("/v1/shutdown", status_code=202)
+async def shutdown(service: WorkerHost) -> dict[str, str]:
+    """Finish open requests, then exit."""
+    service.shutdown_asked.set()
+    return {"status": "stopping"}
+
+
+def make_app(service: WorkerHost, guard: Guard) -> Front:
+    """The worker's application with its guard and the OpenAI routes."""
+    handlers = [health, ready, info, capabilities, models, infer, cancel, shutdown]
+
+    async def openai(scope: Scope, receive: Receive, send: Send, *, path: str, request_id: str) -> None:
+        try:
+            with service.request(request_id):
+                state = {**scope.get("state", {}), "request_id": request_id}
+                await service.face.openai(dict(scope, path=path, state=state), receive, send)
+        except Exception as error:
+            await send_error(send, error, openai=True, request_id=request_id)
+
+    return Front(build(handlers, service), guard, openai)

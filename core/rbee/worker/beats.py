@@ -1,0 +1,137 @@
+"""The worker's place in the colony: its lease at the registry, its beats to the queen, its end as an orphan."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+
+from rbee.clients import Membership, QueenClient, RegistryClient, Transport
+from rbee.contract.errors import RbeeError
+from rbee.contract.wire import Registration
+from rbee.settings import Settings
+from rbee.worker.host import WorkerHost
+
+log = logging.getLogger(__name__)
+
+
+class Beats:
+    """Tells registry and queen that the worker is there; works when neither is.
+
+    Args:
+        host: the worker.
+        settings: intervals.
+        token: the colony's.
+        queen_url: None asks the registry.
+        registry_url: None for no registry.
+        hive_id: the hive that started the process; None when a person did.
+    """
+
+    def __init__(
+        self,
+        host: WorkerHost,
+        settings: Settings,
+        token: str | None,
+        queen_url: str | None,
+        registry_url: str | None,
+        hive_id: str | None,
+    ) -> None:
+        self._host = host
+        self._settings = settings
+        self._token = token
+        self._queen_url = queen_url
+        self._hive_id = hive_id
+        self._parent = os.getppid()
+        self._heard_at = time.monotonic()
+        self._queen: Transport | None = None
+        self._registry_transport = (
+            Transport(registry_url, token, "The registry", timeout_s=5.0) if registry_url else None
+        )
+        self._registry = RegistryClient(self._registry_transport) if self._registry_transport else None
+        self._membership = (
+            Membership(self._registry, self._registration, settings.registry.heartbeat_s) if self._registry else None
+        )
+        self.orphaned = asyncio.Event()
+        """Set when the hive that started the process is gone and no queen has heard it for a while."""
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            if self._membership is not None:
+                group.create_task(self._membership.run())
+            group.create_task(self._beat_forever())
+            group.create_task(self._watch_parent())
+
+    async def leave(self) -> None:
+        """Say good-bye, so that nobody has to conclude it from silence."""
+        if self._queen is not None:
+            with contextlib.suppress(RbeeError):
+                await QueenClient(self._queen).remove_worker(self._host.worker_id)
+            await self._queen.close()
+        if self._membership is not None:
+            await self._membership.leave()
+        if self._registry_transport is not None:
+            await self._registry_transport.close()
+
+    async def tell_now(self) -> None:
+        """One beat at once; silent when nobody hears it."""
+        queen = await self._find_queen()
+        if queen is None:
+            return
+        try:
+            await QueenClient(queen).beat_worker(await self._host.beat())
+            self._heard_at = time.monotonic()
+        except RbeeError as error:
+            log.debug("queen: %s", error)
+            await self._forget_queen()
+
+    async def _beat_forever(self) -> None:
+        while True:
+            self._host.changed.clear()
+            await self.tell_now()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._host.changed.wait(), self._settings.worker.heartbeat_s)
+
+    async def _watch_parent(self) -> None:
+        if self._hive_id is None:
+            return
+        while True:
+            await asyncio.sleep(1.0)
+            silent = time.monotonic() - self._heard_at
+            # A hive that ends leaves its children to another parent; a queen that hears us keeps us wanted.
+            if os.getppid() != self._parent and silent > self._settings.worker.orphan_s:
+                log.warning("hive and queen are gone for %.0f s; stopping", silent)
+                self.orphaned.set()
+                return
+
+    async def _find_queen(self) -> Transport | None:
+        if self._queen is not None:
+            return self._queen
+        url = self._queen_url
+        if url is None and self._registry is not None:
+            with contextlib.suppress(RbeeError):
+                found = await self._registry.queen()
+                url = found.url if found else None
+        if url is not None:
+            self._queen = Transport(url, self._token, "The queen", timeout_s=4.0)
+        return self._queen
+
+    async def _forget_queen(self) -> None:
+        # A queen that was looked up may have moved; one that was given is asked again at the same place.
+        if self._queen is not None and self._queen_url is None:
+            await self._queen.close()
+            self._queen = None
+
+    def _registration(self) -> Registration:
+        host = self._host
+        return Registration(
+            component_type="worker",
+            component_id=host.worker_id,
+            url=host.url,
+            instance_id=host.instance_id,
+            spawned_by=f"hive-{self._hive_id}" if self._hive_id else None,
+            hive_id=self._hive_id,
+            metadata={"worker_type": "llm", "model": host.spec.model_id, "model_name": host.spec.variant.name},
+        )

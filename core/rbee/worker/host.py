@@ -1,0 +1,242 @@
+"""The worker's service: one engine, its state, and the requests under way.  Knows no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from rbee.contract.engine import Engine, EngineStatus
+from rbee.contract.errors import RbeeError, WorkerFailedError, WorkerNotReadyError
+from rbee.contract.types import LoadSpec, WorkerState
+from rbee.contract.version import CONTRACT_VERSION
+from rbee.contract.wire import InferRequest, WorkerBeat, WorkerHeartbeat, utc_now
+from rbee.worker.face import EngineFace, InferDelta
+from rbee.worker.infer import validated
+
+log = logging.getLogger(__name__)
+
+
+class WorkerHost:
+    """Loads the engine, counts requests, drains.
+
+    Args:
+        worker_id: identity.
+        engine: class of the engine, for its name and capabilities.
+        face: the engine itself.
+        spec: what to load.
+        url: address under which others reach this worker.
+        hive_id: the hive that started it.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        engine: type[Engine],
+        face: EngineFace,
+        spec: LoadSpec,
+        url: str,
+        hive_id: str | None,
+    ) -> None:
+        self.worker_id = worker_id
+        self.instance_id = uuid.uuid4().hex
+        self.state = WorkerState.STARTING
+        self.stage: str | None = "starting"
+        self.error: RbeeError | None = None
+        self.changed = asyncio.Event()
+        self.shutdown_asked = asyncio.Event()
+        self.face = face
+        self.url = url
+        self.spec = spec
+        self._engine = engine
+        self._hive_id = hive_id
+        self._context_length: int | None = None
+        self._seq = 0
+        self._inflight: dict[str, asyncio.Task[object] | None] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._rate_at: tuple[float, int] | None = None
+        self._version = engine.info().version
+
+    async def load(self, report: Callable[[str], None]) -> None:
+        """Bring the engine up.
+
+        Args:
+            report: told each stage, on the event loop.
+
+        Raises:
+            RbeeError: it cannot; the state is then `FAILED` and `error` says why.
+        """
+        loop = asyncio.get_running_loop()
+
+        def stage(text: str) -> None:
+            self.stage = text
+            report(text)
+
+        self._become(WorkerState.LOADING)
+        try:
+            self._context_length = await self.face.start(lambda text: _soon(loop, stage, text))
+        except Exception as error:
+            if not isinstance(error, RbeeError):
+                log.exception("engine %s failed to load", self._engine.name)
+            self.error = (
+                error
+                if isinstance(error, RbeeError)
+                else WorkerFailedError(f"Engine {self._engine.name!r} failed to load {self.spec.model_id!r}: {error}")
+            )
+            self.stage = None
+            self._become(WorkerState.FAILED)
+            raise self.error from error
+        self.stage = None
+        self._become(WorkerState.READY)
+
+    def check_ready(self) -> None:
+        """Pass when requests are taken.
+
+        Raises:
+            WorkerNotReadyError: still loading, or draining.
+            RbeeError: loading failed.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.state.serving:
+            if self.face.alive():
+                return
+            raise WorkerFailedError(f"The engine of worker {self.worker_id!r} has died.")
+        doing = f"{self.state}" + (f" ({self.stage})" if self.stage else "")
+        raise WorkerNotReadyError(f"Worker {self.worker_id!r} is {doing}.", retry_after_s=1)
+
+    @contextlib.contextmanager
+    def request(self, request_id: str) -> Iterator[None]:
+        """A request under way.
+
+        Raises:
+            WorkerNotReadyError: requests are not taken now.
+        """
+        self.check_ready()
+        self._inflight[request_id] = asyncio.current_task()
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._inflight.pop(request_id, None)
+            if not self._inflight:
+                self._idle.set()
+
+    async def infer(self, request: InferRequest, request_id: str) -> AsyncIterator[InferDelta]:
+        """Answer ``/v1/infer``; closing the iterator cancels.
+
+        Raises:
+            InvalidRequestError: a field is out of bounds.
+        """
+        checked = validated(request)
+        with self.request(request_id):
+            async with contextlib.aclosing(self.face.infer(checked, request_id)) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    def cancel(self, request_id: str) -> None:
+        """End a request; unknown and ended ones are ignored."""
+        task = self._inflight.get(request_id)
+        if task is not None:
+            task.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more requests and let those under way finish, for that long at most."""
+        if self.state is not WorkerState.FAILED:
+            self._become(WorkerState.DRAINING)
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            log.warning("%d requests were cut off after %g s", len(self._inflight), seconds)
+            for request_id in list(self._inflight):
+                self.cancel(request_id)
+        self._become(WorkerState.STOPPING)
+
+    async def stop(self) -> None:
+        """Unload the engine."""
+        await self.face.stop()
+        self._become(WorkerState.STOPPED)
+
+    async def beat(self) -> WorkerHeartbeat:
+        """The worker as it is now; every call counts as one beat."""
+        self._seq += 1
+        status = await self._status()
+        busy = status.slots_busy
+        total = status.slots_total
+        state = self.state
+        if state.serving:
+            state = WorkerState.BUSY if total is not None and busy is not None and busy >= total else WorkerState.READY
+            if not self.face.alive():
+                state = WorkerState.FAILED
+        return WorkerHeartbeat(
+            worker=WorkerBeat(
+                id=self.worker_id,
+                model_id=self.spec.model_id,
+                model_name=self.spec.variant.name,
+                device=self.spec.device,
+                port=int(self.url.rpartition(":")[2]),
+                status=state,
+                implementation=self._engine.name,
+                version=self._version,
+                url=self.url,
+                hive_id=self._hive_id,
+                instance_id=self.instance_id,
+                seq=self._seq,
+                slots_total=total,
+                slots_available=max(0, total - busy) if total is not None and busy is not None else None,
+                queue_depth=status.queue_depth,
+                tokens_per_second=self._rate(status.tokens_generated),
+                context_length=self._context_length,
+                capabilities=tuple(sorted(self._engine.capabilities)),
+                backend=self.spec.backend,
+                pid=os.getpid(),
+                stage=self.stage,
+            ),
+            timestamp=utc_now(),
+        )
+
+    def contract(self) -> dict[str, object]:
+        """What this worker can do, for ``GET /capabilities``."""
+        return {
+            "contract_version": CONTRACT_VERSION,
+            "implementation": self._engine.name,
+            "version": self._version,
+            "model_id": self.spec.model_id,
+            "capabilities": sorted(self._engine.capabilities),
+            "context_length": self._context_length,
+            "slots_total": self.spec.slots,
+        }
+
+    async def _status(self) -> EngineStatus:
+        if not self.state.serving and self.state is not WorkerState.DRAINING:
+            return EngineStatus(slots_total=self.spec.slots, slots_busy=None)
+        try:
+            return await asyncio.wait_for(self.face.status(), 2.0)
+        except Exception as error:
+            log.warning("the engine does not tell its load: %s", error)
+            return EngineStatus(slots_total=self.spec.slots)
+
+    def _rate(self, generated: int | None) -> float | None:
+        """Tokens a second since the previous beat; None until there are two."""
+        if generated is None:
+            return None
+        now, before = time.monotonic(), self._rate_at
+        self._rate_at = (now, generated)
+        if before is None or now <= before[0]:
+            return None
+        return round(max(0, generated - before[1]) / (now - before[0]), 1)
+
+    def _become(self, state: WorkerState) -> None:
+        self.state = state
+        self.changed.set()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[str], None], text: str) -> None:
+    """Call on the loop from any thread; a loop that is closed has nobody left to tell."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, text)

@@ -1,0 +1,93 @@
+"""The worker's own inference route: checks, and the events of a streamed answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from rbee.contract.errors import InvalidRequestError, RbeeError
+from rbee.contract.wire import InferAnswer, InferRequest
+from rbee.worker.face import InferDelta
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "max_tokens": (1, 1_000_000),
+    "temperature": (0, 5),
+    "top_p": (1e-9, 1),
+    "top_k": (0, 100_000),
+    "seed": (-(2**63), 2**63 - 1),
+}
+_MAX_STOPS = 16
+
+
+def validated(request: InferRequest) -> InferRequest:
+    """The request, if every field is within its bounds.
+
+    Raises:
+        InvalidRequestError: naming the field.
+    """
+    if (request.prompt is None) == (request.messages is None):
+        raise InvalidRequestError("Give exactly one of 'prompt' and 'messages'.", param="prompt")
+    if request.messages is not None and not request.messages:
+        raise InvalidRequestError("'messages' must not be empty.", param="messages")
+    for name, (low, high) in _BOUNDS.items():
+        value = getattr(request, name)
+        if value is not None and not low <= value <= high:
+            raise InvalidRequestError(f"{name!r} must be between {low:g} and {high:g}, not {value!r}.", param=name)
+    if request.stop is not None and len(request.stop) > _MAX_STOPS:
+        raise InvalidRequestError(f"'stop' takes at most {_MAX_STOPS} strings.", param="stop")
+    return request
+
+
+async def as_events(deltas: AsyncIterator[InferDelta], request_id: str, model_id: str) -> AsyncIterator[dict[str, Any]]:
+    """The events of a streamed answer, exactly one of them terminal.  Errors before the first delta are raised."""
+    started = time.perf_counter()
+    iterator = aiter(deltas)
+    first = await anext(iterator)
+    yield {"type": "started", "job_id": request_id, "model": model_id, "started_at": int(time.time())}
+    index, last = 0, first
+    try:
+        while True:
+            if last.text:
+                yield {"type": "token", "t": last.text, "i": index}
+                index += 1
+            if last.stop_reason is not None:
+                break
+            last = await anext(iterator)
+    except StopAsyncIteration:
+        yield {"type": "error", "code": "WORKER_FAILED", "message": "The engine ended its answer without a reason."}
+        return
+    except RbeeError as error:
+        yield {"type": "error", "code": error.code, "message": error.message}
+        return
+    seconds = time.perf_counter() - started
+    tokens = last.tokens if last.tokens is not None else index
+    yield {"type": "metrics", "tokens_per_sec": round(tokens / seconds, 1) if seconds > 0 else None, "vram_bytes": None}
+    yield {
+        "type": "end",
+        "tokens_out": tokens,
+        "decode_time_ms": int(seconds * 1000),
+        "stop_reason": last.stop_reason,
+    }
+
+
+async def as_whole(deltas: AsyncIterator[InferDelta]) -> InferAnswer:
+    """The whole answer."""
+    started = time.perf_counter()
+    text: list[str] = []
+    last = InferDelta()
+    async for last in deltas:
+        text.append(last.text)
+    return InferAnswer(
+        text="".join(text),
+        tokens_generated=last.tokens,
+        duration_ms=int((time.perf_counter() - started) * 1000),
+        stop_reason=last.stop_reason or "ERROR",
+    )
+
+
+def encode(event: dict[str, Any]) -> bytes:
+    """One event as JSON."""
+    return msgspec.json.encode(event)

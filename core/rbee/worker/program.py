@@ -1,0 +1,177 @@
+"""Building and running one worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from rbee.contract.engine import Engine, ServedEngine, TokenEngine
+from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
+from rbee.contract.types import Backend, LoadSpec, ModelVariant
+from rbee.http.guard import Guard
+from rbee.http.ports import listen, port_of, url_of
+from rbee.http.server import HttpServer
+from rbee.plugins import Plugins, load_plugins
+from rbee.settings import Folders, Settings, load_settings, load_token
+from rbee.worker.app import make_app
+from rbee.contract.worker_args import LoadReport, WorkerArgs, parse
+from rbee.worker.beats import Beats
+from rbee.worker.face import EngineFace
+from rbee.worker.host import WorkerHost
+from rbee.worker.report import ReportPipe
+from rbee.worker.served import ServedFace
+from rbee.worker.tokens.face import TokenFace
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a worker until it is told to stop; exits 1 with one line on a known error."""
+    args = parse(sys.argv[1:] if argv is None else argv)
+    pipe = ReportPipe(args.report_fd)
+    try:
+        asyncio.run(_run(args, pipe))
+    except RbeeError as error:
+        pipe.send(LoadReport(code=error.code, message=error.message))
+        print(f"rbee worker: {error.message}", file=sys.stderr)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    finally:
+        pipe.close()
+
+
+async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
+    folders = Folders.locate(os.environ)
+    settings = load_settings(folders.config_file, os.environ).settings
+    logging.basicConfig(
+        level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    token = load_token(folders.token_file, os.environ)
+    plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
+    spec = _spec(args, settings, plugins)
+    engine = _engine(args, spec, plugins)
+    sock = _socket(args)
+    url = url_of(args.host, port_of(sock))
+    host = WorkerHost(args.worker_id, engine, _face(engine, spec, args.worker_id), spec, url, args.hive_id)
+    guard = Guard(
+        token=token,
+        host=args.host,
+        allowed_hosts=settings.server.allowed_hosts,
+        allowed_origins=settings.server.allowed_origins,
+        require_token=settings.server.require_token,
+    )
+    server = HttpServer(make_app(host, guard), sock, grace_s=1)
+    await server.start()
+    beats = Beats(host, settings, token, args.queen_url, args.registry_url, args.hive_id)
+    try:
+        await _live(host, beats, pipe, settings)
+    finally:
+        await server.stop()
+
+
+async def _live(host: WorkerHost, beats: Beats, pipe: ReportPipe, settings: Settings) -> None:
+    """Load, serve, and stop in order, whatever ends it."""
+    _stop_on_signals(host)
+    background = asyncio.create_task(beats.run())
+    loading = asyncio.create_task(host.load(lambda stage: pipe.send(LoadReport(stage=stage))))
+    ends = [
+        asyncio.create_task(host.shutdown_asked.wait()),
+        asyncio.create_task(beats.orphaned.wait()),
+    ]
+    try:
+        await asyncio.wait([loading, *ends], return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():
+            # No engine can be stopped in the middle of loading; leaving the process is what stops it.
+            log.info("stopped while loading")
+            await beats.leave()
+            os._exit(0)
+        await loading
+        pipe.send(LoadReport(ready=True))
+        pipe.close()
+        log.info("worker %s serves %s at %s", host.worker_id, host.spec.model_id, host.url)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await host.drain(settings.worker.drain_s)
+    finally:
+        for task in (background, loading, *ends):
+            task.cancel()
+        await asyncio.gather(background, *ends, return_exceptions=True)
+        await beats.leave()
+        await host.stop()
+
+
+def _stop_on_signals(host: WorkerHost) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(name, host.shutdown_asked.set)
+
+
+def _spec(args: WorkerArgs, settings: Settings, plugins: Plugins) -> LoadSpec:
+    variant = _variant(args, plugins)
+    return LoadSpec(
+        model_id=variant.model_id,
+        model_path=args.model_path or variant.in_place,
+        variant=variant,
+        device=args.device,
+        backend=Backend(args.backend),
+        threads=args.threads,
+        slots=args.slots or settings.worker.slots,
+        context_length=args.context_length or settings.worker.context_length,
+    )
+
+
+def _variant(args: WorkerArgs, plugins: Plugins) -> ModelVariant:
+    """The model: as the hive resolved it, or, for a worker started by hand, as the vendors do."""
+    if args.variant is not None:
+        return msgspec.json.decode(args.variant, type=ModelVariant)
+    for cls in plugins.registrations.model_vendors.things():
+        vendor = cls()
+        if vendor.supports(args.model):
+            variant = vendor.resolve(args.model)[0]
+            if variant.files and variant.in_place is None and args.model_path is None:
+                raise InvalidRequestError(
+                    f"Model {args.model!r} must be fetched first; let a hive start the worker: rbee run {args.model}"
+                )
+            return variant
+    raise InvalidRequestError(f"No installed vendor knows the model {args.model!r}.", param="model")
+
+
+def _engine(args: WorkerArgs, spec: LoadSpec, plugins: Plugins) -> type[Engine]:
+    shelf = plugins.registrations.engines
+    opening = [cls for cls in shelf.things() if spec.variant.format in cls.formats]
+    if args.engine is not None:
+        chosen = shelf.get(args.engine)
+    elif opening:
+        chosen = opening[0]
+    else:
+        raise EngineUnavailableError(f"No installed engine opens the format {spec.variant.format!r}.")
+    found = chosen.availability()
+    if not found.available:
+        raise EngineUnavailableError(found.reason or f"Engine {chosen.name!r} is not available here.")
+    return chosen
+
+
+def _face(engine: type[Engine], spec: LoadSpec, worker_id: str) -> EngineFace:
+    made = engine()
+    if isinstance(made, ServedEngine):
+        return ServedFace(made, spec, worker_id)
+    if isinstance(made, TokenEngine):
+        return TokenFace(made, spec)
+    raise EngineUnavailableError(f"Engine {engine.name!r} is neither a ServedEngine nor a TokenEngine.")
+
+
+def _socket(args: WorkerArgs) -> socket.socket:
+    if args.socket_fd is not None:
+        sock = socket.socket(fileno=args.socket_fd)
+        sock.setblocking(False)
+        return sock
+    return listen(args.host, args.port, f"worker {args.worker_id}")

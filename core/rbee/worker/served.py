@@ -1,0 +1,165 @@
+"""The face of an engine that brings its own OpenAI-speaking server: bytes are relayed to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import urllib.parse
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from rbee.clients.sse import decode
+from rbee.clients.transport import error_from_body
+from rbee.contract.engine import Endpoint, EngineStatus, ServedEngine, StageReport
+from rbee.contract.errors import RbeeError, WorkerFailedError
+from rbee.contract.types import LoadSpec
+from rbee.contract.wire import InferRequest
+from rbee.gateway import Dispatcher, Lease, Outcome, Pool, Relay, Route, Target, UpstreamError
+from rbee.gateway.message import request_bytes
+from rbee.http.errors import render
+from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
+
+_MAX_BODY = 1024 * 1024 * 1024
+_STOP_REASONS = {"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"}
+
+
+class _EngineLease(Lease):
+    """The engine takes whatever comes and queues by itself."""
+
+    def __init__(self, worker_id: str, target: Target) -> None:
+        self.worker_id = worker_id
+        self.target = target
+
+    def finish(self, outcome: Outcome) -> None:
+        pass
+
+
+class _ToEngine(Dispatcher):
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    async def acquire(self, route: Route) -> Lease:
+        return self._lease
+
+
+class ServedFace(EngineFace):
+    """Starts and stops the engine in one thread of its own, and relays to it in between.
+
+    Args:
+        engine: not started yet.
+        spec: what to load.
+        worker_id: for messages.
+    """
+
+    def __init__(self, engine: ServedEngine, spec: LoadSpec, worker_id: str) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._worker_id = worker_id
+        self._life = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._figures = ThreadPoolExecutor(1, thread_name_prefix="engine-status")
+        self._pool = Pool()
+        self._target: Target | None = None
+        self._relay: Relay | None = None
+
+    async def start(self, report: StageReport) -> int | None:
+        loop = asyncio.get_running_loop()
+        endpoint = await loop.run_in_executor(self._life, self._engine.start, self._spec, report)
+        self._target = _target(endpoint)
+        lease = _EngineLease(self._worker_id, self._target)
+        self._relay = Relay(_ToEngine(lease), self._pool, _render, _MAX_BODY)
+        return endpoint.context_length
+
+    async def stop(self) -> None:
+        self._pool.close()
+        self._relay = None
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._life, self._engine.stop)
+        self._life.shutdown(wait=False)
+        self._figures.shutdown(wait=False)
+
+    async def status(self) -> EngineStatus:
+        return await asyncio.get_running_loop().run_in_executor(self._figures, self._engine.status)
+
+    def alive(self) -> bool:
+        return self._relay is not None
+
+    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._relay is None:
+            raise WorkerFailedError("The engine is not loaded.")
+        request_id = scope.get("state", {}).get("request_id", "")
+        await self._relay(scope, receive, send, path=scope["path"], request_id=request_id)
+
+    async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
+        if self._target is None:
+            raise WorkerFailedError("The engine is not loaded.")
+        path, body = _openai_request(request, self._spec.model_id)
+        headers = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
+        message = request_bytes(path, headers, msgspec.json.encode(body), self._target, request_id)
+        try:
+            exchange = await self._pool.request(self._target, message)
+        except UpstreamError as error:
+            raise WorkerFailedError(f"The engine of worker {self._worker_id!r} does not answer: {error}.") from error
+        try:
+            chunks = _chunks(exchange.response)
+            if exchange.response.status >= 400:
+                raw = b"".join([chunk async for chunk in chunks])
+                raise error_from_body(exchange.response.status, raw, where="the engine")
+            async with contextlib.aclosing(_deltas(chunks)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except UpstreamError as error:
+            raise WorkerFailedError(f"The engine of worker {self._worker_id!r} broke off: {error}.") from error
+        finally:
+            # An answer that is not complete closes the line here, which is how the engine learns of a cancellation.
+            self._pool.done(exchange)
+
+
+def _target(endpoint: Endpoint) -> Target:
+    parts = urllib.parse.urlsplit(endpoint.url)
+    headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in endpoint.headers)
+    return Target(host=parts.hostname or "127.0.0.1", port=parts.port or 80, headers=headers)
+
+
+def _render(error: RbeeError, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
+    answer = render(error, openai=True, correlation_id=request_id)
+    return answer.status, answer.headers, answer.body
+
+
+def _openai_request(request: InferRequest, model_id: str) -> tuple[str, dict[str, Any]]:
+    body: dict[str, Any] = {"model": model_id, "stream": True, "stream_options": {"include_usage": True}}
+    for name in ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop"):
+        value = getattr(request, name)
+        if value is not None:
+            body[name] = value
+    if request.raw and request.prompt is not None:
+        return "/v1/completions", {**body, "prompt": request.prompt}
+    messages = request.messages or [{"role": "user", "content": request.prompt}]
+    return "/v1/chat/completions", {**body, "messages": messages}
+
+
+async def _chunks(response: Any) -> AsyncIterator[bytes]:
+    while (chunk := await response.read()) is not None:
+        yield chunk
+
+
+async def _deltas(chunks: AsyncIterator[bytes]) -> AsyncGenerator[InferDelta]:
+    finish: str | None = None
+    tokens: int | None = None
+    async for event in decode(chunks):
+        if event.data == "[DONE]":
+            break
+        found = msgspec.json.decode(event.data)
+        if "error" in found:
+            raise WorkerFailedError(str(found["error"].get("message", "The engine failed.")))
+        usage = found.get("usage")
+        if usage:
+            tokens = usage.get("completion_tokens")
+        for choice in found.get("choices", ()):
+            text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
+            if text:
+                yield InferDelta(text=text)
+            finish = choice.get("finish_reason") or finish
+    yield InferDelta(stop_reason=_STOP_REASONS.get(finish or "", "ERROR"), tokens=tokens)

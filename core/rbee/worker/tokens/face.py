@@ -1,0 +1,183 @@
+"""A token engine in the hands of the worker host."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from types import MappingProxyType
+
+import msgspec
+
+from rbee.contract.engine import EngineStatus, StageReport, TokenEngine
+from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, NotFoundError
+from rbee.contract.types import Capability, LoadSpec
+from rbee.contract.wire import InferRequest
+from rbee.http.errors import openai_error, public_error
+from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
+from rbee.worker.tokens.answer import Answer, Piece
+from rbee.worker.tokens.exchange import Exchange, client_gone
+from rbee.worker.tokens.infer import ask_of
+from rbee.worker.tokens.openai import ChatRenderer, CompletionRenderer, Renderer, models, usage
+from rbee.worker.tokens.requests import Ask, parse_chat, parse_completion
+from rbee.worker.tokens.scheduler import Scheduler
+
+BODY_LIMIT_BYTES = 32 * 1024 * 1024
+
+
+class _Route(msgspec.Struct, frozen=True):
+    """A route that generates text."""
+
+    capability: Capability
+    parse: Callable[[bytes], Ask]
+    renderer: type[Renderer]
+
+
+_GENERATE = MappingProxyType(
+    {
+        "/v1/chat/completions": _Route(Capability.CHAT, parse_chat, ChatRenderer),
+        "/v1/completions": _Route(Capability.COMPLETIONS, parse_completion, CompletionRenderer),
+    }
+)
+_MODELS = "/v1/models"
+
+
+class TokenFace(EngineFace):
+    """Does for a `TokenEngine` all that clients see: queue, stop strings, OpenAI's shapes, streams, usage.
+
+    Args:
+        engine: not loaded yet; from now on only its own thread calls it.
+        spec: what to load.
+        max_waiting: requests that may wait for a slot before more are refused.
+    """
+
+    def __init__(self, engine: TokenEngine, spec: LoadSpec, *, max_waiting: int = 64) -> None:
+        self._spec = spec
+        self._capabilities = engine.capabilities & spec.variant.capabilities
+        self._scheduler = Scheduler(engine, spec, max_waiting=max_waiting)
+        self._context_length: int | None = None
+        self._loaded_at = 0
+
+    async def start(self, report: StageReport) -> int | None:
+        """Load; see `Scheduler.start`."""
+        self._context_length = await self._scheduler.start(report)
+        self._loaded_at = int(time.time())
+        return self._context_length
+
+    async def stop(self) -> None:
+        """End all requests and unload; see `Scheduler.stop`."""
+        await self._scheduler.stop()
+
+    async def status(self) -> EngineStatus:
+        """Load figures, as the scheduler counts them."""
+        return self._scheduler.status()
+
+    def alive(self) -> bool:
+        """False once a step of the engine has raised."""
+        return self._scheduler.alive()
+
+    async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the chat, completions and models routes, also under ``/openai``."""
+        exchange = Exchange(scope, receive, send)
+        path = str(scope["path"]).removeprefix("/openai")
+        try:
+            if path == _MODELS:
+                if await _allowed(exchange, scope, "GET"):
+                    model_id = self._spec.model_id
+                    await exchange.respond(models(model_id, self._loaded_at, self._context_length))
+            elif path in _GENERATE:
+                if await _allowed(exchange, scope, "POST"):
+                    await self._generate(_GENERATE[path], exchange)
+            else:
+                raise NotFoundError(f"There is no route {path!r} here; GET /v1/models says what is served.")
+        except CancelledByCallerError:
+            return  # nobody is left to tell
+        except Exception as error:
+            try:
+                await exchange.fail(public_error(error, where=path))
+            except CancelledByCallerError:
+                return
+
+    async def infer(self, request: InferRequest, request_id: str) -> AsyncIterator[InferDelta]:
+        """Answer a ``/v1/infer`` request; closing the iterator cancels it in the engine.
+
+        Raises:
+            InvalidRequestError: the request is not valid.
+            RbeeError: as `Scheduler.submit`, and what ended the request in the engine.
+        """
+        ask = ask_of(request, chat=Capability.CHAT in self._capabilities)
+        answer = Answer(ask.stop)
+        job = self._scheduler.submit(ask.token_request(request_id), answer)
+        try:
+            async for piece in answer:
+                if piece.finish is not None:
+                    yield InferDelta(text=piece.text, stop_reason=_stop_reason(piece), tokens=answer.tokens)
+                elif piece.text:
+                    yield InferDelta(text=piece.text)
+        finally:
+            self._scheduler.cancel(job)
+
+    async def _generate(self, route: _Route, exchange: Exchange) -> None:
+        body = await exchange.body(BODY_LIMIT_BYTES)
+        if route.capability not in self._capabilities:
+            raise InvalidRequestError(
+                f"{self._spec.model_id!r} does not offer {route.capability.value!r}; ask for another model.",
+                param="model",
+            )
+        ask = route.parse(body)
+        renderer = route.renderer(
+            answer_id := f"{route.renderer.prefix}{uuid.uuid4().hex}",
+            int(time.time()),
+            ask.model or self._spec.model_id,
+            include_usage=ask.include_usage,
+        )
+        answer = Answer(ask.stop)
+        job = self._scheduler.submit(ask.token_request(answer_id), answer)
+
+        def gone() -> None:
+            self._scheduler.cancel(job)
+            answer.fail(client_gone())
+
+        try:
+            async with exchange.watched(gone):
+                await (_stream if ask.stream else _whole)(answer, renderer, exchange)
+        finally:
+            self._scheduler.cancel(job)
+
+
+async def _stream(answer: Answer, renderer: Renderer, exchange: Exchange) -> None:
+    """Send an answer as it comes.  Its head waits for the first news: what fails early fails as HTTP."""
+    async for piece in answer:
+        data = renderer.delta(piece.text)
+        if not exchange.begun:
+            data = renderer.first() + data
+        if piece.finish is not None:
+            data += renderer.last(piece.finish, usage(answer.prompt_tokens, answer.tokens))
+        if data:
+            await exchange.stream(data, end=piece.finish is not None)
+
+
+async def _whole(answer: Answer, renderer: Renderer, exchange: Exchange) -> None:
+    """Send an answer when it is complete."""
+    texts: list[str] = []
+    async for piece in answer:
+        texts.append(piece.text)
+        if piece.finish is not None:
+            figures = usage(answer.prompt_tokens, answer.tokens)
+            await exchange.respond(renderer.whole("".join(texts), piece.finish, figures))
+
+
+async def _allowed(exchange: Exchange, scope: Scope, method: str) -> bool:
+    """Answer 405 to any other method."""
+    if scope["method"] == method:
+        return True
+    error = InvalidRequestError(f"{scope['path']!r} takes {method}, not {scope['method']}.")
+    headers = ((b"content-type", b"application/json"), (b"allow", method.encode()))
+    await exchange.respond(msgspec.json.encode(openai_error(error)), status=405, headers=headers)
+    return False
+
+
+def _stop_reason(piece: Piece) -> str:
+    if piece.finish == "length":
+        return "MAX_TOKENS"
+    return "STOP_SEQUENCE" if piece.at_stop_string else "EOS"

@@ -1,0 +1,212 @@
+"""The thread that owns a token engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from enum import Enum, auto
+
+import msgspec
+
+from rbee.contract.engine import EngineStatus, StageReport, TokenEngine, TokenEvent, TokenRequest
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    RbeeError,
+    UnavailableError,
+    WorkerFailedError,
+    WorkerNotReadyError,
+)
+from rbee.contract.types import LoadSpec
+from rbee.worker.tokens.lanes import Job, Lanes, Outlet
+from rbee.worker.tokens.mailbox import Mailbox
+
+log = logging.getLogger(__name__)
+
+Post = tuple[Job, TokenEvent | RbeeError]
+
+
+class _Phase(Enum):
+    NEW = auto()
+    LOADED = auto()
+    STOPPED = auto()
+    DIED = auto()
+
+
+class _Loaded(msgspec.Struct, frozen=True):
+    """How loading ended; an error travels as a value, since not every exception may go through a future."""
+
+    context_length: int | None = None
+    error: Exception | None = None
+
+
+class Scheduler:
+    """Runs an engine in one thread of its own and shares its slots among requests.
+
+    `start`, `stop`, `submit` and `cancel` are called on one event loop, on which all results arrive as well.
+    A scheduler is started once.  Its thread sleeps while there is nothing to do.
+
+    Args:
+        engine: not loaded yet; nobody else may call it.
+        spec: what to load; `slots` requests run at the same time.
+        max_waiting: requests that may wait for a slot.
+    """
+
+    def __init__(self, engine: TokenEngine, spec: LoadSpec, *, max_waiting: int = 64) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._changed = threading.Condition()
+        self._lanes = Lanes(spec.slots, max_waiting)
+        self._phase = _Phase.NEW
+        self._stopping = False
+        self._tokens = 0
+        self._thread: threading.Thread | None = None
+
+    async def start(self, report: StageReport) -> int | None:
+        """Load the engine; returns the context length in tokens.
+
+        Raises:
+            Exception: what the engine's `load` raised.
+            CancelledByCallerError: stopped while it loaded.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Loaded] = loop.create_future()
+
+        def resolve(outcomes: list[_Loaded]) -> None:
+            if not future.done():  # the caller may have given up meanwhile
+                future.set_result(outcomes[0])
+
+        # A daemon: an engine that hangs in native code must not keep a process alive that was told to go.
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(Mailbox[_Loaded](loop, resolve), Mailbox[Post](loop, self._deliver), report),
+            name="rbee-engine",
+            daemon=True,
+        )
+        self._thread.start()
+        outcome = await future
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.context_length
+
+    async def stop(self) -> None:
+        """End all requests, unload, and wait for the thread; harmless before `start` and when repeated."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def submit(self, request: TokenRequest, outlet: Outlet) -> Job:
+        """Queue a request; its results go to `outlet`, on the event loop.
+
+        Raises:
+            WorkerNotReadyError: not loaded, or stopping.
+            WorkerFailedError: the engine has died.
+            QueueFullError, ConflictError: as in `Lanes.enter`.
+        """
+        job = Job(request, outlet)
+        with self._changed:
+            if self._phase is _Phase.DIED:
+                raise WorkerFailedError("The engine of this worker has died; start the worker again.")
+            if self._phase is not _Phase.LOADED or self._stopping:
+                raise WorkerNotReadyError(f"{self._spec.model_id!r} is not loaded here; try again later.")
+            self._lanes.enter(job)
+            self._changed.notify_all()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Drop a request before the next step; harmless when it has ended.  Its outlet is not told."""
+        with self._changed:
+            self._lanes.leave(job)
+            self._changed.notify_all()
+
+    def alive(self) -> bool:
+        """False once the loaded engine has failed."""
+        return self._phase is not _Phase.DIED
+
+    def status(self) -> EngineStatus:
+        """Load figures."""
+        with self._changed:
+            return EngineStatus(
+                slots_total=self._spec.slots,
+                slots_busy=self._lanes.active,
+                queue_depth=self._lanes.waiting,
+                tokens_generated=self._tokens,
+            )
+
+    def _deliver(self, posts: list[Post]) -> None:
+        """Hand results out; on the event loop."""
+        for job, result in posts:
+            if isinstance(result, RbeeError):
+                job.outlet.fail(result)
+            elif job.outlet.feed(result):
+                self.cancel(job)
+
+    def _run(self, loaded: Mailbox[_Loaded], results: Mailbox[Post], report: StageReport) -> None:
+        """The whole life of the engine; in its thread."""
+        end: RbeeError = UnavailableError("The worker is stopping; send the request again.")
+        try:
+            if self._load(loaded, report):
+                self._serve(results)
+        except BaseException:  # whatever a library throws must end the requests, not vanish with the thread
+            log.exception("the engine of %r failed", self._spec.model_id)
+            end = WorkerFailedError(f"The engine failed while serving {self._spec.model_id!r}; see its log.")
+        with self._changed:
+            self._phase = _Phase.DIED if isinstance(end, WorkerFailedError) else _Phase.STOPPED
+            jobs = self._lanes.clear()
+        results.post([(job, end) for job in jobs])
+        try:
+            self._engine.unload()
+        except BaseException:
+            log.exception("the engine of %r could not be unloaded", self._spec.model_id)
+
+    def _load(self, loaded: Mailbox[_Loaded], report: StageReport) -> bool:
+        try:
+            context_length = self._engine.load(self._spec, report)
+        except Exception as error:
+            loaded.post([_Loaded(error=error)])
+            return False
+        except BaseException as error:
+            log.exception("the engine could not load %r", self._spec.model_id)
+            loaded.post([_Loaded(error=WorkerFailedError(f"The engine gave up while loading: {error!r}."))])
+            return False
+        with self._changed:
+            if self._stopping:
+                loaded.post([_Loaded(error=CancelledByCallerError("The worker was stopped while loading."))])
+                return False
+            self._phase = _Phase.LOADED
+        loaded.post([_Loaded(context_length)])
+        return True
+
+    def _serve(self, results: Mailbox[Post]) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._lanes.work)
+                if self._stopping:
+                    return
+                leaving, entering = self._lanes.turn()
+            for request_id in leaving:
+                self._engine.remove(request_id)
+            for job in entering:
+                self._take_up(job, results)
+            if self._lanes.active:
+                events = self._engine.step()
+                with self._changed:
+                    settled = self._lanes.settle(events)
+                    self._tokens += sum(1 for _, event in settled if event.text or event.finish is None)
+                results.post(settled)
+
+    def _take_up(self, job: Job, results: Mailbox[Post]) -> None:
+        """Give a request to the engine; one that it refuses ends alone, whatever the engine raised."""
+        request_id = job.request.request_id
+        try:
+            self._engine.add(job.request)
+        except Exception as error:
+            if not isinstance(error, RbeeError):
+                log.exception("the engine could not take up request %r", request_id)
+                error = WorkerFailedError("The engine could not take up this request; its log says why.")
+                self._engine.remove(request_id)
+            with self._changed:
+                self._lanes.refuse(job)
+            results.post([(job, error)])

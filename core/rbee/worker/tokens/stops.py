@@ -1,0 +1,54 @@
+"""Stop strings, also where one is spread over several tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StopFilter:
+    """Cuts a text that comes in pieces at the first stop string to be complete.
+
+    The answer ends as soon as any stop string is complete, and then before its first character; of several
+    that the same character completes, the longest counts.  What could still become one is held back.
+
+    Args:
+        stops: non-empty strings; none at all lets everything pass.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._longest = max(map(len, self._stops), default=0)
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """Take the next piece; returns what may be shown by now, nothing once `stopped`."""
+        if self.stopped:
+            return ""
+        if not self._stops:
+            return text
+        text = self._held + text
+        cut = self._cut(text)
+        if cut is None:
+            border = len(text) - self._undecided(text)
+            self._held = text[border:]
+            return text[:border]
+        self.stopped, self._held = True, ""
+        return text[:cut]
+
+    def flush(self) -> str:
+        """What was held back, at the end of the text: it has not become a stop string."""
+        held, self._held = self._held, ""
+        return held
+
+    def _cut(self, text: str) -> int | None:
+        """Where the stop string begins that is complete first, None when there is none."""
+        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        return min(found)[1] if found else None
+
+    def _undecided(self, text: str) -> int:
+        """Length of the longest end of `text` that a stop string begins with."""
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            if any(stop.startswith(text[-length:]) for stop in self._stops):
+                return length
+        return 0

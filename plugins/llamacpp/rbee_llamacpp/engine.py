@@ -1,0 +1,119 @@
+"""The engine."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+from typing import Any
+
+from rbee.contract import (
+    Availability,
+    Backend,
+    Capability,
+    Endpoint,
+    EngineStatus,
+    LoadSpec,
+    ServedEngine,
+    StageReport,
+)
+from rbee.contract.errors import EngineUnavailableError
+
+from rbee_llamacpp.availability import LIBRARY, availability
+from rbee_llamacpp.console import Console
+from rbee_llamacpp.failure import LAST_LINE, load_failure
+from rbee_llamacpp.parameters import fill_parameters
+from rbee_llamacpp.preflight import check_device, check_file
+from rbee_llamacpp.stderr import CapturedStderr
+
+LOG_PATIENCE_S = 0.5
+"""The library writes its log in a thread of its own and may still be writing when a load has failed."""
+
+
+class LlamaCppEngine(ServedEngine):
+    """llama.cpp's server, in this process, behind a key that only the worker host knows."""
+
+    name = "llamacpp"
+    formats = frozenset({"gguf"})
+    backends = frozenset({Backend.CPU, Backend.METAL})
+    capabilities = frozenset(
+        {
+            Capability.CHAT,
+            Capability.COMPLETIONS,
+            Capability.TOOLS,
+            Capability.JSON_SCHEMA,
+            Capability.LOGPROBS,
+        }
+    )
+
+    def __init__(self) -> None:
+        self._server: Any = None
+        self._console: Console | None = None
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Whether xllamacpp is installed and its system library is there."""
+        return availability()
+
+    def start(self, spec: LoadSpec, report: StageReport) -> Endpoint:
+        """Load the model and listen on a free loopback port.
+
+        Raises:
+            EngineUnavailableError: the library or the device is missing.
+            ModelFileError: the file is truncated or not a model.
+            InsufficientMemoryError: it does not fit.
+        """
+        self.stop()
+        check_device(spec)
+        path = check_file(spec)
+        report("importing llama.cpp")
+        library = _import_library()
+        report(f"loading {path}")
+        key = secrets.token_urlsafe(32)
+        parameters = library.CommonParams()
+        fill_parameters(parameters, spec, path, key)
+        self._server = _load(library, parameters, spec, path)
+        unmeasured = Endpoint(
+            url=self._server.listening_address, headers=(("Authorization", f"Bearer {key}"),)
+        )
+        self._console = Console(unmeasured, spec.slots)
+        return Endpoint(
+            url=unmeasured.url, headers=unmeasured.headers, context_length=self._console.context_length()
+        )
+
+    def stop(self) -> None:
+        """Drop the server: that ends its threads, cuts open answers, closes its port and frees the memory."""
+        self._console = None
+        self._server = None
+
+    def status(self) -> EngineStatus:
+        """Slots, queue and generated tokens as the server counts them."""
+        console = self._console
+        return EngineStatus() if console is None else console.status()
+
+
+def _import_library() -> Any:
+    # Threads that wait must sleep: spinning ones bring workers side by side to a crawl.  OpenMP reads this
+    # once, as it is loaded with the library.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        return importlib.import_module(LIBRARY)
+    except ImportError as error:
+        reason = availability().reason or f"{LIBRARY} cannot be imported: {error}"
+        raise EngineUnavailableError(f"engine 'llamacpp' cannot run here: {reason}") from error
+
+
+def _load(library: Any, parameters: Any, spec: LoadSpec, path: str) -> Any:
+    captured = CapturedStderr()
+    try:
+        with captured:
+            try:
+                return library.Server(parameters)
+            except RuntimeError:
+                # Every failure raises the same words; what went wrong is only in the log.
+                captured.wait_for(LAST_LINE, LOG_PATIENCE_S)
+                raise
+    except RuntimeError as error:
+        raise load_failure(spec, path, captured.text) from error
+    except MemoryError as error:
+        raise load_failure(spec, path, "E out of memory") from error

@@ -1,0 +1,224 @@
+"""The conformance kit passes what keeps the contract and catches what breaks it."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+VENDOR = """
+import itertools, msgspec, pytest
+from rbee.contract import ModelFile, ModelVariant, ModelVendor
+from rbee.contract.errors import ModelNotFoundError
+from rbee.testing.conformance import ModelVendorContract
+
+class ShelfVendor(ModelVendor):
+    name = "shelf"
+    data = b"model" * 10
+
+    def supports(self, ref):
+        return ref.startswith("shelf:")
+
+    def resolve(self, ref):
+        if ref != "shelf:a":
+            raise ModelNotFoundError(f"no model '{ref}' on the shelf")
+        return (self.variant(),)
+
+    def variant(self):
+        return ModelVariant(model_id="shelf:a", name="shelf:a", vendor="shelf", format="gguf",
+                            files=(ModelFile(name="a.gguf", size_bytes=50),))
+
+    def fetch(self, variant, destination, progress, cancel):
+        cancel.raise_if_cancelled()
+        (destination / "a.gguf").write_bytes(self.data)
+        progress(len(self.data), 50)
+        cancel.raise_if_cancelled()
+
+TURN = itertools.count(1)
+
+class Vendor(ShelfVendor):
+BODY
+
+class TestShelf(ModelVendorContract):
+    @pytest.fixture
+    def vendor(self): return Vendor()
+    @pytest.fixture
+    def good_ref(self): return "shelf:a"
+    @pytest.fixture
+    def bad_ref(self): return "shelf:none"
+"""
+
+ENGINE = """
+import pytest
+from rbee.contract import Availability, Backend, Capability, EngineStatus, LoadSpec, ModelVariant
+from rbee.contract import TokenEngine, TokenEvent
+from rbee.contract.errors import ContextLengthError
+from rbee.testing.conformance import TokenEngineContract
+
+class CountingEngine(TokenEngine):
+    name = "counting"
+    formats = frozenset()
+    backends = frozenset({Backend.CPU})
+    capabilities = frozenset({Capability.CHAT})
+
+    def __init__(self): self.unload()
+
+    @classmethod
+    def availability(cls): return Availability(available=True, version="1")
+
+    def load(self, spec, report): return 64
+
+    def add(self, request):
+        if request.prompt and len(request.prompt.split()) > 64:
+            raise ContextLengthError("too long; shorten the prompt")
+        self.left[request.request_id] = [0, request.max_tokens or 64]
+
+    def step(self):
+        events = []
+        for name, (done, most) in list(self.left.items()):
+            self.left[name][0] += 1
+            last = done + 1 == most
+            events.append(TokenEvent(request_id=name, text=f"{done} ", finish="length" if last else None,
+                                     prompt_tokens=None if done else 3))
+            if last: del self.left[name]
+        return events
+
+    def remove(self, request_id): self.left.pop(request_id, None)
+
+    def unload(self): self.left = {}
+
+    def status(self): return EngineStatus(slots_total=2, slots_busy=len(self.left))
+
+class Engine(CountingEngine):
+BODY
+
+class TestCounting(TokenEngineContract):
+    @pytest.fixture
+    def engine_class(self): return Engine
+    @pytest.fixture
+    def load_spec(self):
+        variant = ModelVariant(model_id="m", name="m", vendor="v", format="none", in_place="/")
+        return LoadSpec(model_id="m", model_path=None, variant=variant, slots=2)
+"""
+
+PROBE = """
+import pytest
+from rbee.contract import NodeSample, Probe, ProcessSample
+from rbee.testing.conformance import ProbeContract
+
+class LampProbe(Probe):
+    name = "lamp"
+    def devices(self): return ()
+    def sample_node(self): return NodeSample(cpu_pct=12.0)
+    def sample_processes(self, roots): return {}
+
+class Lamp(LampProbe):
+BODY
+
+class TestLamp(ProbeContract):
+    @pytest.fixture
+    def probe(self): return Lamp()
+"""
+
+
+def failures(pytester, source, body):
+    """Names of the kit's tests that fail for the class with `body`, in a pytest run of its own kind."""
+    pytester.makepyfile(source.replace("BODY", f"    {body}"))
+    result = pytester.inline_run("-q", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    return {report.nodeid.rpartition("::")[2] for report in result.getfailures()}
+
+
+@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE])
+def test_what_keeps_the_contract_passes(pytester, source):
+    assert failures(pytester, source, "pass") == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "caught"),
+    [
+        (VENDOR, 'name = "Shelf: A"', "test_the_vendor_has_a_name_of_its_own"),
+        (
+            VENDOR,
+            'def supports(self, ref): return ref[0] == "s"',
+            "test_supports_takes_odd_strings_without_raising",
+        ),
+        (VENDOR, "data = b'short'", "test_fetch_brings_every_file_whole"),
+        (VENDOR, "def resolve(self, ref): return (self.variant(),)", "test_an_unknown_model_is_not_found"),
+        (
+            VENDOR,
+            "def fetch(self, v, d, progress, cancel): (d / 'a.gguf').write_bytes(self.data)",
+            "test_a_cancelled_fetch_raises_and_the_next_one_succeeds",
+        ),
+        (
+            VENDOR,
+            "def resolve(self, ref): return [msgspec.structs.replace(self.variant(), name=str(next(TURN)))]",
+            "test_a_canonical_name_resolves_to_the_same_variant",
+        ),
+        (ENGINE, "formats = ['gguf']", "test_the_class_attributes_are_well_typed"),
+        (
+            ENGINE,
+            "availability = classmethod(lambda cls: Availability(available=False))",
+            "test_availability_is_quick_and_explains_an_absence",
+        ),
+        (
+            ENGINE,
+            "def remove(self, request_id): del self.left[request_id]",
+            "test_removed_requests_say_nothing_more",
+        ),
+        (ENGINE, "def remove(self, request_id): pass", "test_removed_requests_say_nothing_more"),
+        (
+            ENGINE,
+            "def unload(self): self.left = {} if not hasattr(self, 'left') else 1 / 0",
+            "test_unload_is_harmless_before_load_and_when_repeated",
+        ),
+        (
+            ENGINE,
+            "def add(self, request): self.left[request.request_id] = [0, 9]",
+            "test_no_more_tokens_come_than_asked_for",
+        ),
+        (
+            ENGINE,
+            "def add(self, request): self.left[request.request_id] = [1, 9]",
+            "test_a_request_runs_from_its_first_event_to_its_finish",
+        ),
+        (
+            ENGINE,
+            "def step(self): return [TokenEvent(request_id='x')]",
+            "test_a_step_without_work_returns_nothing",
+        ),
+        (
+            PROBE,
+            "def sample_node(self): return NodeSample(cpu_pct=200.0)",
+            "test_node_samples_are_quick_and_in_range",
+        ),
+        (
+            PROBE,
+            "def sample_processes(self, roots): return {pid: ProcessSample() for pid in roots}",
+            "test_a_process_that_is_gone_is_no_error",
+        ),
+    ],
+)
+def test_what_breaks_the_contract_is_caught(pytester, source, body, caught):
+    assert caught in failures(pytester, source, body)
+
+
+def test_a_silent_override_stops_the_run(pytester):
+    pytester.makepyfile(
+        PROBE.replace("BODY", "    pass") + "\n    def test_the_probe_has_a_name_of_its_own(self): pass\n"
+    )
+    result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*TypeError: TestLamp.test_the_probe_has_a_name_of_its_own replaces a promise*"]
+    )
+
+
+def test_the_pytest_plugin_imports_no_more_than_it_needs():
+    code = (
+        "import sys, rbee.testing.plugin;"
+        "assert not [n for n in sys.modules if n.startswith('rbee.testing.conf')]"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, env={"PYTHONPATH": ":".join(sys.path)}
+    )
