@@ -79,11 +79,11 @@ def talking() -> Iterator[Talk]:
     from rich.table import Column
 
     class _BarWhileKnown(BarColumn):
-        def render(self, task):  # type: ignore[no-untyped-def, override]  # rich types it as its own bar only
+        def render(self, task):  # type: ignore[no-untyped-def]  # rich types it as its own bar only
             return super().render(task) if task.total else ""
 
     class _BytesWhileKnown(DownloadColumn):
-        def render(self, task):  # type: ignore[no-untyped-def, override]  # see above
+        def render(self, task):  # type: ignore[no-untyped-def]  # see above
             return super().render(task) if task.total else ""
 
     progress = Progress(

@@ -146,7 +146,7 @@ async def _stop_queen(queen: QueenService, server: HttpServer, registry: Registr
 async def _until_over(
     files: ColonyFiles, ended: asyncio.Event, queen: QueenService, hive: HiveService, *, while_used: bool
 ) -> None:
-    ends = [
+    ends: list[asyncio.Task[bool]] = [
         asyncio.create_task(ended.wait()),
         asyncio.create_task(queen.shutdown_asked.wait()),
         asyncio.create_task(hive.shutdown_asked.wait()),

@@ -64,17 +64,17 @@ class Transport:
         """
         content = None if body is None else msgspec.json.encode(body)
         headers = {"content-type": "application/json"} if content is not None else {}
-        options = {} if timeout_s is None else {"timeout": timeout_s}
+        timeout = httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
         try:
             response = await self._client.request(
-                method, path, content=content, headers=headers, params=query, **options
+                method, path, content=content, headers=headers, params=query, timeout=timeout
             )
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from error
         if response.status_code >= 400:
             raise error_from_body(response.status_code, response.content, where=f"{self.name} at {self.url}")
         if kind is type(None):
-            return None  # type: ignore[return-value]  # asked for
+            return None
         try:
             return msgspec.json.decode(response.content, type=kind)
         except msgspec.DecodeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ class WorkerClient:
         """What the worker says of itself."""
         return await self._transport.call("GET", "/info", WorkerHeartbeat)
 
-    async def infer(self, request: InferRequest) -> AsyncIterator[dict[str, Any]]:
+    async def infer(self, request: InferRequest) -> AsyncGenerator[dict[str, Any]]:
         """The events of a streamed ``POST /v1/infer``, the terminal one last.
 
         Raises:

@@ -75,7 +75,7 @@ class Pool:
             async with asyncio.timeout(_CONNECT_S):
                 _, connection = await loop.create_connection(lambda: Connection(loop), *key)
         except (OSError, TimeoutError) as error:
-            raise UpstreamError(f"{key[0]}:{key[1]}: {error or 'no answer'}", answered=False) from error
+            raise UpstreamError(f"{key[0]}:{key[1]}: {str(error) or 'no answer'}", answered=False) from error
         return connection
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from litestar import Request, delete, get, post
@@ -16,6 +16,7 @@ from rbee.http.sse import encode as sse
 from rbee.jobs import JobRunner, JobSummary
 
 
+@runtime_checkable
 class HasJobs(Protocol):
     """A service with jobs."""
 

@@ -197,7 +197,7 @@ class JobRunner:
                 error_code=row.error_code,
                 error_message=row.error_message,
             )
-            for row in await self._store.list()
+            for row in await self._store.newest()
         ]
 
     async def _run(self, operation: str, body: dict[str, Any], narrator: Narrator) -> None:

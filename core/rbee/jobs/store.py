@@ -132,7 +132,7 @@ class JobStore:
         async with self._session() as session:
             return await session.get(JobRow, job_id)
 
-    async def list(self, limit: int = 100) -> list[JobRow]:
+    async def newest(self, limit: int = 100) -> list[JobRow]:
         """The newest jobs, newest first."""
         async with self._session() as session:
             query = select(JobRow).order_by(col(JobRow.created_at).desc()).limit(limit)

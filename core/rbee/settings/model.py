@@ -71,11 +71,8 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     port: Annotated[Port, Meta(description="Port of the hive; 0 takes a free one.")] = 7835
     id: Annotated[
-        str | None,
-        Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-            description="Name of the hive; unset for the machine's host name.",
-        ),
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None,
+        Meta(description="Name of the hive; unset for the machine's host name."),
     ] = None
     worker_port_first: Annotated[
         int, Meta(ge=1024, le=65535, description="First port tried for a worker.")
@@ -84,8 +81,8 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int, Meta(ge=1024, le=65535, description="Last port tried for a worker.")
     ] = 8200
     threads: Annotated[
-        int | None,
-        Meta(ge=1, le=4096, description="Processor threads for all workers together; unset for all cores."),
+        Annotated[int, Meta(ge=1, le=4096)] | None,
+        Meta(description="Processor threads for all workers together; unset for all cores."),
     ] = None
     telemetry_s: Annotated[Seconds, Meta(description="Seconds between two samples.")] = 1.0
     start_timeout_s: Annotated[
@@ -98,7 +95,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     slots: Annotated[int, Meta(ge=1, le=1024, description="Requests a worker serves at the same time.")] = 4
     context_length: Annotated[
-        int | None, Meta(ge=16, le=16_777_216, description="Tokens a slot; unset for the engine's choice.")
+        Annotated[int, Meta(ge=16, le=16_777_216)] | None,
+        Meta(description="Tokens a slot; unset for the engine's choice."),
     ] = None
     heartbeat_s: Annotated[Seconds, Meta(description="Seconds between two beats to the queen.")] = 5.0
     orphan_s: Annotated[

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 from rbee.contract.engine import Engine, EngineStatus
 from rbee.contract.errors import RbeeError, WorkerFailedError, WorkerNotReadyError
@@ -127,7 +127,7 @@ class WorkerHost:
             if not self._inflight:
                 self._idle.set()
 
-    async def infer(self, request: InferRequest, request_id: str) -> AsyncIterator[InferDelta]:
+    async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
         """Answer ``/v1/infer``; closing the iterator cancels.
 
         Raises:

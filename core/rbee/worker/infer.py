@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -41,7 +41,9 @@ def validated(request: InferRequest) -> InferRequest:
     return request
 
 
-async def as_events(deltas: AsyncIterator[InferDelta], request_id: str, model_id: str) -> AsyncIterator[dict[str, Any]]:
+async def as_events(
+    deltas: AsyncGenerator[InferDelta], request_id: str, model_id: str
+) -> AsyncGenerator[dict[str, Any]]:
     """The events of a streamed answer, exactly one of them terminal.  Errors before the first delta are raised."""
     started = time.perf_counter()
     iterator = aiter(deltas)
@@ -73,7 +75,7 @@ async def as_events(deltas: AsyncIterator[InferDelta], request_id: str, model_id
     }
 
 
-async def as_whole(deltas: AsyncIterator[InferDelta]) -> InferAnswer:
+async def as_whole(deltas: AsyncGenerator[InferDelta]) -> InferAnswer:
     """The whole answer."""
     started = time.perf_counter()
     text: list[str] = []

@@ -59,6 +59,11 @@ def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd:
         if report_fd is not None:
             _report(report_fd, StartReport(code=error.code, message=error.message))
         raise
+    except Exception as error:
+        if report_fd is not None:
+            told = f"The colony failed while it started: {error}. Its log: '{context.folders.logs / 'colony.log'}'"
+            _report(report_fd, StartReport(code=RbeeError.code, message=told))
+        raise
     return INTERRUPTED if ended_by is signal.SIGINT else OK
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from types import MappingProxyType
 
 import msgspec
@@ -98,7 +98,7 @@ class TokenFace(EngineFace):
             except CancelledByCallerError:
                 return
 
-    async def infer(self, request: InferRequest, request_id: str) -> AsyncIterator[InferDelta]:
+    async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
         """Answer a ``/v1/infer`` request; closing the iterator cancels it in the engine.
 
         Raises:
