@@ -98,5 +98,6 @@ def absolute(model: str) -> str:
         return model
     looks_like_path = prefix or rest.startswith(("./", "../", "~", "/")) or rest in {".", ".."}
     if looks_like_path or rest.endswith(".gguf") or (os.sep in rest and Path(rest).exists()):
-        return prefix + os.path.abspath(os.path.expanduser(rest))
+        # Not resolved: a link in a download cache has the telling name, its target only a hash.
+        return prefix + str(Path(rest).expanduser().absolute())
     return model

@@ -174,10 +174,10 @@ def used(context: Context, *, keep: bool, on_start: Callable[[], None]) -> Itera
         files.users.release()
         # The colony notices by itself; waiting for its end is what lets us say that nothing was left.
         if record is not None and record.while_used and not files.keep.exists():
-            _await_end(files, record)
+            _await_end(files)
 
 
-def _await_end(files: ColonyFiles, record: ColonyRecord) -> None:
+def _await_end(files: ColonyFiles) -> None:
     deadline = time.monotonic() + _STOP_S
     others_since: float | None = None
     while time.monotonic() < deadline:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rbee.contract.wire import JobEvent
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
 
@@ -75,16 +75,17 @@ def talking() -> Iterator[Talk]:
         yield Talk()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Task, TextColumn
     from rich.table import Column
+    from rich.text import Text
 
     class _BarWhileKnown(BarColumn):
-        def render(self, task):  # type: ignore[no-untyped-def]  # rich types it as its own bar only
-            return super().render(task) if task.total else ""
+        def __call__(self, task: Task) -> RenderableType:
+            return super().__call__(task) if task.total else ""
 
     class _BytesWhileKnown(DownloadColumn):
-        def render(self, task):  # type: ignore[no-untyped-def]  # see above
-            return super().render(task) if task.total else ""
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.total else Text()
 
     progress = Progress(
         SpinnerColumn(),

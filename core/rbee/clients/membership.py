@@ -36,9 +36,7 @@ class Membership:
         interval_s: seconds between renewals.
     """
 
-    def __init__(
-        self, client: RegistryClient, registration: Callable[[], Registration], interval_s: float
-    ) -> None:
+    def __init__(self, client: RegistryClient, registration: Callable[[], Registration], interval_s: float) -> None:
         self._client = client
         self._registration = registration
         self._interval_s = interval_s

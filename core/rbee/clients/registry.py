@@ -45,9 +45,7 @@ class RegistryClient:
     async def components(self, kind: ComponentType | None = None) -> list[Component]:
         """Components with a living lease."""
         paths = {None: "components", "hive": "hives", "worker": "workers"}
-        found = await self._transport.call(
-            "GET", f"/v1/registry/{paths.get(kind, 'components')}", ComponentList
-        )
+        found = await self._transport.call("GET", f"/v1/registry/{paths.get(kind, 'components')}", ComponentList)
         return [one for one in found.components if kind is None or one.component_type == kind]
 
     async def queen(self) -> Component | None:

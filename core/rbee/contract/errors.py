@@ -67,9 +67,7 @@ class InvalidRequestError(RbeeError):
 
     code = "INVALID_REQUEST"
 
-    def __init__(
-        self, message: str, *, param: str | None = None, details: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, param: str | None = None, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message, details=details)
         self.param = param
 
@@ -139,9 +137,7 @@ class UnavailableError(RbeeError):
 
     code = "UNAVAILABLE"
 
-    def __init__(
-        self, message: str, *, retry_after_s: int = 5, details: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, retry_after_s: int = 5, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message, details=details)
         self.retry_after_s = retry_after_s
 

@@ -67,9 +67,7 @@ class ModelVendor(ABC):
         """
 
     @abstractmethod
-    def fetch(
-        self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken
-    ) -> None:
+    def fetch(self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken) -> None:
         """Bring the variant's files below `destination`, an existing folder that may hold parts of an earlier try.
 
         Not called for a variant with `in_place`.  Called again after a failure with the same folder.

@@ -82,9 +82,7 @@ class _Request:
         "_scope", "_send", "_sent_at", "_started", "_status", "_stream", "_task", "_worker_id",
     )  # fmt: skip
 
-    def __init__(
-        self, relay: Relay, scope: Scope, receive: Receive, send: Send, path: str, request_id: str
-    ) -> None:
+    def __init__(self, relay: Relay, scope: Scope, receive: Receive, send: Send, path: str, request_id: str) -> None:
         self._relay = relay
         self._scope, self._receive, self._send = scope, receive, send
         self._path, self._request_id = path, request_id
@@ -106,9 +104,7 @@ class _Request:
             body = await _read_body(self._receive, self._scope, self._relay.max_body)
             fields = _routing_fields(body)
             self._model = fields.model
-            route = Route(
-                request_id=self._request_id, path=self._path, model=fields.model, stream=bool(fields.stream)
-            )
+            route = Route(request_id=self._request_id, path=self._path, model=fields.model, stream=bool(fields.stream))
             watch = asyncio.ensure_future(self._watch_client())
             await self._relay_to_some_worker(route, body)
         except RbeeError as raised:

@@ -103,7 +103,9 @@ def send_signal(child: Child, number: signal.Signals, root: Path) -> None:
     """
     present = identify(child.pid, root)
     if present is None or present.worker_id != child.worker_id or present.created != child.created:
-        raise NotFoundError(f"Process {child.pid} is not worker {child.worker_id!r} of this hive; it was not signalled.")
+        raise NotFoundError(
+            f"Process {child.pid} is not worker {child.worker_id!r} of this hive; it was not signalled."
+        )
     with contextlib.suppress(ProcessLookupError):
         if number is signal.SIGKILL:
             # Every worker leads a process group of its own.

@@ -151,9 +151,7 @@ class Operations:
         if fetched:
             size = f" ({variant.size_bytes / 1e6:.1f} MB)" if variant.size_bytes else ""
             say.say(_ACTOR, "model_download", f"Fetching {variant.name}{size} from {variant.vendor}", variant.model_id)
-        entry = await self._catalog.ensure(
-            variant, lambda done, total: say.progress("model_download", done, total)
-        )
+        entry = await self._catalog.ensure(variant, lambda done, total: say.progress("model_download", done, total))
         if fetched:
             say.say(_ACTOR, "model_verified", f"{variant.name} is here and verified", variant.model_id)
         return entry

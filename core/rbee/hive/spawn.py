@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from rbee.contract.errors import PortTakenError
-from rbee.http.ports import listen, port_of
 from rbee.contract.worker_args import WorkerArgs
+from rbee.http.ports import listen, port_of
 
 
 class Spawned(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +60,7 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
     reading, writing = os.pipe()
     try:
         complete = msgspec.structs.replace(args, socket_fd=sock.fileno(), report_fd=writing, port=port_of(sock))
-        with log.open("ab") as output:
-            os.chmod(log, 0o600)
+        with open(log, "ab", opener=_private) as output:  # noqa: ASYNC230  # one short call; pathlib has no opener
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -86,6 +85,10 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
     pipe = os.fdopen(reading, "rb", buffering=0)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     return Spawned(process=process, report=reader, log=log)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def last_lines(log: Path, count: int = 3) -> str:

@@ -23,18 +23,18 @@ from rbee.contract.errors import (
     error_types,
 )
 from rbee.contract.types import LoadSpec
+from rbee.contract.worker_args import LoadReport, WorkerArgs
 from rbee.hive import cgroups
 from rbee.hive.budget import ThreadBudget
 from rbee.hive.children import Child, find, is_alive, send_signal, tags
 from rbee.hive.spawn import Spawned, free_socket, last_lines, spawn
 from rbee.http.ports import port_of, url_of
 from rbee.settings import Folders, Settings
-from rbee.contract.worker_args import LoadReport, WorkerArgs
 
 log = logging.getLogger(__name__)
 
 _KILL_AFTER_S = 3.0
-_POLL_S = 0.05
+_ADOPTED_POLL_S = 0.5
 
 
 class Supervisor:
@@ -212,8 +212,8 @@ class Supervisor:
             log.info("worker %s (process %d) ended with code %s", child.worker_id, child.pid, code)
         else:
             # Not our child by parentage: the system tells its end to somebody else.
-            while is_alive(child):
-                await asyncio.sleep(10 * _POLL_S)
+            while is_alive(child):  # noqa: ASYNC110  # the system has no event for it
+                await asyncio.sleep(_ADOPTED_POLL_S)
             log.info("adopted worker %s (process %d) ended", child.worker_id, child.pid)
         self._children.pop(child.worker_id, None)
         self._watchers.pop(child.worker_id, None)

@@ -110,9 +110,7 @@ class JobStore:
             )
             await session.commit()
 
-    async def set_state(
-        self, job_id: str, state: str, *, code: str | None = None, message: str | None = None
-    ) -> None:
+    async def set_state(self, job_id: str, state: str, *, code: str | None = None, message: str | None = None) -> None:
         """Note a job's state, and why when it failed."""
         values: dict[str, Any] = {"state": state, "error_code": code, "error_message": message}
         if state not in UNFINISHED:
@@ -163,9 +161,7 @@ class JobStore:
     async def prune(self, older_than: datetime) -> None:
         """Forget jobs that ended before a moment, with their events."""
         async with self._session() as session:
-            old = select(JobRow.id).where(
-                col(JobRow.finished_at).is_not(None), col(JobRow.finished_at) < older_than
-            )
+            old = select(JobRow.id).where(col(JobRow.finished_at).is_not(None), col(JobRow.finished_at) < older_than)
             await session.exec(delete(JobEventRow).where(col(JobEventRow.job_id).in_(old)))
             await session.exec(delete(JobRow).where(col(JobRow.id).in_(old)))
             await session.commit()

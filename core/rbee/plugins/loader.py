@@ -40,9 +40,7 @@ class Plugins:
                 log.exception("plugin %r failed in %s", implementation.plugin_name, hook)
 
 
-def load_plugins(
-    allowed: str | None = None, *, found: Callable[[], Iterable[EntryPoint]] | None = None
-) -> Plugins:
+def load_plugins(allowed: str | None = None, *, found: Callable[[], Iterable[EntryPoint]] | None = None) -> Plugins:
     """Load every plugin that is installed and allowed.
 
     Args:

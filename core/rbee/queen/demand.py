@@ -7,7 +7,13 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from rbee.contract.errors import CancelledByCallerError, RbeeError, RequestTimeoutError, UnreachableError, WorkerFailedError
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    RbeeError,
+    RequestTimeoutError,
+    UnreachableError,
+    WorkerFailedError,
+)
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import JobEvent
 from rbee.queen.hives import Hives
@@ -108,7 +114,7 @@ class Demand:
         key = (variant.model_id, start.hive_id)
         try:
             for worker_id in start.evict:
-                log.info("stopping idle worker %s on %s to make room for %s", worker_id, start.hive_id, variant.model_id)
+                log.info("stopping idle worker %s on %s for %s", worker_id, start.hive_id, variant.model_id)
                 await self._hives.run(start.hive_id, "worker_process_delete", {"worker_id": worker_id}, load.tell)
                 self._forget(worker_id)
             await self._hives.run(

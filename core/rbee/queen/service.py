@@ -79,9 +79,7 @@ class QueenService:
         self._hives = Hives(self.telemetry, token)
         self._demand = Demand(self._hives, clock, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
-        self.dispatcher = QueenDispatcher(
-            self.telemetry, self.names, self._demand, policy, settings, token, clock
-        )
+        self.dispatcher = QueenDispatcher(self.telemetry, self.names, self._demand, policy, settings, token, clock)
         operations = Operations(self.telemetry, self.dispatcher, self._hives, token)
         self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.handlers(), self._observe_job)
         self._discovery = (

@@ -96,6 +96,4 @@ def _is_idle(entry: WorkerEntry) -> bool:
 def _idle(entry: WorkerEntry, now: float) -> IdleWorker:
     since = max((moment for moment in (entry.last_used_at, entry.registered_at) if moment is not None), default=now)
     rss = entry.sample.rss_mb if entry.sample else None
-    return IdleWorker(
-        worker_id=entry.worker_id, idle_s=now - since, memory_bytes=None if rss is None else rss * _MIB
-    )
+    return IdleWorker(worker_id=entry.worker_id, idle_s=now - since, memory_bytes=None if rss is None else rss * _MIB)

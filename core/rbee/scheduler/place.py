@@ -24,6 +24,7 @@ from rbee.scheduler.values import (
 _MIB = 1024 * 1024
 _OVERHEAD = 1.2
 """Memory over file size that is asked for while no measurement exists."""
+_LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 _RETRY_S = 10.0
 """A hive where the model has just failed to load is left alone this long."""
 
@@ -48,10 +49,7 @@ def place(
     if able:
         reasons += [_worker(one, "all slots are busy") for one in able]
         return Wait(loading=False, reasons=tuple(reasons))
-    loading = [
-        one for one in candidates if one.state in {WorkerState.STARTING, WorkerState.LOADING} and one.presence != "offline"
-    ]
-    if loading:
+    if any(one.state in _LOADING and one.presence != "offline" for one in candidates):
         return Wait(loading=True, reasons=tuple(reasons))
     if request.worker_id is not None:
         known = any(one.view.worker_id == request.worker_id for one in candidates)
@@ -61,9 +59,7 @@ def place(
     return _start(request, hives(), reasons)
 
 
-def _filter_candidates(
-    request: PlaceRequest, candidates: Sequence[Candidate]
-) -> tuple[list[Candidate], list[Reason]]:
+def _filter_candidates(request: PlaceRequest, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Reason]]:
     survivors, reasons = [], []
     for one in candidates:
         why = _unfit(request, one)
@@ -146,9 +142,7 @@ def _option(request: PlaceRequest, hive: HiveView) -> _Option | tuple[str, bool]
         -(hive.threads_free or 0),
         hive.hive_id,
     )
-    start = Start(
-        hive_id=hive.hive_id, engine=engine.name, device=device.id, backend=device.backend, evict=tuple(room)
-    )
+    start = Start(hive_id=hive.hive_id, engine=engine.name, device=device.id, backend=device.backend, evict=tuple(room))
     return _Option(order=order, start=start)
 
 

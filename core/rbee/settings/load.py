@@ -72,9 +72,7 @@ def variable_of(name: str) -> str:
     return "RBEE_" + name.replace(".", "_").upper()
 
 
-def load_settings(
-    config_file: Path, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None
-) -> Loaded:
+def load_settings(config_file: Path, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Loaded:
     """Read and check all settings.
 
     Args:

@@ -26,9 +26,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         tuple[str, ...],
         Meta(description="Web origins (scheme://host:port) whose pages may call, besides the program's own."),
     ] = ()
-    require_token: Annotated[
-        bool, Meta(description="Ask for the token for inference on loopback as well.")
-    ] = False
+    require_token: Annotated[bool, Meta(description="Ask for the token for inference on loopback as well.")] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level of log lines kept.")
     ] = "info"
@@ -52,18 +50,12 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     port: Annotated[Port, Meta(description="Port of the queen and the OpenAI API; 0 takes a free one.")] = 7833
     url: Annotated[str | None, Meta(description="Where hives and workers find the queen.")] = None
     policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "affinity"
-    max_body_mb: Annotated[
-        int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")
-    ] = 32
+    max_body_mb: Annotated[int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")] = 32
     load_timeout_s: Annotated[
         Seconds, Meta(description="Longest time a request waits for its model to be fetched and loaded.")
     ] = 3600.0
-    slot_wait_s: Annotated[
-        Seconds, Meta(description="Longest time a request waits for a free slot.")
-    ] = 120.0
-    max_waiting: Annotated[
-        int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")
-    ] = 512
+    slot_wait_s: Annotated[Seconds, Meta(description="Longest time a request waits for a free slot.")] = 120.0
+    max_waiting: Annotated[int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")] = 512
 
 
 class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,20 +66,14 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None,
         Meta(description="Name of the hive; unset for the machine's host name."),
     ] = None
-    worker_port_first: Annotated[
-        int, Meta(ge=1024, le=65535, description="First port tried for a worker.")
-    ] = 8080
-    worker_port_last: Annotated[
-        int, Meta(ge=1024, le=65535, description="Last port tried for a worker.")
-    ] = 8200
+    worker_port_first: Annotated[int, Meta(ge=1024, le=65535, description="First port tried for a worker.")] = 8080
+    worker_port_last: Annotated[int, Meta(ge=1024, le=65535, description="Last port tried for a worker.")] = 8200
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
         Meta(description="Processor threads for all workers together; unset for all cores."),
     ] = None
     telemetry_s: Annotated[Seconds, Meta(description="Seconds between two samples.")] = 1.0
-    start_timeout_s: Annotated[
-        Seconds, Meta(description="Longest time a worker may take to load its model.")
-    ] = 900.0
+    start_timeout_s: Annotated[Seconds, Meta(description="Longest time a worker may take to load its model.")] = 900.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,9 +89,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Seconds,
         Meta(description="Seconds without hive and queen after which a worker that a hive started stops."),
     ] = 20.0
-    drain_s: Annotated[
-        Seconds, Meta(description="Longest time open requests get to finish when a worker stops.")
-    ] = 10.0
+    drain_s: Annotated[Seconds, Meta(description="Longest time open requests get to finish when a worker stops.")] = (
+        10.0
+    )
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

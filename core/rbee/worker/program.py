@@ -16,13 +16,13 @@ import msgspec
 from rbee.contract.engine import Engine, ServedEngine, TokenEngine
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
 from rbee.contract.types import Backend, LoadSpec, ModelVariant
+from rbee.contract.worker_args import LoadReport, WorkerArgs, parse
 from rbee.http.guard import Guard
 from rbee.http.ports import listen, port_of, url_of
 from rbee.http.server import HttpServer
 from rbee.plugins import Plugins, load_plugins
 from rbee.settings import Folders, Settings, load_settings, load_token
 from rbee.worker.app import make_app
-from rbee.contract.worker_args import LoadReport, WorkerArgs, parse
 from rbee.worker.beats import Beats
 from rbee.worker.face import EngineFace
 from rbee.worker.host import WorkerHost
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         asyncio.run(_run(args, pipe))
     except RbeeError as error:
         pipe.send(LoadReport(code=error.code, message=error.message))
-        print(f"rbee worker: {error.message}", file=sys.stderr)
+        sys.stderr.write(f"rbee worker: {error.message}\n")
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None

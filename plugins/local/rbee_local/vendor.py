@@ -56,8 +56,8 @@ class LocalVendor(ModelVendor):
         self,
         variant: ModelVariant,
         destination: Path,
-        progress: FetchProgress,  # noqa: ARG002  # the contract's signature
-        cancel: CancelToken,  # noqa: ARG002  # the contract's signature
+        progress: FetchProgress,  # the contract's signature
+        cancel: CancelToken,  # the contract's signature
     ) -> None:
         """Never needed.
 

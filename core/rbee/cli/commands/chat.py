@@ -36,9 +36,7 @@ def command(*, model: str, keep: bool, system: str | None, **sampling: Any) -> N
             _converse(context, record, absolute(model), system, sampling)
 
 
-def _converse(
-    context: Context, record: ColonyRecord, model: str, system: str | None, sampling: dict[str, Any]
-) -> None:
+def _converse(context: Context, record: ColonyRecord, model: str, system: str | None, sampling: dict[str, Any]) -> None:
     history: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
     while True:
         try:

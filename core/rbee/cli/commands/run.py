@@ -31,7 +31,9 @@ from rbee.contract.errors import InvalidRequestError
 @click.option("--hive", "hive_id", help="Only on this hive.")
 @click.option("--device", help="Only on this device, as GPU-0.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as one JSON object.")
-def command(*, model: str, prompt: str | None, keep: bool, system: str | None, raw: bool, as_json: bool, **sampling: Any) -> None:
+def command(
+    *, model: str, prompt: str | None, keep: bool, system: str | None, raw: bool, as_json: bool, **sampling: Any
+) -> None:
     """Ask MODEL once and print its answer as it is generated.
 
     Without PROMPT it is read from standard input.  A running colony is used; otherwise one is started for the

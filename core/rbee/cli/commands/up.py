@@ -34,8 +34,7 @@ def command(*, detach: bool, as_json: bool, while_used: bool, report_fd: int | N
         present = files.read()
         if present is not None:
             raise ConflictError(
-                f"A colony is running already: process {present.pid}, API at {present.queen_url}/v1. "
-                "Stop it: rbee down"
+                f"A colony is running already: process {present.pid}, API at {present.queen_url}/v1. Stop it: rbee down"
             )
         _announce(context, start_detached(context, while_used=False), as_json=as_json, detached=True)
         return OK

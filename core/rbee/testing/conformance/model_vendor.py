@@ -89,9 +89,7 @@ class ModelVendorContract(Promises, kit=True):
                 assert "\\" not in file.name
         assert len({variant.model_id for variant in variants}) == len(variants), "canonical names differ"
 
-    def test_a_canonical_name_resolves_to_the_same_variant(
-        self, vendor: ModelVendor, variant: ModelVariant
-    ) -> None:
+    def test_a_canonical_name_resolves_to_the_same_variant(self, vendor: ModelVendor, variant: ModelVariant) -> None:
         """A canonical `model_id` is a name too, and means the very same files."""
         assert vendor.supports(variant.model_id)
         assert vendor.resolve(variant.model_id)[0] == variant
@@ -102,9 +100,7 @@ class ModelVendorContract(Promises, kit=True):
             vendor.resolve(bad_ref)
         assert bad_ref.rsplit(":", maxsplit=1)[-1].rsplit("/", maxsplit=1)[-1] in caught.value.message
 
-    def test_fetch_brings_every_file_whole(
-        self, vendor: ModelVendor, variant: ModelVariant, tmp_path: Path
-    ) -> None:
+    def test_fetch_brings_every_file_whole(self, vendor: ModelVendor, variant: ModelVariant, tmp_path: Path) -> None:
         """Sizes and checksums are those promised by `resolve`, and progress never passes its total."""
         if variant.in_place is not None:
             assert Path(variant.in_place).exists()

@@ -130,9 +130,7 @@ class TokenEngineContract(EngineContract, kit=True):
         assert status.slots_total in {None, load_spec.slots}
         assert status.slots_busy in {None, 0}
 
-    def test_unload_is_harmless_before_load_and_when_repeated(
-        self, engine: TokenEngine, load_spec: LoadSpec
-    ) -> None:
+    def test_unload_is_harmless_before_load_and_when_repeated(self, engine: TokenEngine, load_spec: LoadSpec) -> None:
         """And the engine can be loaded again."""
         engine.unload()
         for _ in range(2):
@@ -140,9 +138,7 @@ class TokenEngineContract(EngineContract, kit=True):
             engine.unload()
             engine.unload()
 
-    def test_a_file_that_is_no_model_is_refused(
-        self, engine: TokenEngine, load_spec: LoadSpec, tmp_path: Path
-    ) -> None:
+    def test_a_file_that_is_no_model_is_refused(self, engine: TokenEngine, load_spec: LoadSpec, tmp_path: Path) -> None:
         """The error names the file or the folder."""
         if load_spec.model_path is None:
             return
