@@ -123,9 +123,7 @@ class EchoEngine(TokenEngine):
             raise ContextLengthError(
                 f"The prompt has {prompt} tokens, the context is {self._context_length}; shorten the prompt."
             )
-        words = tokens(
-            answer_to(request.messages, request.prompt), self._ref.faulty_after or self._ref.tokens
-        )
+        words = tokens(answer_to(request.messages, request.prompt), self._ref.faulty_after or self._ref.tokens)
         limit = room if request.max_tokens is None else min(room, request.max_tokens)
         self._speeches[request.request_id] = _Speech(words, prompt, limit, ends=not self._ref.faulty_after)
 

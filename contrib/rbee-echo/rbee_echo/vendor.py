@@ -32,9 +32,7 @@ class EchoVendor(ModelVendor):
         try:
             parsed = EchoRef.parse(ref)
         except ValueError as error:
-            raise ModelNotFoundError(
-                f"{ref!r} names no echo model: {error}. Try 'echo' or 'echo:slow'."
-            ) from error
+            raise ModelNotFoundError(f"{ref!r} names no echo model: {error}. Try 'echo' or 'echo:slow'.") from error
         return (
             ModelVariant(
                 model_id=parsed.canonical,
@@ -45,9 +43,7 @@ class EchoVendor(ModelVendor):
             ),
         )
 
-    def fetch(
-        self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken
-    ) -> None:
+    def fetch(self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken) -> None:
         """Bring all files, which are none."""
         del variant, destination
         cancel.raise_if_cancelled()

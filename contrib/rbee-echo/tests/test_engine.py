@@ -15,9 +15,7 @@ from rbee_echo.vendor import EchoVendor
 def loaded(ref="echo", **fields):
     (variant,) = EchoVendor().resolve(ref)
     engine = EchoEngine()
-    engine.load(
-        LoadSpec(model_id=variant.model_id, model_path=None, variant=variant, **fields), lambda stage: None
-    )
+    engine.load(LoadSpec(model_id=variant.model_id, model_path=None, variant=variant, **fields), lambda stage: None)
     return engine
 
 

@@ -17,9 +17,7 @@ from rbee_echo.vendor import EchoVendor
 
 
 def project():
-    return tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
+    return tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_the_entry_point_names_the_plugin_module():

@@ -7,7 +7,9 @@ Two envelopes: OpenAI's ``{"error": {"message", "type", "param", "code"}}`` on t
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,43 +23,47 @@ from rbee.contract.errors import (
 
 log = logging.getLogger(__name__)
 
-STATUS_BY_CODE: dict[str, int] = {
-    "INVALID_REQUEST": 400,
-    "CONTEXT_LENGTH_EXCEEDED": 400,
-    "INVALID_API_KEY": 401,
-    "FORBIDDEN": 403,
-    "NOT_FOUND": 404,
-    "MODEL_NOT_FOUND": 404,
-    "REQUEST_TIMEOUT": 408,
-    "CONFLICT": 409,
-    "PAYLOAD_TOO_LARGE": 413,
-    "MODEL_FILE_INVALID": 422,
-    "REQUEST_CANCELED": 499,
-    "INTERNAL": 500,
-    "WORKER_FAILED": 500,
-    "CONFIGURATION": 500,
-    "PORT_TAKEN": 500,
-    "PLUGIN": 500,
-    "ENGINE_UNAVAILABLE": 501,
-    "UNREACHABLE": 502,
-    "UNAVAILABLE": 503,
-    "WORKER_NOT_READY": 503,
-    "QUEUE_FULL": 503,
-    "ALL_SLOTS_BUSY": 503,
-    "NO_PLACEMENT": 503,
-    "VRAM_EXHAUSTED": 507,
-    "DISK_FULL": 507,
-}
+STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
+    {
+        "INVALID_REQUEST": 400,
+        "CONTEXT_LENGTH_EXCEEDED": 400,
+        "INVALID_API_KEY": 401,
+        "FORBIDDEN": 403,
+        "NOT_FOUND": 404,
+        "MODEL_NOT_FOUND": 404,
+        "REQUEST_TIMEOUT": 408,
+        "CONFLICT": 409,
+        "PAYLOAD_TOO_LARGE": 413,
+        "MODEL_FILE_INVALID": 422,
+        "REQUEST_CANCELED": 499,
+        "INTERNAL": 500,
+        "WORKER_FAILED": 500,
+        "CONFIGURATION": 500,
+        "PORT_TAKEN": 500,
+        "PLUGIN": 500,
+        "ENGINE_UNAVAILABLE": 501,
+        "UNREACHABLE": 502,
+        "UNAVAILABLE": 503,
+        "WORKER_NOT_READY": 503,
+        "QUEUE_FULL": 503,
+        "ALL_SLOTS_BUSY": 503,
+        "NO_PLACEMENT": 503,
+        "VRAM_EXHAUSTED": 507,
+        "DISK_FULL": 507,
+    }
+)
 
-_OPENAI_TYPES: dict[int, str] = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "invalid_request_error",
-    422: "invalid_request_error",
-    503: "service_unavailable_error",
-}
+_OPENAI_TYPES: Mapping[int, str] = MappingProxyType(
+    {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "invalid_request_error",
+        422: "invalid_request_error",
+        503: "service_unavailable_error",
+    }
+)
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):

@@ -21,9 +21,6 @@ from rbee.http.jobs import JOB_ROUTES
 from rbee.http.sse import encode as sse
 from rbee.queen.service import QueenService
 
-_OK = {"status": "ok", "message": "taken"}
-_LATE = {"status": "ok", "message": "late or repeated; ignored"}
-
 
 class StateUpdate(msgspec.Struct, frozen=True):
     """Body of ``POST /v1/workers/update``."""
@@ -87,14 +84,14 @@ async def ready_callback(service: QueenService, data: Registration) -> Response[
 async def register_hive(service: QueenService, data: Registration) -> dict[str, str]:
     """The fast path for a hive."""
     service.register_hive(data)
-    return _OK
+    return _taken(True)
 
 
 @post("/v1/hive/ready", status_code=200)
 async def hive_ready(service: QueenService, data: HiveReady) -> dict[str, str]:
     """A hive introduces itself."""
     service.register_hive(Registration(component_type="hive", component_id=data.hive_id, url=data.hive_url))
-    return _OK
+    return _taken(True)
 
 
 @get("/v1/workers/list")
@@ -108,7 +105,7 @@ async def update_worker(service: QueenService, data: StateUpdate) -> dict[str, s
     """A worker's state, told by somebody."""
     if not service.set_state(data.worker_id, data.state):
         raise NotFoundError(f"Worker {data.worker_id!r} is not known.")
-    return _OK
+    return _taken(True)
 
 
 @delete("/v1/workers/{worker_id:str}", status_code=204)
@@ -120,13 +117,13 @@ async def remove_worker(service: QueenService, worker_id: str) -> None:
 @post("/v1/worker-heartbeat", status_code=200)
 async def worker_heartbeat(service: QueenService, data: WorkerHeartbeat) -> dict[str, str]:
     """A worker's beat."""
-    return _OK if service.beat_worker(data) else _LATE
+    return _taken(service.beat_worker(data))
 
 
 @post("/v1/hive-heartbeat", status_code=200)
 async def hive_heartbeat(service: QueenService, data: HiveHeartbeat) -> dict[str, str]:
     """A hive's beat with telemetry."""
-    return _OK if service.beat_hive(data) else _LATE
+    return _taken(service.beat_hive(data))
 
 
 @get("/v1/heartbeats/stream")
@@ -171,6 +168,10 @@ def make_app(service: QueenService, guard: Guard, pool: Pool, max_body: int) -> 
     """The queen's application: guard, relay, control routes."""
     relay = Relay(service.dispatcher, pool, _render, max_body, service.request_finished)
     return Front(build(HANDLERS, service), guard, relay)
+
+
+def _taken(taken: bool) -> dict[str, str]:
+    return {"status": "ok", "message": "taken" if taken else "late or repeated; ignored"}
 
 
 def _render(error: RbeeError, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:

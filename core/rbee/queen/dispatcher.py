@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections.abc import Callable
+from types import MappingProxyType
 
 import msgspec
 
@@ -27,11 +28,13 @@ from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, pl
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
 
-_CAPABILITY = {
-    "/v1/chat/completions": Capability.CHAT,
-    "/v1/completions": Capability.COMPLETIONS,
-    "/v1/embeddings": Capability.EMBEDDINGS,
-}
+_CAPABILITY = MappingProxyType(
+    {
+        "/v1/chat/completions": Capability.CHAT,
+        "/v1/completions": Capability.COMPLETIONS,
+        "/v1/embeddings": Capability.EMBEDDINGS,
+    }
+)
 _TRANSIENT_TRIES = 3
 _TRANSIENT_PAUSE_S = 0.5
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,13 +13,15 @@ from rbee.contract.errors import InvalidRequestError, RbeeError
 from rbee.contract.wire import InferAnswer, InferRequest
 from rbee.worker.face import InferDelta
 
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "max_tokens": (1, 1_000_000),
-    "temperature": (0, 5),
-    "top_p": (1e-9, 1),
-    "top_k": (0, 100_000),
-    "seed": (-(2**63), 2**63 - 1),
-}
+_BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "max_tokens": (1, 1_000_000),
+        "temperature": (0, 5),
+        "top_p": (1e-9, 1),
+        "top_k": (0, 100_000),
+        "seed": (-(2**63), 2**63 - 1),
+    }
+)
 _MAX_STOPS = 16
 
 

@@ -7,6 +7,7 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from rbee.http.errors import render
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 
 _MAX_BODY = 1024 * 1024 * 1024
-_STOP_REASONS = {"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"}
+_STOP_REASONS = MappingProxyType({"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"})
 
 
 class _EngineLease(Lease):

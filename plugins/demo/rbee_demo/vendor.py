@@ -54,9 +54,7 @@ class DemoVendor(ModelVendor):
             raise _unknown(ref)
         return (TINY,)
 
-    def fetch(
-        self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken
-    ) -> None:
+    def fetch(self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken) -> None:
         """Copy the file, under a temporary name until it is whole.
 
         Raises:
@@ -91,9 +89,7 @@ def model_data(name: str) -> Traversable:
     return files("rbee_demo").joinpath("data", name)
 
 
-def _copy(
-    source: IO[bytes], copy: IO[bytes], total: int | None, progress: FetchProgress, cancel: CancelToken
-) -> None:
+def _copy(source: IO[bytes], copy: IO[bytes], total: int | None, progress: FetchProgress, cancel: CancelToken) -> None:
     done = 0
     cancel.raise_if_cancelled()
     while block := source.read(BLOCK):

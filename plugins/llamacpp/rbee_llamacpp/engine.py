@@ -73,13 +73,9 @@ class LlamaCppEngine(ServedEngine):
         parameters = library.CommonParams()
         fill_parameters(parameters, spec, path, key)
         self._server = _load(library, parameters, spec, path)
-        unmeasured = Endpoint(
-            url=self._server.listening_address, headers=(("Authorization", f"Bearer {key}"),)
-        )
+        unmeasured = Endpoint(url=self._server.listening_address, headers=(("Authorization", f"Bearer {key}"),))
         self._console = Console(unmeasured, spec.slots)
-        return Endpoint(
-            url=unmeasured.url, headers=unmeasured.headers, context_length=self._console.context_length()
-        )
+        return Endpoint(url=unmeasured.url, headers=unmeasured.headers, context_length=self._console.context_length())
 
     def stop(self) -> None:
         """Drop the server: that ends its threads, cuts open answers, closes its port and frees the memory."""

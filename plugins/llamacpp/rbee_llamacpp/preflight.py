@@ -37,9 +37,7 @@ def check_file(spec: LoadSpec) -> str:
         InsufficientMemoryError: the file alone is larger than the memory allowed.
     """
     if spec.model_path is None:
-        raise ModelFileError(
-            f"model '{spec.model_id}' came without a file; engine 'llamacpp' needs a GGUF file"
-        )
+        raise ModelFileError(f"model '{spec.model_id}' came without a file; engine 'llamacpp' needs a GGUF file")
     path = Path(spec.model_path)
     try:
         if not path.is_file():

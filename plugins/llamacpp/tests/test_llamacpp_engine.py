@@ -37,9 +37,7 @@ def connect(endpoint):
 
 def post(endpoint, path, body, headers=None):
     with closing(connect(endpoint)) as connection:
-        connection.request(
-            "POST", path, json.dumps(body), dict(endpoint.headers if headers is None else headers)
-        )
+        connection.request("POST", path, json.dumps(body), dict(endpoint.headers if headers is None else headers))
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
@@ -225,9 +223,7 @@ def test_loading_reports_its_stages(engine, load_spec):
 def test_a_truncated_file_is_refused_by_name_and_reason(engine, make_spec, model, tmp_path, capfd):
     short = tmp_path / "short.gguf"
     short.write_bytes(model.read_bytes()[:2_400_000])
-    with pytest.raises(
-        ModelFileError, match=r"short\.gguf' cannot be loaded: tensor .* corrupted or incomplete"
-    ):
+    with pytest.raises(ModelFileError, match=r"short\.gguf' cannot be loaded: tensor .* corrupted or incomplete"):
         engine.start(make_spec(model_path=str(short)), quiet)
     assert "corrupted or incomplete" in capfd.readouterr().err, "what was caught is passed on"
 

@@ -69,9 +69,7 @@ def _read(path: Path, shape: type[T]) -> T:
             raise ModelFileError(f"'{path}' is larger than {LARGEST_JSON >> 20} MiB; check what it is")
         return msgspec.json.decode(data, type=shape)
     except (OSError, msgspec.MsgspecError) as error:
-        raise ModelFileError(
-            f"'{path}' cannot be read as a model's JSON file: {error}; fetch it again"
-        ) from error
+        raise ModelFileError(f"'{path}' cannot be read as a model's JSON file: {error}; fetch it again") from error
 
 
 def _check_head(path: Path) -> None:

@@ -26,9 +26,7 @@ def parts_of(path: Path) -> tuple[Path, ...]:
         return (path,)
     count = int(match["count"])
     if not 1 <= int(match["number"]) <= count:
-        raise ModelFileError(
-            f"model file '{path}' calls itself part {match['number']} of {match['count']}; rename it"
-        )
+        raise ModelFileError(f"model file '{path}' calls itself part {match['number']} of {match['count']}; rename it")
     parts = []
     for number in range(1, count + 1):
         part = path.with_name(f"{match['stem']}-{number:05d}-of-{match['count']}{path.suffix}")

@@ -41,8 +41,7 @@ def path_of(ref: str) -> Path:
         # RuntimeError: no such home folder, or links that lead in circles.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ModelNotFoundError(
-            f"there is no model at '{ref}': {reason}. "
-            f"Check the path; a relative one counts from '{Path.cwd()}'."
+            f"there is no model at '{ref}': {reason}. Check the path; a relative one counts from '{Path.cwd()}'."
         ) from error
 
 

@@ -37,9 +37,7 @@ class LocalVendor(ModelVendor):
             ModelFileError: what is there is no usable model, or more than one.
         """
         if not is_local(ref):
-            raise ModelNotFoundError(
-                f"'{ref}' is no path on this machine; write it as 'file:{ref}' or './{ref}'"
-            )
+            raise ModelNotFoundError(f"'{ref}' is no path on this machine; write it as 'file:{ref}' or './{ref}'")
         path = path_of(ref)
         try:
             if path.is_dir():
@@ -47,9 +45,7 @@ class LocalVendor(ModelVendor):
             if path.is_file():
                 return (_gguf(path),)
         except PermissionError as error:
-            raise ModelFileError(
-                f"'{path}' cannot be read: {error.strerror}; check its permissions"
-            ) from error
+            raise ModelFileError(f"'{path}' cannot be read: {error.strerror}; check its permissions") from error
         raise ModelFileError(f"'{path}' is neither a file nor a folder. {FORMATS}")
 
     def fetch(
@@ -98,9 +94,7 @@ def _folder(path: Path) -> ModelVariant:
 def _gguf(path: Path) -> ModelVariant:
     refuse_pickle(path)
     if path.suffix.lower() == ".safetensors":
-        raise ModelFileError(
-            f"'{path}' holds weights only; name its folder '{path.parent}', with config.json in it"
-        )
+        raise ModelFileError(f"'{path}' holds weights only; name its folder '{path.parent}', with config.json in it")
     parts = parts_of(path)
     heads = [read_head(part) for part in parts]
     return ModelVariant(
@@ -117,6 +111,4 @@ def _gguf(path: Path) -> ModelVariant:
 
 
 def _listed(folder: Path, paths: Sequence[Path]) -> tuple[ModelFile, ...]:
-    return tuple(
-        ModelFile(name=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size) for path in paths
-    )
+    return tuple(ModelFile(name=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size) for path in paths)

@@ -47,9 +47,7 @@ def test_paths_are_supported(ref):
     assert LocalVendor().supports(ref)
 
 
-@pytest.mark.parametrize(
-    "ref", ["org/repo", "demo", "hf:org/repo/a.gguf", "https://x/a.gguf", "a.bin", "a.gguf:Q8_0"]
-)
+@pytest.mark.parametrize("ref", ["org/repo", "demo", "hf:org/repo/a.gguf", "https://x/a.gguf", "a.bin", "a.gguf:Q8_0"])
 def test_names_of_other_vendors_are_left_to_them(ref):
     assert not LocalVendor().supports(ref)
 
