@@ -53,8 +53,9 @@ class _Live(Talk):
         if self._task is None:
             return
         if event.type == "narration" and event.human:
-            # A sentence ends the bar before it: what comes next has no known length.
-            self._progress.reset(self._task, description=event.human, total=None)
+            # A new line for each sentence: what comes next has no known length, and a bar cannot lose its own.
+            self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(event.human, total=None)
         elif event.type == "progress":
             self._progress.update(self._task, completed=event.done or 0, total=event.total)
 

@@ -17,6 +17,7 @@ from rbee.contract.errors import ConflictError, UnreachableError
 from rbee.gateway import Pool
 from rbee.hive import HiveService
 from rbee.hive import make_app as make_hive_app
+from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.ports import listen, port_of, url_of
 from rbee.http.server import HttpServer
@@ -88,32 +89,28 @@ async def _host(
     async with contextlib.AsyncExitStack() as stack:
         for sock in sockets.values():
             stack.callback(sock.close)
+        servers: list[HttpServer] = []
+        # Left in the opposite order: services first, whose ends end the streams that servers would wait for.
+        stack.push_async_callback(_stop_servers, servers)
         store = plugins.registrations.presence_stores.get(settings.registry.store)()
         registry = RegistryService(store, settings.registry.online_s)
-        await registry.start()
         stack.push_async_callback(registry.stop)
-        registry_server = HttpServer(make_registry_app(registry, guard), sockets["registry"])
-        await registry_server.start()
-        stack.push_async_callback(registry_server.stop)
+        await registry.start()
+        await _serve(servers, make_registry_app(registry, guard), sockets["registry"])
 
         queen = QueenService(settings, folders, plugins, urls["queen"], token, urls["registry"])
+        stack.push_async_callback(queen.stop)
         await queen.start()
         pool = Pool()
         stack.callback(pool.close)
         queen_app = make_queen_app(queen, guard, pool, settings.queen.max_body_mb * _MIB)
-        queen_server = HttpServer(queen_app, sockets["queen"])
-        await queen_server.start()
-
-        # Stopped before the servers: streams end with their services, and servers wait for streams.
-        stack.push_async_callback(_stop_queen, queen, queen_server, registry)
+        await _serve(servers, queen_app, sockets["queen"])
 
         hive = HiveService(settings, folders, plugins, urls["hive"], token, urls["queen"], urls["registry"])
-        await hive.start()
-        ended_by.at_once = hive.supervisor.kill_all
-        hive_server = HttpServer(make_hive_app(hive, guard), sockets["hive"])
-        stack.push_async_callback(hive_server.stop)
         stack.push_async_callback(hive.stop)
-        await hive_server.start()
+        ended_by.at_once = hive.supervisor.kill_all
+        await hive.start()
+        await _serve(servers, make_hive_app(hive, guard), sockets["hive"])
 
         try:
             await asyncio.wait_for(queen.first_hive(), _HIVE_S)
@@ -137,10 +134,14 @@ async def _host(
     return ended_by.number
 
 
-async def _stop_queen(queen: QueenService, server: HttpServer, registry: RegistryService) -> None:
-    await queen.stop()
-    await server.stop()
-    await registry.stop()
+async def _serve(servers: list[HttpServer], app: Front, sock: socket.socket) -> None:
+    server = HttpServer(app, sock)
+    servers.append(server)
+    await server.start()
+
+
+async def _stop_servers(servers: list[HttpServer]) -> None:
+    await asyncio.gather(*(server.stop() for server in servers))
 
 
 async def _until_over(

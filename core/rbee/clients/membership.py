@@ -85,7 +85,8 @@ class Membership:
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
 
 def _renewal(mine: Registration) -> LeaseRenewal:

@@ -11,6 +11,7 @@ A message says what went wrong, which thing (quoted) and what to do next::
     ├── NotFoundError              404  NOT_FOUND
     │   └── ModelNotFoundError     404  MODEL_NOT_FOUND
     ├── ConflictError              409  CONFLICT
+    ├── MethodNotAllowedError      405  METHOD_NOT_ALLOWED
     ├── RequestTimeoutError        408  REQUEST_TIMEOUT
     ├── CancelledByCallerError     499  REQUEST_CANCELED
     ├── UnavailableError           503  UNAVAILABLE          (with Retry-After)
@@ -112,6 +113,12 @@ class ConflictError(RbeeError):
     """The thing exists already, or is in a state that forbids the operation."""
 
     code = "CONFLICT"
+
+
+class MethodNotAllowedError(RbeeError):
+    """The route exists and is asked with another HTTP method."""
+
+    code = "METHOD_NOT_ALLOWED"
 
 
 class RequestTimeoutError(RbeeError):

@@ -10,7 +10,13 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Stream
 
-from rbee.contract.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError, RbeeError
+from rbee.contract.errors import (
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RbeeError,
+)
 from rbee.http.errors import public_error, render
 from rbee.http.sse import MEDIA_TYPE
 
@@ -77,6 +83,8 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> RbeeError:
     if isinstance(error, HTTPException):
         if error.status_code == 404:
             return NotFoundError(f"There is no route {where!r}.")
+        if error.status_code == 405:
+            return MethodNotAllowedError(f"{where}: this route is asked with another method.")
         if error.status_code == 413:
             return PayloadTooLargeError(f"{where}: the body has more than {_CONTROL_BODY} bytes.")
         if error.status_code < 500:

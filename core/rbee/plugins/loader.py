@@ -77,14 +77,16 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registrations: Regis
     _check_contract(point.name, getattr(plugin, "RBEE_CONTRACT", None))
     if manager.has_plugin(point.name):
         raise PluginError(f"Two installed distributions bring a plugin named {point.name!r}; remove one of them.")
-    manager.register(plugin, name=point.name)
     try:
+        manager.register(plugin, name=point.name)
         manager.check_pending()
         for implementation in manager.hook.rbee_register.get_hookimpls():
             if implementation.plugin_name == point.name:
                 implementation.function(OwnedRegister(registrations, point.name))
     except BaseException:
-        manager.unregister(name=point.name)
+        # A hook that does not fit leaves those before it registered.
+        if manager.has_plugin(point.name):
+            manager.unregister(name=point.name)
         raise
 
 

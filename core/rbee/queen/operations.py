@@ -19,6 +19,7 @@ from rbee.queen.hives import Hives
 from rbee.telemetry import TelemetryRegistry
 
 _ATTEMPTS = 3
+_CLIENTS_KEPT = 256
 
 
 class Operations:
@@ -31,6 +32,13 @@ class Operations:
         self._dispatcher = dispatcher
         self._hives = hives
         self._token = token
+        self._workers: dict[str, Transport] = {}
+
+    async def close(self) -> None:
+        """Close the connections to workers."""
+        for transport in self._workers.values():
+            await transport.close()
+        self._workers.clear()
 
     def handlers(self) -> Mapping[str, JobHandler]:
         """Every operation of the queen, those that hives carry out among them."""
@@ -98,7 +106,7 @@ class Operations:
     async def _generate(
         self, lease: WorkerLease, request: InferRequest, say: Narrator, progress: _Progress
     ) -> dict[str, Any]:
-        transport = Transport(lease.url, self._token, f"Worker {lease.worker_id!r}")
+        transport = self._worker(lease)
         reached = True
         sent = msgspec.structs.replace(request, stream=True, worker_id=None, hive_id=None, device=None)
         try:
@@ -119,9 +127,19 @@ class Operations:
             raise
         finally:
             lease.finish(Outcome(reached=reached))
-            # Closes the line of an answer that is not complete: so the worker learns of a cancellation.
-            await transport.close()
         raise WorkerFailedError(f"Worker {lease.worker_id!r} ended its answer without saying how.")
+
+    def _worker(self, lease: WorkerLease) -> Transport:
+        """A client of the worker, kept: making one costs more than a short answer."""
+        transport = self._workers.get(lease.worker_id)
+        if transport is None or transport.url != lease.url:
+            if len(self._workers) >= _CLIENTS_KEPT:
+                # The oldest may be in use; the garbage collector closes it when that answer has ended.
+                self._workers.pop(next(iter(self._workers)))
+            transport = self._workers[lease.worker_id] = Transport(
+                lease.url, self._token, f"Worker {lease.worker_id!r}"
+            )
+        return transport
 
 
 class _Progress:

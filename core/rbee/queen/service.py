@@ -80,7 +80,7 @@ class QueenService:
         self._demand = Demand(self._hives, clock, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
         self.dispatcher = QueenDispatcher(self.telemetry, self.names, self._demand, policy, settings, token, clock)
-        operations = Operations(self.telemetry, self.dispatcher, self._hives, token)
+        self._operations = operations = Operations(self.telemetry, self.dispatcher, self._hives, token)
         self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.handlers(), self._observe_job)
         self._discovery = (
             Discovery(registry_url, token, settings, self.registration, self._on_component) if registry_url else None
@@ -109,6 +109,7 @@ class QueenService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._discovery is not None:
             await self._discovery.leave()
+        await self._operations.close()
         await self._hives.close()
 
     # --- what others tell ----------------------------------------------------------------------------------------

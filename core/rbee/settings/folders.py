@@ -76,7 +76,8 @@ class Folders(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: one cannot be made or written; the message names it.
         """
-        for folder in (self.config, self.home, self.data, self.models, self.state, self.logs):
+        # Home first: it may hold the others, and parents are made with the mode of the day.
+        for folder in (self.home, self.config, self.data, self.models, self.state, self.logs):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:

@@ -143,7 +143,7 @@ def _from_text(text: str, kind: Any) -> Any:
     plain = str(kind)
     if "tuple" in plain:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if "None" in plain and text.strip().lower() in {"", "null", "none"}:
+    if type(None) in get_args(get_args(kind)[0]) and text.strip().lower() in {"", "null", "none"}:
         return None
     return text
 

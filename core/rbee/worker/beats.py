@@ -92,7 +92,9 @@ class Beats:
             self._host.changed.clear()
             await self.tell_now()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._host.changed.wait(), self._settings.worker.heartbeat_s)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
+                async with asyncio.timeout(self._settings.worker.heartbeat_s):
+                    await self._host.changed.wait()
 
     async def _watch_parent(self) -> None:
         if self._hive_id is None:

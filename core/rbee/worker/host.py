@@ -216,7 +216,8 @@ class WorkerHost:
         if not self.state.serving and self.state is not WorkerState.DRAINING:
             return EngineStatus(slots_total=self.spec.slots, slots_busy=None)
         try:
-            return await asyncio.wait_for(self.face.status(), 2.0)
+            async with asyncio.timeout(2.0):
+                return await self.face.status()
         except Exception as error:
             log.warning("the engine does not tell its load: %s", error)
             return EngineStatus(slots_total=self.spec.slots)

@@ -15,6 +15,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.contract.errors import ConflictError, RbeeError
+from rbee.settings.load import variable_of
 
 
 @click.command("up")
@@ -45,6 +46,8 @@ def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd:
     from rbee.cli.hosting import host_colony
 
     _configure_logging(context, detached=report_fd is not None)
+    # Workers read the environment, and what --set says holds for them too.
+    os.environ.update({variable_of(name): value for name, value in context.overrides.items()})
 
     def ready(record: ColonyRecord) -> None:
         if report_fd is not None:

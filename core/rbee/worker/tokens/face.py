@@ -10,10 +10,10 @@ from types import MappingProxyType
 import msgspec
 
 from rbee.contract.engine import EngineStatus, StageReport, TokenEngine
-from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, NotFoundError
+from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, MethodNotAllowedError, NotFoundError
 from rbee.contract.types import Capability, LoadSpec
 from rbee.contract.wire import InferRequest
-from rbee.http.errors import openai_error, public_error
+from rbee.http.errors import public_error
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 from rbee.worker.tokens.answer import Answer, Piece
 from rbee.worker.tokens.exchange import Exchange, client_gone
@@ -82,12 +82,11 @@ class TokenFace(EngineFace):
         path = str(scope["path"]).removeprefix("/openai")
         try:
             if path == _MODELS:
-                if await _allowed(exchange, scope, "GET"):
-                    model_id = self._spec.model_id
-                    await exchange.respond(models(model_id, self._loaded_at, self._context_length))
+                _check_method(scope, "GET")
+                await exchange.respond(models(self._spec.model_id, self._loaded_at, self._context_length))
             elif path in _GENERATE:
-                if await _allowed(exchange, scope, "POST"):
-                    await self._generate(_GENERATE[path], exchange)
+                _check_method(scope, "POST")
+                await self._generate(_GENERATE[path], exchange)
             else:
                 raise NotFoundError(f"There is no route {path!r} here; GET /v1/models says what is served.")
         except CancelledByCallerError:
@@ -167,14 +166,9 @@ async def _whole(answer: Answer, renderer: Renderer, exchange: Exchange) -> None
             await exchange.respond(renderer.whole("".join(texts), piece.finish, figures))
 
 
-async def _allowed(exchange: Exchange, scope: Scope, method: str) -> bool:
-    """Answer 405 to any other method."""
-    if scope["method"] == method:
-        return True
-    error = InvalidRequestError(f"{scope['path']!r} takes {method}, not {scope['method']}.")
-    headers = ((b"content-type", b"application/json"), (b"allow", method.encode()))
-    await exchange.respond(msgspec.json.encode(openai_error(error)), status=405, headers=headers)
-    return False
+def _check_method(scope: Scope, method: str) -> None:
+    if scope["method"] != method:
+        raise MethodNotAllowedError(f"{scope['path']!r} takes {method}, not {scope['method']}.")
 
 
 def _stop_reason(piece: Piece) -> str:
