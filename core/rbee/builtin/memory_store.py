@@ -128,6 +128,7 @@ class MemoryPresenceStore(PresenceStore):
             wait = min(self._deadlines.values()) - self._now() if self._deadlines else None
             try:
                 # A margin, so that the key is past its deadline when the sweep looks.
-                await asyncio.wait_for(woken.wait(), None if wait is None else max(wait, 0.0) + 0.01)
+                async with asyncio.timeout(None if wait is None else max(wait, 0.0) + 0.01):
+                    await woken.wait()
             except TimeoutError:
                 await self._expire()

@@ -9,7 +9,7 @@ import msgspec
 
 from rbee.clients.transport import Transport
 from rbee.contract.errors import RbeeError, error_types
-from rbee.contract.wire import InferRequest, WorkerHeartbeat
+from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerHeartbeat
 
 _TERMINAL = ("end", "error")
 
@@ -47,6 +47,10 @@ class WorkerClient:
     async def cancel(self, request_id: str) -> None:
         """End a request; harmless when it has ended."""
         await self._transport.call("DELETE", f"/v1/infer/{request_id}", type(None))
+
+    async def move(self, addresses: ColonyAddresses) -> None:
+        """Tell the worker where queen and registry are now."""
+        await self._transport.call("POST", "/v1/colony", dict, body=addresses)
 
     async def shutdown(self) -> None:
         """Finish open requests, then exit."""

@@ -100,6 +100,13 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     online: bool | None = None
 
 
+class ColonyAddresses(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a worker's ``POST /v1/colony``: where queen and registry are now, None for none."""
+
+    queen_url: str | None = None
+    registry_url: str | None = None
+
+
 class LeaseRenewal(msgspec.Struct, frozen=True, kw_only=True):
     """Body of ``POST /v1/registry/heartbeat`` and ``DELETE /v1/registry/unregister``."""
 
@@ -209,7 +216,7 @@ class NodeStats(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[GpuStats, ...] = ()
 
 
-class HealthStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``healthy``, or ``degraded`` with a reason."""
 
     status: str = "healthy"

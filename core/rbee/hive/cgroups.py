@@ -29,6 +29,25 @@ def enter(pid: int, group: str, instance: str) -> Path | None:
     return folder
 
 
+def of(pid: int) -> Path | None:
+    """The group that a process was put into by `enter`, in this life of the hive or an earlier one."""
+    root, group = cgroup.mount(), cgroup.group_of(pid)
+    if root is None or group is None or not group.startswith(f"/{_SLICE}/"):
+        return None
+    return root / group.lstrip("/")
+
+
+def sweep(group: str) -> None:
+    """Remove groups whose processes have ended while no hive was there to see it."""
+    root = cgroup.mount()
+    if root is None or not (root / _SLICE / group).is_dir():
+        return
+    for folder in list((root / _SLICE / group).iterdir()):
+        if folder.is_dir():
+            # A group in use cannot be removed, whoever uses it.
+            _remove(folder, root)
+
+
 def leave(folder: Path) -> None:
     """Remove a group whose processes have ended."""
     root = cgroup.mount()

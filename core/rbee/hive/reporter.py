@@ -7,9 +7,11 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from rbee.clients import Membership, QueenClient, RegistryClient, Transport, backoff, jittered
+from rbee.clients import Membership, QueenClient, RegistryClient, Transport, WorkerClient, backoff, jittered
 from rbee.contract.errors import RbeeError
-from rbee.contract.wire import Registration
+from rbee.contract.wire import ColonyAddresses, Registration
+from rbee.hive.children import Child
+from rbee.hive.supervisor import address
 from rbee.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ class Reporter:
         registry_url: str | None,
     ) -> None:
         self._hive = hive
+        self._settings = settings
         self._token = token
+        self._registry_url = registry_url
         self._queen_url = queen_url
         self._queen: Transport | None = None
         self._registry_transport = (
@@ -73,6 +77,20 @@ class Reporter:
         if queen is not None:
             with contextlib.suppress(RbeeError):
                 await QueenClient(queen).register_worker(registration)
+
+    async def introduce(self, child: Child) -> None:
+        """Tell a worker of an earlier life where queen and registry are now."""
+        transport = Transport(address(self._settings, child), self._token, f"Worker {child.worker_id!r}")
+        addresses = ColonyAddresses(queen_url=self._queen_url, registry_url=self._registry_url)
+        try:
+            for wait_s in (0.0, 1.0, 2.0, 4.0):
+                await asyncio.sleep(wait_s)
+                with contextlib.suppress(RbeeError):
+                    await WorkerClient(transport).move(addresses)
+                    return
+            log.warning("worker %s does not answer", child.worker_id)
+        finally:
+            await transport.close()
 
     def worker_gone(self, worker_id: str) -> None:
         """A worker's process has ended: the queen is told at once, in the background."""

@@ -96,13 +96,15 @@ class HiveService:
         """Open stores, find children of an earlier life, begin to measure."""
         await self.catalog.open()
         await self.jobs.start()
-        for child in self.supervisor.adopt():
+        adopted = self.supervisor.adopt()
+        for child in adopted:
             log.info("found worker %s (process %d) of an earlier life", child.worker_id, child.pid)
         loop = asyncio.get_running_loop()
         self._devices = await loop.run_in_executor(self._probing, self._sampler.devices)
         self._tasks = [
             asyncio.create_task(self._measure_forever(), name="telemetry"),
             asyncio.create_task(self._reporter.run(), name="reporter"),
+            *(asyncio.create_task(self._reporter.introduce(child), name="introduce") for child in adopted),
         ]
 
     async def stop(self) -> None:

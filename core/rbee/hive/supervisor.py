@@ -33,6 +33,7 @@ from rbee.settings import Folders, Settings
 
 log = logging.getLogger(__name__)
 
+_GROUP = "llm"
 _KILL_AFTER_S = 3.0
 _ADOPTED_POLL_S = 0.5
 
@@ -71,10 +72,11 @@ class Supervisor:
     def adopt(self) -> list[Child]:
         """Find children that an earlier life of this hive left running."""
         found = []
+        cgroups.sweep(_GROUP)
         for child in find(self._folders.state):
             if child.worker_id not in self._children:
                 self._budget.note(child.worker_id, child.threads)
-                self._keep(child, None, None)
+                self._keep(child, None, cgroups.of(child.pid))
                 found.append(child)
         return found
 
@@ -196,7 +198,7 @@ class Supervisor:
         child = Child(
             worker_id=worker_id, pid=pid, created=created, port=port, threads=spec.threads, model_id=spec.model_id
         )
-        self._keep(child, spawned, cgroups.enter(pid, "llm", str(port)))
+        self._keep(child, spawned, cgroups.enter(pid, _GROUP, str(port)))
         return child, spawned
 
     def _keep(self, child: Child, spawned: Spawned | None, group: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request, Response, delete, get, post
 from litestar.response import Stream
 
-from rbee.contract.wire import InferAnswer, InferRequest, WorkerHeartbeat
+from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerHeartbeat
 from rbee.http.app import build, event_stream
 from rbee.http.front import Front, Receive, Scope, Send, send_error
 from rbee.http.guard import Guard
@@ -77,6 +77,13 @@ async def cancel(service: WorkerHost, request_id: str) -> None:
     service.cancel(request_id)
 
 
+@post("/v1/colony", status_code=200)
+async def colony(service: WorkerHost, data: ColonyAddresses) -> dict[str, str]:
+    """Queen and registry are elsewhere now; a hive that found this worker after a restart says so."""
+    service.move(data)
+    return {"status": "ok"}
+
+
 @post("/v1/shutdown", status_code=202)
 async def shutdown(service: WorkerHost) -> dict[str, str]:
     """Finish open requests, then exit."""
@@ -86,7 +93,7 @@ async def shutdown(service: WorkerHost) -> dict[str, str]:
 
 def make_app(service: WorkerHost, guard: Guard) -> Front:
     """The worker's application with its guard and the OpenAI routes."""
-    handlers = [health, ready, info, capabilities, models, infer, cancel, shutdown]
+    handlers = [health, ready, info, capabilities, models, infer, cancel, colony, shutdown]
 
     async def openai(scope: Scope, receive: Receive, send: Send, *, path: str, request_id: str) -> None:
         try:

@@ -46,23 +46,23 @@ class Beats:
         self._parent = os.getppid()
         self._heard_at = time.monotonic()
         self._queen: Transport | None = None
-        self._registry_transport = (
-            Transport(registry_url, token, "The registry", timeout_s=5.0) if registry_url else None
-        )
-        self._registry = RegistryClient(self._registry_transport) if self._registry_transport else None
-        self._membership = (
-            Membership(self._registry, self._registration, settings.registry.heartbeat_s) if self._registry else None
-        )
+        self._registry_transport: Transport | None = None
+        self._membership: Membership | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._registry_url = registry_url
         self.orphaned = asyncio.Event()
         """Set when the hive that started the process is gone and no queen has heard it for a while."""
 
     async def run(self) -> None:
         """Beat until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            if self._membership is not None:
-                group.create_task(self._membership.run())
-            group.create_task(self._beat_forever())
-            group.create_task(self._watch_parent())
+        self._join_registry()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._beat_forever())
+                group.create_task(self._watch_parent())
+        finally:
+            if self._renewing is not None:
+                self._renewing.cancel()
 
     async def leave(self) -> None:
         """Say good-bye, so that nobody has to conclude it from silence."""
@@ -90,6 +90,7 @@ class Beats:
     async def _beat_forever(self) -> None:
         while True:
             self._host.changed.clear()
+            await self._follow_move()
             await self.tell_now()
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
@@ -108,13 +109,38 @@ class Beats:
                 self.orphaned.set()
                 return
 
+    async def _follow_move(self) -> None:
+        """Go on at new addresses, once somebody has told them."""
+        moved, self._host.moved = self._host.moved, None
+        if moved is None:
+            return
+        log.info("the colony is elsewhere now: queen %s, registry %s", moved.queen_url, moved.registry_url)
+        old, self._queen, self._queen_url = self._queen, None, moved.queen_url
+        if old is not None:
+            await old.close()
+        if moved.registry_url != self._registry_url:
+            if self._renewing is not None:
+                self._renewing.cancel()
+            if self._registry_transport is not None:
+                await self._registry_transport.close()
+            self._registry_url = moved.registry_url
+            self._join_registry()
+
+    def _join_registry(self) -> None:
+        self._registry_transport = self._membership = self._renewing = None
+        if self._registry_url is not None:
+            self._registry_transport = Transport(self._registry_url, self._token, "The registry", timeout_s=5.0)
+            client = RegistryClient(self._registry_transport)
+            self._membership = Membership(client, self._registration, self._settings.registry.heartbeat_s)
+            self._renewing = asyncio.create_task(self._membership.run(), name="lease")
+
     async def _find_queen(self) -> Transport | None:
         if self._queen is not None:
             return self._queen
         url = self._queen_url
-        if url is None and self._registry is not None:
+        if url is None and self._registry_transport is not None:
             with contextlib.suppress(RbeeError):
-                found = await self._registry.queen()
+                found = await RegistryClient(self._registry_transport).queen()
                 url = found.url if found else None
         if url is not None:
             self._queen = Transport(url, self._token, "The queen", timeout_s=4.0)

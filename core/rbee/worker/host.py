@@ -14,7 +14,7 @@ from rbee.contract.engine import Engine, EngineStatus
 from rbee.contract.errors import RbeeError, WorkerFailedError, WorkerNotReadyError
 from rbee.contract.types import LoadSpec, WorkerState
 from rbee.contract.version import CONTRACT_VERSION
-from rbee.contract.wire import InferRequest, WorkerBeat, WorkerHeartbeat, utc_now
+from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerBeat, WorkerHeartbeat, utc_now
 from rbee.worker.face import EngineFace, InferDelta
 from rbee.worker.infer import validated
 
@@ -49,6 +49,8 @@ class WorkerHost:
         self.error: RbeeError | None = None
         self.changed = asyncio.Event()
         self.shutdown_asked = asyncio.Event()
+        self.moved: ColonyAddresses | None = None
+        """Where queen and registry are, since somebody said so."""
         self.face = face
         self.url = url
         self.spec = spec
@@ -144,6 +146,11 @@ class WorkerHost:
         task = self._inflight.get(request_id)
         if task is not None:
             task.cancel()
+
+    def move(self, addresses: ColonyAddresses) -> None:
+        """Queen and registry are elsewhere now."""
+        self.moved = addresses
+        self.changed.set()
 
     async def drain(self, seconds: float) -> None:
         """Take no more requests and let those under way finish, for that long at most."""

@@ -1,0 +1,165 @@
+"""The reference says what the code does."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import click
+import pytest
+from docs.reading import section
+from litestar.handlers import HTTPRouteHandler
+from rbee import contract
+from rbee.cli.main import cli
+from rbee.contract import hookspecs
+from rbee.contract.errors import error_types
+from rbee.http.errors import STATUS_BY_CODE
+from rbee.http.front import OPENAI_POSTS
+from rbee.settings import load_settings
+
+ABCS = {
+    "Engine": "engine",
+    "ServedEngine": "engine",
+    "TokenEngine": "engine",
+    "ModelVendor": "model-vendor",
+    "Probe": "probe",
+    "Policy": "policy",
+    "PresenceStore": "presence-store",
+    "Register": "hooks",
+}
+PROGRAMS = {"Queen": "queen", "Hive": "hive", "Registry": "registry", "Worker": "worker"}
+DATA_PLANES = {"Queen", "Worker"}
+
+
+def shown(value: object) -> str:
+    """A default as the page writes it."""
+    if value is None:
+        return "unset"
+    if value == ():
+        return "none"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+
+
+def commands(group: click.Group, path: str = "rbee") -> dict[str, click.Command]:
+    """Every command below a group by what a person types."""
+    found: dict[str, click.Command] = {path: group}
+    names = group.list_commands(click.Context(group)) if path == "rbee" else list(group.commands)
+    for name in names:
+        one = group.get_command(click.Context(group), name)
+        assert one is not None
+        found |= commands(one, f"{path} {name}") if isinstance(one, click.Group) else {f"{path} {name}": one}
+    return found
+
+
+def signature(function: object, *, bound: bool) -> str:
+    """``(a, b)`` as the pages write it, without what Python passes by itself."""
+    names = list(inspect.signature(function).parameters)
+    return f"({', '.join(names[1:] if bound else names)})"
+
+
+def abstract_methods(name: str) -> dict[str, str]:
+    """Names of a class's own abstract methods with their arguments."""
+    cls = getattr(contract, name)
+    methods = {}
+    for method, raw in vars(cls).items():
+        function = raw.__func__ if isinstance(raw, classmethod) else raw
+        if method in cls.__abstractmethods__:
+            methods[method] = signature(function, bound=True)
+    return methods
+
+
+def routes(module: str) -> set[str]:
+    """Every route of a program as ``METHOD /path/{name}``."""
+    handlers = [one for one in vars(importlib.import_module(module)).values() if isinstance(one, HTTPRouteHandler)]
+    return {
+        method + " " + re.sub(r"{(\w+):\w+}", r"{\1}", path)
+        for handler in handlers
+        for path in handler.paths
+        for method in handler.http_methods - {"OPTIONS", "HEAD"}
+    }
+
+
+def program_routes(program: str) -> set[str]:
+    module = f"rbee.{PROGRAMS[program]}.app"
+    found = routes(module)
+    if program in {"Queen", "Hive"}:
+        found |= routes("rbee.http.jobs")
+    if program in DATA_PLANES:
+        found |= {f"POST {path}" for path in OPENAI_POSTS}
+    return found
+
+
+def test_every_setting_stands_with_default_variable_and_meaning(docs: Path, tmp_path: Path) -> None:
+    page = (docs / "reference" / "settings.md").read_text("utf-8")
+    rows = {line for line in page.splitlines() if re.match(r"\| `\w+\.\w+` ", line)}
+    expected = {
+        f"| `{one.name}` | {shown(one.default)} | `{one.variable}` | {one.description} |"
+        for one in load_settings(tmp_path / "config.toml", {}).describe()
+    }
+    assert rows == expected
+
+
+def test_every_hook_stands_with_its_arguments(docs: Path) -> None:
+    page = (docs / "plugins" / "hooks.md").read_text("utf-8")
+    hooks = {name: one for name, one in vars(hookspecs).items() if name.startswith("rbee_")}
+    headings = set(re.findall(r"^## `(rbee_\w+\(.*\))`$", page, re.MULTILINE))
+    assert headings == {f"{name}{signature(one, bound=False)}" for name, one in hooks.items()}
+
+
+@pytest.mark.parametrize("name", ABCS)
+def test_every_abstract_method_stands_with_its_arguments(docs: Path, name: str) -> None:
+    page = section((docs / "plugins" / f"{ABCS[name]}.md").read_text("utf-8"), f"## `{name}`")
+    methods = abstract_methods(name)
+    assert methods or name == "Engine"
+    missing = [f"{method}{arguments}" for method, arguments in methods.items() if f"`{method}{arguments}`" not in page]
+    assert not missing
+
+
+def test_every_abstract_class_of_the_contract_has_a_page() -> None:
+    abstract = {name for name in contract.__all__ if inspect.isabstract(getattr(contract, name))}
+    assert abstract == set(ABCS)
+
+
+def test_every_error_code_stands_with_its_status_and_class(docs: Path) -> None:
+    page = (docs / "reference" / "errors.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| `([A-Z_]+)` \| (\d+) \| `(\w+)` \|", page, re.MULTILINE))
+    assert set(error_types()) == set(STATUS_BY_CODE)
+    assert rows == {(code, str(STATUS_BY_CODE[code]), cls.__name__) for code, cls in error_types().items()}
+
+
+def test_every_command_stands_with_its_options_and_no_others(docs: Path) -> None:
+    page = (docs / "reference" / "cli.md").read_text("utf-8")
+    found = commands(cli)
+    headings = set(re.findall(r"^#{2,} (rbee.*)$", page, re.MULTILINE))
+    assert headings == set(found)
+    for path, command in found.items():
+        level = "#" * max(2, path.count(" ") + 1)
+        table = "\n".join(line for line in section(page, f"{level} {path}").splitlines() if line.startswith("| `"))
+        visible = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+        options = {name for one in visible for name in one.opts} | ({"--help", "-h"} if path == "rbee" else set())
+        if not isinstance(command, click.Group) or path == "rbee":
+            assert set(re.findall(r"`(-{1,2}[a-z][a-z-]*|-[A-Z])", table)) == options, path
+        for argument in command.params:
+            if isinstance(argument, click.Argument):
+                assert argument.make_metavar(click.Context(command)).replace("|", "\\|") in table, path
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_route_of_a_program_stands_and_no_other(docs: Path, program: str) -> None:
+    page = section((docs / "reference" / "http-api.md").read_text("utf-8"), f"## {program}")
+    told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", page, re.MULTILINE))
+    assert told == program_routes(program)
+
+
+def test_operations_that_stand_as_there_are_there(docs: Path) -> None:
+    page = section((docs / "reference" / "jobs.md").read_text("utf-8"), "## Operations")
+    rows = re.findall(r"^\| `(\w+)` \| (\w*) *\| (\w*) *\|", page, re.MULTILINE)
+    from rbee.hive.operations import Operations as HiveOperations
+    from rbee.queen.operations import Operations as QueenOperations
+
+    hive, queen = (inspect.getsource(cls.handlers) for cls in (HiveOperations, QueenOperations))
+    names = {"queen": set(re.findall(r'"(\w+)": ', queen)), "hive": set(re.findall(r'"(\w+)": ', hive))}
+    assert {name for name, at_queen, _ in rows if at_queen} == names["queen"]
+    assert {name for name, _, at_hive in rows if at_hive} == names["hive"]

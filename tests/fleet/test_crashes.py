@@ -1,0 +1,149 @@
+"""kill -9 of anything: the request under way is told, the next one is served, nothing is left behind."""
+
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import psutil
+import pytest
+from fleet.conftest import PYTHON, sdk, text_of, user
+from rbee.settings import Settings
+from rbee.testing.colony import Colony, eventually
+
+
+def kill9(worker):
+    os.kill(worker["pid"], signal.SIGKILL)
+
+
+def long_stream(client):
+    return client.completions.create(
+        model="demo", prompt="Python", max_tokens=1900, stream=True, extra_body={"ignore_eos": True}
+    )
+
+
+def test_a_worker_killed_in_mid_answer_ends_the_stream_with_an_error_and_is_replaced(colony):
+    with sdk(colony) as client:
+        stream = long_stream(client)
+        pieces = iter(stream)
+        next(pieces)
+        first = colony.worker("demo")
+        kill9(first)
+        with pytest.raises(openai.APIError, match="failed while it answered"):
+            for _ in pieces:
+                pass
+        answer = client.chat.completions.create(model="demo", messages=user(PYTHON[0]), temperature=0)
+        assert answer.choices[0].message.content == PYTHON[1]
+        second = colony.worker("demo")
+    assert second["worker_id"] != first["worker_id"]
+    assert [worker["worker_id"] for worker in colony.workers()] == [second["worker_id"]], "no ghost"
+
+
+def test_a_worker_killed_while_idle_is_replaced_without_anybody_noticing(colony):
+    with sdk(colony) as client:
+        asked = {"model": "demo", "messages": user(PYTHON[0]), "temperature": 0}
+        client.chat.completions.create(**asked)
+        first = colony.worker("demo")
+        kill9(first)
+        assert text_of(client.chat.completions.create(**asked, stream=True)) == PYTHON[1]
+        assert colony.worker("demo")["worker_id"] != first["worker_id"]
+
+
+def test_a_worker_killed_before_the_first_token_is_replaced_without_the_client_noticing(colony):
+    model = "echo:late?delay_ms=1500"
+    with sdk(colony) as client, ThreadPoolExecutor(1) as threads:
+        client.chat.completions.create(model=model, messages=user("warm"))
+        first = colony.worker(model)
+        answer = threads.submit(client.chat.completions.create, model=model, messages=user("hello"))
+        eventually(lambda: colony.worker_info(first)["slots_available"] == first["slots_total"] - 1)
+        kill9(first)
+        assert answer.result().choices[0].message.content == "hello"
+        assert colony.worker(model)["worker_id"] != first["worker_id"]
+
+
+@pytest.mark.parametrize("fault", ["die", "step"])
+def test_an_engine_that_fails_in_mid_answer_fails_that_answer_alone(colony, fault):
+    model = f"echo:faulty?delay_ms=30&fail={fault}&tokens=4"
+    with sdk(colony) as client:
+        said = []
+        with pytest.raises(openai.APIError):
+            for chunk in client.chat.completions.create(model=model, messages=user("a b c d e f"), stream=True):
+                said.append(chunk.choices[0].delta.content or "")
+        assert "".join(said) == "a b c d"
+        again = client.chat.completions.create(model="echo", messages=user("still here"))
+        assert again.choices[0].message.content == "still here"
+        # The faulty one too gets a new worker, which then fails in the same way.
+        with pytest.raises(openai.APIError, match="fail|died"):
+            client.chat.completions.create(model=model, messages=user("a b c d e f"))
+
+
+def test_a_job_whose_worker_dies_ends_with_one_error_event(colony):
+    job = colony.submit("infer", model="echo:job?delay_ms=30&fail=die&tokens=4", prompt="a b c d e f")
+    *_, (_, last), (_, end) = colony.events(job)
+    assert last["type"] == "error"
+    assert last["code"] == "WORKER_FAILED"
+    assert end.startswith("[ERROR] ")
+
+
+def test_workers_end_by_themselves_when_the_colony_is_killed(make_colony):
+    colony = make_colony(**{"worker.orphan_s": "2", "worker.heartbeat_s": "0.5"})
+    with sdk(colony) as client:
+        client.chat.completions.create(model="demo", messages=user(PYTHON[0]), temperature=0)
+        client.chat.completions.create(model="echo", messages=user("hello"))
+    colony.kill9()
+    assert len(colony.processes()) == 2
+    colony.nothing_left(within=12)
+
+
+def test_by_default_workers_end_within_thirty_seconds_of_the_colony():
+    worker = Settings().worker
+    # One beat that was heard, the patience, one look of the watch, and leaving.
+    assert worker.orphan_s + 1 + 5 < 30
+    assert worker.heartbeat_s < worker.orphan_s
+
+
+def test_workers_of_a_killed_colony_are_adopted_by_the_next_one(colony):
+    with sdk(colony) as client:
+        client.chat.completions.create(model="demo", messages=user(PYTHON[0]), temperature=0)
+    before = colony.worker("demo")
+    threads = psutil.Process(before["pid"]).environ()["RBEE_WORKER_THREADS"]
+    colony.kill9()
+    colony.start_up()
+
+    def adopted():
+        (found,) = colony.workers()
+        assert (found["worker_id"], found["pid"]) == (before["worker_id"], before["pid"])
+        assert found["routable"]
+        return True
+
+    eventually(adopted, 15)
+    with sdk(colony) as client:
+        answer = client.chat.completions.create(model="demo", messages=user(PYTHON[0]), temperature=0)
+        assert answer.choices[0].message.content == PYTHON[1]
+    assert len(colony.workers()) == 1
+    (hive,) = colony.http.get(f"{colony.queen_url}/v1/info").json()["hives"]
+    assert hive["threads_free"] == 4 - int(threads), "the adopted worker keeps its share"
+
+
+def test_an_adopted_worker_ends_with_its_new_colony(colony):
+    assert colony.run_job("worker_spawn", model="echo")["type"] == "done"
+    colony.kill9()
+    colony.start_up()
+    assert colony.stop() == 0
+    colony.nothing_left()
+
+
+def test_rbee_down_ends_the_workers_of_a_killed_colony(colony):
+    worker_id = colony.run_job("worker_spawn", model="echo")["result"]["worker_id"]
+    colony.kill9()
+    done = colony.cli("down", "--json")
+    assert json.loads(done.stdout) == {"stopped_pid": None, "leftover_workers": [worker_id]}
+    colony.nothing_left()
+
+
+def test_a_new_colony_starts_where_one_was_killed_without_workers(make_colony):
+    colony: Colony = make_colony()
+    colony.kill9()
+    assert colony.cli("status").returncode == 3
+    assert colony.start_up().workers() == []

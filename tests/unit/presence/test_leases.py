@@ -1,0 +1,117 @@
+"""Components under leases."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.contract.errors import InvalidRequestError, NotFoundError
+from rbee.contract.wire import LeaseRenewal, Registration
+from rbee.presence import Leases
+from rbee.presence.leases import ComponentChange
+
+WORKER = Registration(worker_id="w1", hostname="localhost", port=8080, model="m", spawned_by="gui", worker_type="llm")
+HIVE = Registration(component_type="hive", component_id="h1", url="http://box:7835/", instance_id="i1")
+RENEW_HIVE = LeaseRenewal(component_type="hive", component_id="h1", instance_id="i1")
+
+
+@pytest.fixture
+async def leases(clock) -> AsyncIterator[Leases]:
+    store = MemoryPresenceStore(clock)
+    await store.open()
+    yield Leases(store, 30)
+    await store.close()
+
+
+async def changes(leases: Leases, count: int) -> list[ComponentChange]:
+    async with asyncio.timeout(10), contextlib.aclosing(leases.watch(0)) as watch:
+        return [await anext(watch) for _ in range(count)]
+
+
+async def test_a_worker_of_the_short_form_keeps_its_facts(leases: Leases) -> None:
+    found = await leases.register(WORKER)
+    assert (found.component_type, found.component_id, found.url) == ("worker", "w1", "http://localhost:8080")
+    assert found.metadata == {"worker_type": "llm", "model": "m", "spawned_by": "gui"}
+    assert found.online is True
+    assert found.registered_at is not None
+    assert await leases.list() == [found]
+
+
+async def test_registering_twice_changes_nothing_but_the_last_sight(leases: Leases) -> None:
+    first = await leases.register(HIVE)
+    second = await leases.register(HIVE)
+    assert second.registered_at == first.registered_at
+    assert second.last_seen >= first.last_seen
+    assert await leases.revision() == 1
+
+
+async def test_another_instance_is_another_registration(leases: Leases) -> None:
+    first = await leases.register(HIVE)
+    again = Registration(component_type="hive", component_id="h1", url="http://box:7835", instance_id="i2")
+    second = await leases.register(again)
+    assert second.registered_at >= first.registered_at
+    assert [change.type for change in await changes(leases, 2)] == ["joined", "changed"]
+
+
+@pytest.mark.parametrize("identity", ["", "a/b", "x" * 201, "line\nbreak"])
+async def test_an_unusable_id_is_refused(leases: Leases, identity: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await leases.register(Registration(component_id=identity, url="http://a:1"))
+    assert caught.value.param == "component_id"
+
+
+@pytest.mark.parametrize("address", [{}, {"hostname": "a"}, {"url": "ftp://a"}, {"url": "javascript:alert(1)"}])
+async def test_an_unusable_address_is_refused(leases: Leases, address: dict) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await leases.register(Registration(worker_id="w", **address))
+    assert caught.value.param == "url"
+
+
+async def test_a_lease_ends_without_renewal(leases: Leases, clock) -> None:
+    await leases.register(HIVE)
+    clock.tick(29)
+    await leases.renew(RENEW_HIVE)
+    clock.tick(29)
+    assert len(await leases.list()) == 1
+    clock.tick(1)
+    assert await leases.list() == []
+    with pytest.raises(NotFoundError, match="register again"):
+        await leases.renew(RENEW_HIVE)
+
+
+async def test_renewing_needs_an_id(leases: Leases) -> None:
+    with pytest.raises(InvalidRequestError):
+        await leases.renew(LeaseRenewal())
+
+
+async def test_dropping_is_told_and_harmless_when_repeated(leases: Leases) -> None:
+    await leases.register(HIVE)
+    await leases.drop(RENEW_HIVE)
+    await leases.drop(RENEW_HIVE)
+    assert await leases.list() == []
+    left = (await changes(leases, 2))[1]
+    assert (left.type, left.component.component_id, left.component.online) == ("left", "h1", False)
+
+
+async def test_an_old_instance_cannot_end_the_lease_of_a_new_one(leases: Leases) -> None:
+    await leases.register(HIVE)
+    await leases.drop(LeaseRenewal(component_type="hive", component_id="h1", instance_id="older"))
+    assert len(await leases.list()) == 1
+
+
+async def test_lists_know_the_types_apart(leases: Leases) -> None:
+    await leases.register(WORKER)
+    await leases.register(HIVE)
+    await leases.register(Registration(component_type="worker", component_id="h1", url="http://a:1"))
+    assert [one.component_id for one in await leases.list("hive")] == ["h1"]
+    assert [one.component_id for one in await leases.list("worker")] == ["h1", "w1"]
+    assert await leases.list("queen") == []
+
+
+async def test_an_id_that_begins_like_another_is_not_that_one(leases: Leases) -> None:
+    await leases.register(Registration(worker_id="w10", url="http://a:10", instance_id="ten"))
+    await leases.drop(LeaseRenewal(worker_id="w1"))
+    assert [one.component_id for one in await leases.list()] == ["w10"]
