@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from docs.reading import blocks, pages, short
+from rbee.testing.colony import Colony
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
@@ -40,9 +41,9 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PYTHON_PAGES if NEEDS_COLONY in page.read_text("utf-8")], ids=short)
 def test_examples_run_with_a_colony(
-    page: Path, tmp_path: Path, colony: dict[str, str], capsys: pytest.CaptureFixture[str]
+    page: Path, tmp_path: Path, shared_colony: Colony, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = colony["queen_url"].removeprefix("http://")
+    address = shared_colony.queen_url.removeprefix("http://")
     run(page, page.read_text("utf-8").replace(NEEDS_COLONY, address), tmp_path)
     assert "Python" in capsys.readouterr().out
 

@@ -5,7 +5,20 @@ import pytest
 from fleet.conftest import sdk, user
 from rbee.testing.colony import eventually
 
-LONG = {"max_tokens": 1900, "temperature": 0, "stream": True}
+ECHO = "echo:slow?tokens=2000"
+
+
+def long(model):
+    """A completion that takes many seconds, whatever the model would like to say."""
+    body = {"model": model, "prompt": "Python", "max_tokens": 1900, "temperature": 0}
+    return body if model == ECHO else {**body, "ignore_eos": True}
+
+
+def post_stream(client, colony, model):
+    request = client.build_request(
+        "POST", f"{colony.openai_base_url}/completions", json={**long(model), "stream": True}
+    )
+    return client.send(request, stream=True)
 
 
 def all_free(colony, worker):
@@ -17,32 +30,26 @@ def all_free(colony, worker):
     return check
 
 
-@pytest.fixture(params=["demo", "echo:slow?tokens=2000"])
+@pytest.fixture(params=["demo", ECHO], ids=["demo", "echo"])
 def model(request):
     return request.param
 
 
-def test_a_client_that_closes_its_stream_frees_the_slot(shared_colony, client, model):
-    body = {"model": model, "prompt": "Python", **LONG, "extra_body": {"ignore_eos": True}}
-    stream = client.completions.create(**body)
-    next(iter(stream))
-    worker = shared_colony.worker(model)
-    assert shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"] - 1
-    stream.close()
-    eventually(all_free(shared_colony, worker), 1.0)
-
-
-def test_a_client_whose_connection_breaks_frees_all_its_slots(shared_colony, model):
-    body = {"model": model, "prompt": "Python", **LONG, "ignore_eos": True}
+def test_a_client_that_closes_its_stream_frees_the_slot(shared_colony, model):
     with httpx2.Client(trust_env=False, timeout=60) as client:
-        streams = [
-            client.send(
-                client.build_request("POST", f"{shared_colony.openai_base_url}/completions", json=body), stream=True
-            )
-            for _ in range(3)
-        ]
+        stream = post_stream(client, shared_colony, model)
+        next(stream.iter_lines())
         worker = shared_colony.worker(model)
-        eventually(lambda: shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"] - 3)
+        assert shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"] - 1
+        stream.close()
+        eventually(all_free(shared_colony, worker), 1.0)
+
+
+def test_clients_whose_connections_break_free_all_their_slots(shared_colony, model):
+    with httpx2.Client(trust_env=False, timeout=60) as client:
+        streams = [post_stream(client, shared_colony, model) for _ in range(3)]
+        worker = shared_colony.worker(model)
+        eventually(lambda: shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"] - 3, 3)
         for stream in streams:
             stream.close()
     eventually(all_free(shared_colony, worker), 1.0)
@@ -51,18 +58,18 @@ def test_a_client_whose_connection_breaks_frees_all_its_slots(shared_colony, mod
 def test_a_client_that_gives_up_a_whole_answer_frees_the_slot(shared_colony, client, model):
     client.completions.create(model=model, prompt="Python", max_tokens=1)
     worker = shared_colony.worker(model)
-    body = {"model": model, "prompt": "Python", **LONG, "stream": False, "ignore_eos": True}
     with httpx2.Client(trust_env=False, timeout=0.5) as impatient, pytest.raises(httpx2.ReadTimeout):
-        impatient.post(f"{shared_colony.openai_base_url}/completions", json=body)
-    eventually(all_free(shared_colony, worker), 1.0)
+        impatient.post(f"{shared_colony.openai_base_url}/completions", json=long(model))
+    # An engine's own server may look only once a second whether the other end of a whole answer is still there.
+    eventually(all_free(shared_colony, worker), 2.5)
 
 
 def test_a_cancelled_job_frees_the_slot(shared_colony):
-    job = shared_colony.submit("infer", model="echo:slow?tokens=2000", prompt="x", max_tokens=2000)
+    job = shared_colony.submit("infer", **long(ECHO))
     for _, event in shared_colony.events(job):
         if event.get("action") == "token":
             break
-    worker = shared_colony.worker("echo:slow?tokens=2000")
+    worker = shared_colony.worker(ECHO)
     assert shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"] - 1
     cancelled = shared_colony.http.delete(f"{shared_colony.queen_url}/v1/jobs/{job}").json()
     assert cancelled == {"cancelling": True}
@@ -73,10 +80,8 @@ def test_a_cancelled_job_frees_the_slot(shared_colony):
 
 def test_the_openai_client_can_be_closed_in_mid_answer(shared_colony):
     with sdk(shared_colony) as leaving:
-        stream = leaving.chat.completions.create(
-            model="echo:slow?tokens=2000", messages=user("x"), stream=True, max_tokens=2000
-        )
+        stream = leaving.chat.completions.create(model=ECHO, messages=user("x"), stream=True, max_tokens=2000)
         next(iter(stream))
-        worker = shared_colony.worker("echo:slow?tokens=2000")
+        worker = shared_colony.worker(ECHO)
         stream.close()
     eventually(all_free(shared_colony, worker), 1.0)

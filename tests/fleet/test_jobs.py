@@ -60,14 +60,14 @@ def test_a_model_is_downloaded_through_the_queen(shared_colony):
     assert done["result"]["path"].startswith(str(shared_colony.home))
 
 
-def test_a_worker_is_spawned_and_deleted_through_the_queen(shared_colony):
-    spawned = shared_colony.run_job("worker_spawn", model="echo:spawned", slots=2)["result"]
-    worker = shared_colony.worker("echo:spawned")
+def test_a_worker_is_spawned_and_deleted_through_the_queen(colony):
+    spawned = colony.run_job("worker_spawn", model="echo:spawned", slots=2)["result"]
+    worker = colony.worker("echo:spawned")
     assert (worker["worker_id"], worker["pid"]) == (spawned["worker_id"], spawned["pid"])
-    assert shared_colony.worker_info(worker)["slots_total"] == 2
-    deleted = shared_colony.run_job("worker_process_delete", worker_id=spawned["worker_id"])
+    assert colony.worker_info(worker)["slots_total"] == 2
+    deleted = colony.run_job("worker_process_delete", worker_id=spawned["worker_id"])
     assert deleted["result"] == {"worker_id": spawned["worker_id"], "pid": spawned["pid"]}
-    again = shared_colony.run_job("worker_process_delete", worker_id=spawned["worker_id"])
+    again = colony.run_job("worker_process_delete", worker_id=spawned["worker_id"])
     assert (again["type"], again["code"]) == ("error", "NOT_FOUND")
 
 

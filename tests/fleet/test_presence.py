@@ -1,5 +1,6 @@
 """Who is where, and what they use: the registry's leases, the hive's telemetry, the queen's record."""
 
+import datetime as dt
 import json
 
 import psutil
@@ -27,14 +28,14 @@ def test_the_registry_lists_queen_hive_and_worker_with_living_leases(shared_colo
     assert all(one["online"] and one["last_seen"] for one in listed.values())
 
 
-def test_a_worker_that_is_stopped_leaves_queen_and_registry_at_once(shared_colony):
-    worker_id = shared_colony.run_job("worker_spawn", model="echo:leaving")["result"]["worker_id"]
-    eventually(lambda: ("worker", worker_id) in components(shared_colony))
-    pid = shared_colony.worker("echo:leaving")["pid"]
-    assert shared_colony.run_job("worker_process_delete", worker_id=worker_id)["type"] == "done"
+def test_a_worker_that_is_stopped_leaves_queen_and_registry_at_once(colony):
+    worker_id = colony.run_job("worker_spawn", model="echo:leaving")["result"]["worker_id"]
+    eventually(lambda: ("worker", worker_id) in components(colony))
+    pid = colony.worker("echo:leaving")["pid"]
+    assert colony.run_job("worker_process_delete", worker_id=worker_id)["type"] == "done"
     assert not psutil.pid_exists(pid)
-    assert worker_id not in {one["worker_id"] for one in shared_colony.workers()}
-    assert ("worker", worker_id) not in components(shared_colony)
+    assert worker_id not in {one["worker_id"] for one in colony.workers()}
+    assert ("worker", worker_id) not in components(colony)
 
 
 def ticks(colony, url, kind, count):
@@ -51,10 +52,8 @@ def ticks(colony, url, kind, count):
 
 
 def test_the_hive_measures_its_workers_every_second(shared_colony, worker):
-    import datetime
-
     told = ticks(shared_colony, shared_colony.hive_url, "telemetry", 4)
-    times = [datetime.datetime.fromisoformat(one["timestamp"]) for one in told]
+    times = [dt.datetime.fromisoformat(one["timestamp"]) for one in told]
     assert 1.5 <= (times[-1] - times[0]).total_seconds() <= 6
     for one in told:
         (mine,) = [process for process in one["workers"] if process["worker_id"] == worker["worker_id"]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from rbee.catalog.provisioner import Cancel, folder_name, is_complete, provision
 from rbee.catalog.resolver import Resolver
 from rbee.catalog.store import CatalogEntry, CatalogStore
-from rbee.contract.errors import CancelledByCallerError, NotFoundError
+from rbee.contract.errors import NotFoundError
 from rbee.contract.types import ModelVariant
 
 Progress = Callable[[int, int | None], None]
@@ -136,5 +136,6 @@ async def _watching(fetch: _Fetch, progress: Progress) -> AsyncIterator[None]:
         if fetch.wanted_by == 0 and fetch.task is not None and not fetch.task.done():
             fetch.cancel.cancel()
             # Waited for, so that a new fetch of the same model cannot start into the same folder.
-            with contextlib.suppress(CancelledByCallerError):
+            # However it ends: who waited has left, and the reason for leaving is what the caller must hear.
+            with contextlib.suppress(Exception):
                 await asyncio.shield(fetch.task)

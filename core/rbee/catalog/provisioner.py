@@ -86,7 +86,9 @@ def is_complete(variant: ModelVariant, path: Path | None) -> bool:
         return not variant.files
     if variant.in_place is not None:
         return path.exists()
-    return all(_has_size(path.parent / file.name, file) for file in variant.files)
+    # The path is that of the first file, which may lie in a folder of the model's own.
+    folder = path.parents[len(PurePosixPath(variant.files[0].name).parts) - 1] if variant.files else path
+    return all(_has_size(folder / file.name, file) for file in variant.files)
 
 
 def _has_size(path: Path, file: ModelFile) -> bool:

@@ -97,7 +97,7 @@ def absolute(model: str) -> str:
     if prefix and rest.startswith("//"):
         return model
     looks_like_path = prefix or rest.startswith(("./", "../", "~", "/")) or rest in {".", ".."}
-    if looks_like_path or rest.endswith(".gguf") or (os.sep in rest and Path(rest).exists()):
+    if looks_like_path or (rest.endswith(".gguf") and ":" not in rest) or (os.sep in rest and Path(rest).exists()):
         # Not resolved: a link in a download cache has the telling name, its target only a hash.
         return prefix + str(Path(rest).expanduser().absolute())
     return model

@@ -96,6 +96,7 @@ def running(context: Context) -> ColonyRecord:
     Raises:
         NotRunningError: there is none.
     """
+    context.check()
     record = ColonyFiles(context.folders).read()
     if record is None:
         raise NotRunningError("No colony is running. Start one: rbee up")

@@ -37,6 +37,10 @@ class Context:
         """Settings in force."""
         return self.loaded.settings
 
+    def check(self) -> None:
+        """Raise ConfigurationError when a setting is wrong, for commands that need none themselves."""
+        _ = self.settings
+
     def token(self) -> str:
         """The colony's token, made when there is none yet."""
         token = load_token(self.folders.token_file, os.environ, create=True)

@@ -158,6 +158,11 @@ class Connection(asyncio.Protocol):
 
     # --- httptools callbacks -------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """An answer begins; there is one a request."""
+        if self._complete:
+            raise ValueError("the worker answered twice")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of the answer."""
         self._head_bytes += len(name) + len(value)

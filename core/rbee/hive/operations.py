@@ -55,7 +55,6 @@ class Operations:
         supervisor: Supervisor,
         reporter: Reporter,
         settings: Settings,
-        engines: Sequence[EngineInfo],
     ) -> None:
         self._hive = hive
         self._catalog = catalog
@@ -63,7 +62,6 @@ class Operations:
         self._supervisor = supervisor
         self._reporter = reporter
         self._settings = settings
-        self._engines = engines
 
     def handlers(self) -> Mapping[str, JobHandler]:
         """Every operation of the hive."""
@@ -139,7 +137,7 @@ class Operations:
         """The best variant that some engine here opens, else the best."""
         variants = await self._resolver.resolve(ref)
         for variant in variants:
-            if any(engine.available and variant.format in engine.formats for engine in self._engines):
+            if any(engine.available and variant.format in engine.formats for engine in self._engines()):
                 return variant
         return variants[0]
 
@@ -155,6 +153,9 @@ class Operations:
         if fetched:
             say.say(_ACTOR, "model_verified", f"{variant.name} is here and verified", variant.model_id)
         return entry
+
+    def _engines(self) -> Sequence[EngineInfo]:
+        return self._hive.capabilities().engines
 
     def _device(self, wanted: str | int | None) -> tuple[str, Backend]:
         devices = self._hive.capabilities().capabilities
@@ -179,12 +180,12 @@ class Operations:
             InvalidRequestError: no such engine.
             EngineUnavailableError: none can run it here.
         """
-        named = [engine for engine in self._engines if engine.name == wanted]
+        named = [engine for engine in self._engines() if engine.name == wanted]
         by_backend = wanted in set(Backend)
         if wanted and not named and not by_backend:
-            names = ", ".join(engine.name for engine in self._engines) or "none"
+            names = ", ".join(engine.name for engine in self._engines()) or "none"
             raise InvalidRequestError(f"There is no engine {wanted!r} here. Engines: {names}.", param="worker")
-        pool = named or list(self._engines)
+        pool = named or list(self._engines())
         opening = [engine for engine in pool if variant.format in engine.formats]
         fitting = [engine for engine in opening if backend in engine.backends]
         for engine in fitting:

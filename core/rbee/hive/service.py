@@ -9,12 +9,12 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 
 from rbee.builtin.host_probe import usable_cores
 from rbee.catalog import ModelCatalog, Resolver
+from rbee.contract.types import Device, EngineInfo
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
     HealthStatus,
@@ -71,7 +71,7 @@ class HiveService:
         self._seq = 0
         self._budget = ThreadBudget(settings.hive.threads or usable_cores())
         registrations = plugins.registrations
-        self._engines = tuple(cls.info() for cls in registrations.engines.things())
+        self._engines: tuple[EngineInfo, ...] = ()
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
         self.catalog = ModelCatalog(folders.models, resolver)
         self.supervisor = Supervisor(settings, folders, self.hive_id, self._budget, self._on_exit)
@@ -82,11 +82,11 @@ class HiveService:
             lambda stats: plugins.notify("rbee_worker_telemetry", hive_id=self.hive_id, sample=stats),
         )
         self._reporter = Reporter(self, settings, token, queen_url, registry_url)
-        operations = Operations(self, self.catalog, resolver, self.supervisor, self._reporter, settings, self._engines)
+        operations = Operations(self, self.catalog, resolver, self.supervisor, self._reporter, settings)
         # The hive remembers nothing over a restart: its jobs are the queen's, which keeps them.
         self.jobs = JobRunner(JobStore("sqlite+aiosqlite://"), operations.handlers(), self._observe)
         self._probing = ThreadPoolExecutor(1, thread_name_prefix="probes")
-        self._devices: tuple[Any, ...] = ()
+        self._devices: tuple[Device, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
         self._beat: HiveHeartbeat | None = None
         self._beaten = asyncio.Condition()
@@ -101,6 +101,8 @@ class HiveService:
             log.info("found worker %s (process %d) of an earlier life", child.worker_id, child.pid)
         loop = asyncio.get_running_loop()
         self._devices = await loop.run_in_executor(self._probing, self._sampler.devices)
+        engines = self._plugins.registrations.engines.things()
+        self._engines = tuple(await asyncio.gather(*(loop.run_in_executor(None, cls.info) for cls in engines)))
         self._tasks = [
             asyncio.create_task(self._measure_forever(), name="telemetry"),
             asyncio.create_task(self._reporter.run(), name="reporter"),

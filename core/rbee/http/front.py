@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rbee.contract.errors import NotFoundError, RbeeError
+from rbee.contract.errors import MethodNotAllowedError, NotFoundError, RbeeError
 from rbee.http.errors import public_error, render
 from rbee.http.guard import Access, Guard
 
@@ -73,7 +73,9 @@ class Front:
             if self._data_plane is not None and path in OPENAI_POSTS and scope["method"] == "POST":
                 await self._data_plane(scope, receive, send, path=path, request_id=request_id)
                 return
-            if path in OPENAI_POSTS and scope["method"] == "POST":
+            if path in OPENAI_POSTS and scope["method"] != "POST":
+                raise MethodNotAllowedError(f"{path!r} takes POST, not {scope['method']}.")
+            if path in OPENAI_POSTS:
                 raise NotFoundError(f"{path!r} is not served here; ask the queen.")
         except RbeeError as error:
             await send_error(send, error, openai=openai, request_id=request_id)

@@ -22,6 +22,7 @@ JobHandler = Callable[[dict[str, Any], Narrator], Awaitable[Any]]
 """Does the work of one operation; what it returns, unless None, becomes a last ``data`` event ``result``."""
 
 _FLUSH_S = 0.05
+_STATES = {"done": "completed", "error": "failed", "cancelled": "cancelled"}
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,12 @@ class JobRunner:
         for row in await self._store.unfinished():
             message = f"Job '{row.id}' was cut off when the program stopped; start it again."
             seq = await self._store.last_seq(row.id) + 1
+            stored = await self._store.events(row.id, seq - 2) if seq > 1 else []
+            last = msgspec.json.decode(stored[-1][1], type=JobEvent) if stored else None
+            if last is not None and last.terminal:
+                # It had told its end, and only its state was not written any more.
+                await self._store.set_state(row.id, _STATES[last.type], code=last.code, message=last.message)
+                continue
             end = JobEvent(
                 type="error",
                 job_id=row.id,
@@ -103,10 +110,12 @@ class JobRunner:
 
     async def stop(self) -> None:
         """Cancel what runs, write what is left, close the store."""
-        tasks = [live.task for live in self._live.values() if live.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        running = [live for live in self._live.values() if live.task is not None]
+        for live in running:
+            # One that has told its end is only writing it down.
+            if live.task is not None and not live.ended:
+                live.task.cancel()
+        await asyncio.gather(*(live.task for live in running if live.task is not None), return_exceptions=True)
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
@@ -128,16 +137,20 @@ class JobRunner:
             names = ", ".join(sorted(self._handlers))
             raise InvalidRequestError(f"There is no operation {operation!r}. Operations: {names}.", param="operation")
         job_id = f"job-{uuid.uuid4()}"
-        live = self._live[job_id] = _Live()
         await self._store.add(job_id, operation, msgspec.json.encode(_without_secrets(body)), correlation_id)
 
+        live = self._live[job_id] = _Live()
+
         def emit(event: JobEvent) -> None:
-            seq = live.add(event)
-            self._unwritten.append((job_id, seq, msgspec.json.encode(event)))
+            # Encoded first: what cannot be stored is told to nobody, and its sender hears of it.
+            body = msgspec.json.encode(event)
+            self._unwritten.append((job_id, live.add(event), body))
             self._observe(event)
 
         narrator = Narrator(job_id, correlation_id, emit)
         live.task = asyncio.create_task(self._run(operation, body, narrator), name=job_id)
+        # A task that is cancelled before its first step never runs, and its job would never end.
+        await asyncio.sleep(0)
         return job_id
 
     async def cancel(self, job_id: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -17,6 +19,29 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from rbee.contract.errors import ConfigurationError
 
 UNFINISHED = ("queued", "running")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_turn(
+    method: Callable[Concatenate[JobStore, P], Awaitable[T]],
+) -> Callable[Concatenate[JobStore, P], Awaitable[T]]:
+    """One piece of work after the other, each to its end, also when its caller is cancelled.
+
+    A statement that is broken off costs its connection, and a data base in memory is gone with its only one; two
+    sessions on that one connection would end each other's transactions.
+    """
+
+    @functools.wraps(method)
+    async def run(self: JobStore, *args: P.args, **kwargs: P.kwargs) -> T:
+        async def turn() -> T:
+            async with self._turn:
+                return await method(self, *args, **kwargs)
+
+        return await asyncio.shield(asyncio.ensure_future(turn()))
+
+    return run
 
 
 class _Base(SQLModel):
@@ -61,6 +86,7 @@ class JobStore:
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine: AsyncEngine | None = None
+        self._turn = asyncio.Lock()
 
     @classmethod
     def at(cls, path: Path) -> JobStore:
@@ -90,11 +116,13 @@ class JobStore:
             raise ConfigurationError(f"Data base '{path or self._url}' cannot be opened: {error}") from error
 
     async def close(self) -> None:
-        """Disconnect; harmless when not open."""
-        if self._engine is not None:
-            await self._engine.dispose()
-            self._engine = None
+        """Disconnect, after what is being done; harmless when not open."""
+        async with self._turn:
+            if self._engine is not None:
+                await self._engine.dispose()
+                self._engine = None
 
+    @_in_turn
     async def add(self, job_id: str, operation: str, request: bytes, correlation_id: str | None) -> None:
         """Enter a queued job."""
         async with self._session() as session:
@@ -110,6 +138,7 @@ class JobStore:
             )
             await session.commit()
 
+    @_in_turn
     async def set_state(self, job_id: str, state: str, *, code: str | None = None, message: str | None = None) -> None:
         """Note a job's state, and why when it failed."""
         values: dict[str, Any] = {"state": state, "error_code": code, "error_message": message}
@@ -119,23 +148,27 @@ class JobStore:
             await session.exec(update(JobRow).where(col(JobRow.id) == job_id).values(**values))
             await session.commit()
 
+    @_in_turn
     async def append(self, rows: Sequence[tuple[str, int, bytes]]) -> None:
         """Store events as (job id, seq, encoded event)."""
         async with self._session() as session:
             session.add_all([JobEventRow(job_id=job_id, seq=seq, body=body) for job_id, seq, body in rows])
             await session.commit()
 
+    @_in_turn
     async def get(self, job_id: str) -> JobRow | None:
         """The job, None when there is none."""
         async with self._session() as session:
             return await session.get(JobRow, job_id)
 
+    @_in_turn
     async def newest(self, limit: int = 100) -> list[JobRow]:
         """The newest jobs, newest first."""
         async with self._session() as session:
             query = select(JobRow).order_by(col(JobRow.created_at).desc()).limit(limit)
             return list((await session.exec(query)).all())
 
+    @_in_turn
     async def events(self, job_id: str, after: int, limit: int = 500) -> list[tuple[int, bytes]]:
         """Events of a job with a seq above `after`, in order."""
         async with self._session() as session:
@@ -147,17 +180,20 @@ class JobStore:
             )
             return [(row.seq, row.body) for row in (await session.exec(query)).all()]
 
+    @_in_turn
     async def last_seq(self, job_id: str) -> int:
         """The highest seq stored for a job, 0 when none."""
         async with self._session() as session:
             query = select(func.max(JobEventRow.seq)).where(col(JobEventRow.job_id) == job_id)
             return (await session.exec(query)).one() or 0
 
+    @_in_turn
     async def unfinished(self) -> list[JobRow]:
         """Jobs that an earlier life of the program left behind."""
         async with self._session() as session:
             return list((await session.exec(select(JobRow).where(col(JobRow.state).in_(UNFINISHED)))).all())
 
+    @_in_turn
     async def prune(self, older_than: datetime) -> None:
         """Forget jobs that ended before a moment, with their events."""
         async with self._session() as session:

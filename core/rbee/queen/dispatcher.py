@@ -11,6 +11,7 @@ import msgspec
 
 from rbee.contract.errors import (
     EngineUnavailableError,
+    InvalidRequestError,
     NoPlacementError,
     NotFoundError,
     RbeeError,
@@ -219,6 +220,8 @@ def _refusal(variant: ModelVariant, refusal: Refusal) -> RbeeError:
     reasons = [{"subject": reason.subject, "reason": reason.text} for reason in refusal.reasons]
     told = "; ".join(f"{reason.subject}: {reason.text}" for reason in refusal.reasons) or "no machine is known"
     message = f"Model {variant.name!r} cannot be placed. {told}."
+    if refusal.code == "INVALID_REQUEST":
+        return InvalidRequestError(message, param="model", details={"reasons": reasons})
     if refusal.code == "ENGINE_UNAVAILABLE":
         hint = install_hint(variant.format)
         if hint and "pip install" not in told:

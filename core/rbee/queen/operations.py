@@ -10,6 +10,7 @@ import msgspec
 
 from rbee.clients import Transport, WorkerClient
 from rbee.contract.errors import InvalidRequestError, NotFoundError, UnreachableError, WorkerFailedError
+from rbee.contract.infer_rules import validated
 from rbee.contract.types import Capability
 from rbee.contract.wire import InferRequest
 from rbee.gateway import Outcome
@@ -157,9 +158,7 @@ def _infer_request(body: dict[str, Any]) -> InferRequest:
         raise InvalidRequestError(f"Operation 'infer': {error}.") from error
     if not request.model:
         raise InvalidRequestError("Operation 'infer' lacks 'model'.", param="model")
-    if (request.prompt is None) == (request.messages is None):
-        raise InvalidRequestError("Give exactly one of 'prompt' and 'messages'.", param="prompt")
-    return request
+    return validated(request)
 
 
 def _text(body: dict[str, Any], name: str) -> str | None:

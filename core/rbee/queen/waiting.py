@@ -47,9 +47,11 @@ class WaitingRoom:
             queue.appendleft(mine)
         else:
             queue.append(mine)
+        called = False
         try:
             async with asyncio.timeout_at(deadline):
                 await mine
+            called = True
         except TimeoutError as error:
             raise AllSlotsBusyError(f"No slot for {model_id!r} became free in time; try again later.") from error
         finally:
@@ -57,6 +59,9 @@ class WaitingRoom:
                 queue.remove(mine)
             if not queue and self._queues.get(model_id) is queue:
                 del self._queues[model_id]
+            if not called and mine.done() and not mine.cancelled():
+                # Called and gone in the same moment: it is the next one's turn.
+                self.wake(model_id)
 
     def wake(self, model_id: str) -> None:
         """Something has changed for a model: its first in the queue looks."""

@@ -24,6 +24,7 @@ from rbee.scheduler.values import (
 _MIB = 1024 * 1024
 _OVERHEAD = 1.2
 """Memory over file size that is asked for while no measurement exists."""
+_NO_PLACEMENT = "NO_PLACEMENT"
 _LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 _RETRY_S = 10.0
 """A hive where the model has just failed to load is left alone this long."""
@@ -91,50 +92,63 @@ class _Option(msgspec.Struct, frozen=True, kw_only=True):
     start: Start
 
 
+class _Unfit(msgspec.Struct, frozen=True):
+    """Why a hive will not do, and the error code if that were so everywhere."""
+
+    why: str
+    code: str = _NO_PLACEMENT
+
+
 def _start(request: PlaceRequest, hives: Sequence[HiveView], reasons: list[Reason]) -> Decision:
     if not hives:
         return Refusal(reasons=(*reasons, Reason("colony", "no hive is known; start one with `rbee up`")))
     options: list[_Option] = []
-    engines_missing = True
+    codes = set()
     for hive in hives:
         found = _option(request, hive)
         if isinstance(found, _Option):
             options.append(found)
         else:
-            engines_missing = engines_missing and found[1]
-            reasons.append(Reason(f"hive {hive.hive_id}", found[0]))
+            codes.add(found.code)
+            reasons.append(Reason(f"hive {hive.hive_id}", found.why))
     if options:
         best = min(options, key=lambda option: option.order)
         return msgspec.structs.replace(best.start, reasons=tuple(reasons))
-    return Refusal(reasons=tuple(reasons), code="ENGINE_UNAVAILABLE" if engines_missing else "NO_PLACEMENT")
+    # One cause everywhere is the cause; of several, time or another machine may mend one.
+    return Refusal(reasons=tuple(reasons), code=codes.pop() if len(codes) == 1 else _NO_PLACEMENT)
 
 
-def _option(request: PlaceRequest, hive: HiveView) -> _Option | tuple[str, bool]:
-    """A start on the hive, or why not and whether the lack of an engine is why."""
+def _option(request: PlaceRequest, hive: HiveView) -> _Option | _Unfit:
+    """A start on the hive, or why not."""
     if request.hive_id is not None and hive.hive_id != request.hive_id:
-        return f"the request names hive {request.hive_id}", False
+        return _Unfit(f"the request names hive {request.hive_id}")
     if not hive.online:
-        return "it is down", False
+        return _Unfit("it is down")
     if not hive.accepting:
-        return "it accepts no new workers", False
+        return _Unfit("it accepts no new workers")
     if hive.devices is None or hive.engines is None:
-        return "it has not told its devices and engines yet", False
+        return _Unfit("it has not told its devices and engines yet")
     if hive.failed_s is not None and hive.failed_s < _RETRY_S:
-        return f"the model failed to load there {hive.failed_s:.0f} s ago: {hive.failed_why}", False
+        return _Unfit(f"the model failed to load there {hive.failed_s:.0f} s ago: {hive.failed_why}")
     opening = [engine for engine in hive.engines if request.format in engine.formats]
     if not opening:
-        return f"no engine there opens the format {request.format!r}", True
+        return _Unfit(f"no engine there opens the format {request.format!r}", "ENGINE_UNAVAILABLE")
     usable = [engine for engine in opening if engine.available]
     if not usable:
-        return "; ".join(engine.reason or f"engine {engine.name} is not available" for engine in opening), True
-    matched = _match(request, hive.devices, usable)
+        why = "; ".join(engine.reason or f"engine {engine.name} is not available" for engine in opening)
+        return _Unfit(why, "ENGINE_UNAVAILABLE")
+    capable = [engine for engine in usable if request.capability is None or request.capability in engine.capabilities]
+    if not capable:
+        names = ", ".join(engine.name for engine in usable)
+        return _Unfit(f"no engine there offers {request.capability} (engines: {names})", "INVALID_REQUEST")
+    matched = _match(request, hive.devices, capable)
     if matched is None:
         wanted = f" {request.device}" if request.device else ""
-        return f"no device{wanted} there suits the engines {', '.join(e.name for e in usable)}", False
+        return _Unfit(f"no device{wanted} there suits the engines {', '.join(e.name for e in capable)}")
     device, engine = matched
     room = _make_room(request, hive)
     if isinstance(room, str):
-        return room, False
+        return _Unfit(room)
     order = (
         0 if device.device_type is DeviceType.GPU else 1,
         len(room),

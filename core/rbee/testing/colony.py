@@ -244,6 +244,9 @@ class Colony(Home):
         facts = json.loads(self._first_line())
         self.pid, self.queen_url, self.hive_url = facts["pid"], facts["queen_url"], facts["hive_url"]
         self.registry_url, self.openai_base_url = facts["registry_url"], facts["openai_base_url"]
+        for name in ("registry", "queen", "hive"):
+            # Started again, it is found where it was, as with the ports that people have.
+            self.settings[f"{name}.port"] = facts[f"{name}_url"].rpartition(":")[2]
         self._http = httpx2.Client(
             headers={"authorization": f"Bearer {self.token}"}, timeout=_COMMAND_S, trust_env=False
         )

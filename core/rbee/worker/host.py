@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 
 from rbee.contract.engine import Engine, EngineStatus
 from rbee.contract.errors import RbeeError, WorkerFailedError, WorkerNotReadyError
+from rbee.contract.infer_rules import validated
 from rbee.contract.types import LoadSpec, WorkerState
 from rbee.contract.version import CONTRACT_VERSION
 from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerBeat, WorkerHeartbeat, utc_now
 from rbee.worker.face import EngineFace, InferDelta
-from rbee.worker.infer import validated
 
 log = logging.getLogger(__name__)
 

@@ -1,47 +1,16 @@
-"""The worker's own inference route: checks, and the events of a streamed answer."""
+"""The worker's own inference route: the events of a streamed answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 
-from rbee.contract.errors import InvalidRequestError, RbeeError
-from rbee.contract.wire import InferAnswer, InferRequest
+from rbee.contract.errors import RbeeError
+from rbee.contract.wire import InferAnswer
 from rbee.worker.face import InferDelta
-
-_BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        "max_tokens": (1, 1_000_000),
-        "temperature": (0, 5),
-        "top_p": (1e-9, 1),
-        "top_k": (0, 100_000),
-        "seed": (-(2**63), 2**63 - 1),
-    }
-)
-_MAX_STOPS = 16
-
-
-def validated(request: InferRequest) -> InferRequest:
-    """The request, if every field is within its bounds.
-
-    Raises:
-        InvalidRequestError: naming the field.
-    """
-    if (request.prompt is None) == (request.messages is None):
-        raise InvalidRequestError("Give exactly one of 'prompt' and 'messages'.", param="prompt")
-    if request.messages is not None and not request.messages:
-        raise InvalidRequestError("'messages' must not be empty.", param="messages")
-    for name, (low, high) in _BOUNDS.items():
-        value = getattr(request, name)
-        if value is not None and not low <= value <= high:
-            raise InvalidRequestError(f"{name!r} must be between {low:g} and {high:g}, not {value!r}.", param=name)
-    if request.stop is not None and len(request.stop) > _MAX_STOPS:
-        raise InvalidRequestError(f"'stop' takes at most {_MAX_STOPS} strings.", param="stop")
-    return request
 
 
 async def as_events(
@@ -50,7 +19,7 @@ async def as_events(
     """The events of a streamed answer, exactly one of them terminal.  Errors before the first delta are raised."""
     started = time.perf_counter()
     iterator = aiter(deltas)
-    first = await anext(iterator)
+    first = await anext(iterator, InferDelta())
     yield {"type": "started", "job_id": request_id, "model": model_id, "started_at": int(time.time())}
     index, last = 0, first
     try:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from rbee.contract import CONTRACT_VERSION, Capability, Device, DeviceType, LoadSpec, ModelFile, ModelVariant, WorkerState
+from rbee.contract import (
+    CONTRACT_VERSION,
+    Capability,
+    Device,
+    DeviceType,
+    LoadSpec,
+    ModelFile,
+    ModelVariant,
+    WorkerState,
+)
 from rbee.contract.types import EngineInfo
 
 VARIANT = ModelVariant(

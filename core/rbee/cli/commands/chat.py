@@ -19,9 +19,9 @@ from rbee.contract.errors import CancelledByCallerError, RbeeError, UnreachableE
 @click.argument("model")
 @click.option("--keep", is_flag=True, help="Leave the colony running afterwards.")
 @click.option("--system", help="System prompt.")
-@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Longest answer, in tokens.")
-@click.option("--temperature", type=click.FloatRange(0, 5), help="0 gives the same answer every time.")
-@click.option("--seed", type=int, help="Seed of the sampler.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), metavar="N", help="Longest answer, in tokens.")
+@click.option("--temperature", type=click.FloatRange(0, 5), metavar="T", help="0 gives the same answer every time.")
+@click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), metavar="N", help="Seed of the sampler.")
 def command(*, model: str, keep: bool, system: str | None, **sampling: Any) -> None:
     """Talk with MODEL; it remembers what was said.
 

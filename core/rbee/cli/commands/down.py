@@ -15,7 +15,8 @@ from rbee.cli.colony import ColonyFiles, ColonyRecord
 from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.clients import QueenClient, Transport
-from rbee.contract.errors import RbeeError
+from rbee.contract.errors import ConfigurationError, RbeeError
+from rbee.settings import Settings
 
 _PATIENCE_S = 25.0
 _POLL_S = 0.05
@@ -74,7 +75,7 @@ def _stop_leftover(context: Context) -> list[str]:
     if not context.folders.state.is_dir():
         return []
     children = list(find(context.folders.state))
-    for number, patience_s in ((signal.SIGTERM, context.settings.worker.drain_s + 2), (signal.SIGKILL, 5.0)):
+    for number, patience_s in ((signal.SIGTERM, _drain_s(context) + 2), (signal.SIGKILL, 5.0)):
         living = [child for child in children if is_alive(child)]
         for child in living:
             with contextlib.suppress(RbeeError):
@@ -83,3 +84,12 @@ def _stop_leftover(context: Context) -> list[str]:
         while any(is_alive(child) for child in living) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
     return sorted(child.worker_id for child in children)
+
+
+def _drain_s(context: Context) -> float:
+    try:
+        return context.settings.worker.drain_s
+    except ConfigurationError as error:
+        # Stopping must work, whatever somebody wrote into a file since the start.
+        say(f"rbee: {error.message}")
+        return Settings().worker.drain_s

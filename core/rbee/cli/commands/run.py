@@ -21,11 +21,11 @@ from rbee.contract.errors import InvalidRequestError
 @click.argument("prompt", required=False)
 @click.option("--keep", is_flag=True, help="Leave the colony running afterwards.")
 @click.option("--system", help="System prompt.")
-@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Longest answer, in tokens.")
-@click.option("--temperature", type=click.FloatRange(0, 5), help="0 gives the same answer every time.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus sampling.")
-@click.option("--top-k", type=click.IntRange(0, 100_000), help="Only the k likeliest tokens; 0 is off.")
-@click.option("--seed", type=int, help="Seed of the sampler.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), metavar="N", help="Longest answer, in tokens.")
+@click.option("--temperature", type=click.FloatRange(0, 5), metavar="T", help="0 gives the same answer every time.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Nucleus sampling.")
+@click.option("--top-k", type=click.IntRange(0, 100_000), metavar="K", help="Only the k likeliest tokens; 0 is off.")
+@click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), metavar="N", help="Seed of the sampler.")
 @click.option("--stop", multiple=True, help="Stop before this text; may be repeated.")
 @click.option("--raw", is_flag=True, help="Continue the prompt as it is, without a chat template.")
 @click.option("--hive", "hive_id", help="Only on this hive.")
@@ -44,6 +44,8 @@ def command(
     git diff | rbee run ./model.gguf --system "Summarise this change."
     """  # noqa: D301  # \b is click's mark for text that must not be rewrapped
     text = prompt if prompt is not None else _from_stdin()
+    if not text.strip():
+        raise InvalidRequestError("The prompt is empty.")
     if raw and system is not None:
         raise click.UsageError("--system needs a chat template, and --raw goes without one.")
     request: dict[str, Any] = {"model": absolute(model), **{k: v for k, v in sampling.items() if v is not None}}
@@ -84,7 +86,4 @@ def _answer(context: Context, request: dict[str, Any], *, keep: bool, quiet: boo
 def _from_stdin() -> str:
     if sys.stdin.isatty():
         raise InvalidRequestError("Give a prompt, or pipe one in. To talk with a model: rbee chat MODEL")
-    text = sys.stdin.read()
-    if not text.strip():
-        raise InvalidRequestError("The prompt on standard input is empty.")
-    return text
+    return sys.stdin.read()

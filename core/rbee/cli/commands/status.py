@@ -22,6 +22,7 @@ from rbee.contract.wire import WorkerRecord
 def command(*, as_json: bool) -> int:
     """Say whether the colony runs, where, and what it has.  Exit code 3 when it does not run."""
     context = current()
+    context.check()
     record = ColonyFiles(context.folders).read()
     if record is None:
         if as_json:

@@ -56,6 +56,7 @@ def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd:
             _announce(context, record, as_json=as_json, detached=False)
 
     try:
+        _configure_logging(context, detached=report_fd is not None)
         ended_by = asyncio.run(host_colony(context, while_used=while_used, on_ready=ready))
     except RbeeError as error:
         if report_fd is not None:
