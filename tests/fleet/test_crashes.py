@@ -102,12 +102,15 @@ def test_by_default_workers_end_within_thirty_seconds_of_the_colony():
     assert worker.heartbeat_s < worker.orphan_s
 
 
-def test_workers_of_a_killed_colony_are_adopted_by_the_next_one(colony):
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same ports", "at other ports"])
+def test_workers_of_a_killed_colony_are_adopted_by_the_next_one(colony, elsewhere):
     with sdk(colony) as client:
         client.chat.completions.create(model="demo", messages=user(PYTHON[0]), temperature=0)
     before = colony.worker("demo")
     threads = psutil.Process(before["pid"]).environ()["RBEE_WORKER_THREADS"]
     colony.kill9()
+    if elsewhere:
+        colony.settings.update({"registry.port": "0", "queen.port": "0", "hive.port": "0"})
     colony.start_up()
 
     def adopted():

@@ -38,7 +38,8 @@ def model(request):
 def test_a_client_that_closes_its_stream_frees_the_slot(shared_colony, model):
     with httpx2.Client(trust_env=False, timeout=60) as client:
         stream = post_stream(client, shared_colony, model)
-        next(stream.iter_lines())
+        lines = stream.iter_lines()
+        next(lines)
         worker = shared_colony.worker(model)
         assert shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"] - 1
         stream.close()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 
 import pytest
 from fleet.conftest import PYTHON, SELF, one_line
@@ -86,8 +87,6 @@ def test_keep_by_a_second_user_of_a_passing_colony_keeps_it(home):
 
 
 def test_a_reader_that_leaves_early_ends_the_run_without_a_traceback(shared_colony):
-    import subprocess
-
     with subprocess.Popen(
         shared_colony.argv("run", "echo:slow?tokens=200", "x"),
         stdout=subprocess.PIPE,
@@ -101,7 +100,7 @@ def test_a_reader_that_leaves_early_ends_the_run_without_a_traceback(shared_colo
         assert process.wait(20) == 1
     assert "Traceback" not in said
     worker = shared_colony.worker("echo:slow?tokens=200")
-    eventually(lambda: shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"])
+    eventually(lambda: shared_colony.worker_info(worker)["slots_available"] == worker["slots_total"], 2)
 
 
 @pytest.mark.parametrize("command", ["run", "chat", "up"])

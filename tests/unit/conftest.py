@@ -74,9 +74,7 @@ class ShelfVendor(ModelVendor):
             return ()
         return (self.variants[name],)
 
-    def fetch(
-        self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken
-    ) -> None:
+    def fetch(self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken) -> None:
         self.fetches += 1
         self.started.set()
         try:
@@ -107,9 +105,7 @@ class SulkingVendor(ModelVendor):
     def resolve(self, ref: str) -> Sequence[ModelVariant]:
         raise ModelNotFoundError(f"sulking has no {ref!r}")
 
-    def fetch(
-        self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken
-    ) -> None:
+    def fetch(self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken) -> None:
         raise AssertionError("nothing of it can be fetched")
 
     def known(self) -> Sequence[ModelVariant]:

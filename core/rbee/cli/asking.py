@@ -74,7 +74,8 @@ async def ask(
     except UnreachableError as error:
         talk.done()
         raise UnreachableError(f"{error.message} The colony may have been stopped; `rbee status` tells.") from error
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, BrokenPipeError):
+        # Interrupted, or the reader of our output has left: nobody wants the rest.
         talk.done()
         if job_id is not None:
             with contextlib.suppress(RbeeError, TimeoutError):

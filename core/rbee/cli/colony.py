@@ -65,6 +65,8 @@ class ColonyFiles:
         """Held alone by the running colony: whoever can take it knows that there is none."""
         self.users = FileLock(folders.state / "colony.users")
         """Shared by all who use a colony that lives while it is used."""
+        self.start = FileLock(folders.state / "colony.start")
+        """Held alone by who looks for a colony in order to start one: of two at once, one starts and both use it."""
 
     def write(self, record: ColonyRecord) -> None:
         """Make the record visible, whole."""
@@ -84,6 +86,10 @@ class ColonyFiles:
         if self.life.try_exclusive():
             self.life.release()
             return None
+        return self.peek()
+
+    def peek(self) -> ColonyRecord | None:
+        """What the record says, whether or not its colony still runs."""
         try:
             return msgspec.json.decode(self.record.read_bytes(), type=ColonyRecord)
         except (OSError, msgspec.DecodeError):
@@ -164,14 +170,18 @@ def used(context: Context, *, keep: bool, on_start: Callable[[], None]) -> Itera
         raise ConfigurationError(f"A colony in '{context.folders.state}' does not finish stopping; see its log.")
     record: ColonyRecord | None = None
     try:
+        if not files.start.exclusive(_START_S):
+            raise ConfigurationError(f"A colony in '{context.folders.state}' does not finish starting; see its log.")
         record = files.read()
         if record is None:
             on_start()
             record = start_detached(context, while_used=not keep)
         elif keep and record.while_used:
             files.keep.touch()
+        files.start.release()
         yield record
     finally:
+        files.start.release()
         files.users.release()
         # The colony notices by itself; waiting for its end is what lets us say that nothing was left.
         if record is not None and record.while_used and not files.keep.exists():
@@ -185,7 +195,11 @@ def _await_end(files: ColonyFiles) -> None:
         if files.life.try_exclusive():
             files.life.release()
             return
-        if files.record.exists():
+        present = files.peek()
+        if present is not None:
+            if not present.while_used:
+                # Somebody has asked for it to be kept meanwhile.
+                return
             # Either somebody else uses it too, or it is just about to notice that nobody does.
             if files.users.try_exclusive():
                 files.users.release()

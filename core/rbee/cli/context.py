@@ -10,6 +10,7 @@ import click
 
 from rbee.contract.errors import ConfigurationError
 from rbee.settings import Folders, Loaded, Settings, load_settings, load_token
+from rbee.settings.load import variable_of
 
 
 class Context:
@@ -36,6 +37,10 @@ class Context:
     def settings(self) -> Settings:
         """Settings in force."""
         return self.loaded.settings
+
+    def environment(self) -> dict[str, str]:
+        """The environment for processes that must have the same settings, those of the command line included."""
+        return {**os.environ, **{variable_of(name): value for name, value in self.overrides.items()}}
 
     def check(self) -> None:
         """Raise ConfigurationError when a setting is wrong, for commands that need none themselves."""

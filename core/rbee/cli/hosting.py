@@ -30,6 +30,7 @@ from rbee.registry import make_app as make_registry_app
 log = logging.getLogger(__name__)
 
 _HIVE_S = 15.0
+_LIFE_S = 0.3
 _USERS_POLL_S = 0.1
 _MIB = 1024 * 1024
 
@@ -53,7 +54,8 @@ async def host_colony(
     """
     context.folders.make()
     files = ColonyFiles(context.folders)
-    if not files.life.try_exclusive():
+    # Not at the first failure: who only looks whether a colony runs holds the lock for an instant.
+    if not files.life.exclusive(_LIFE_S):
         raise ConflictError(already_running(files))
     try:
         return await _host(context, files, while_used=while_used, on_ready=on_ready)
@@ -106,7 +108,9 @@ async def _host(
         queen_app = make_queen_app(queen, guard, pool, settings.queen.max_body_mb * _MIB)
         await _serve(servers, queen_app, sockets["queen"])
 
-        hive = HiveService(settings, folders, plugins, urls["hive"], token, urls["queen"], urls["registry"])
+        hive = HiveService(
+            settings, folders, plugins, urls["hive"], token, urls["queen"], urls["registry"], context.environment()
+        )
         stack.push_async_callback(hive.stop)
         ended_by.at_once = hive.supervisor.kill_all
         await hive.start()

@@ -7,7 +7,7 @@ import logging
 import platform
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -50,6 +50,7 @@ class HiveService:
         token: the colony's.
         queen_url: None asks the registry.
         registry_url: None for no registry.
+        environment: what workers inherit; settings of the command line must be in it.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class HiveService:
         token: str | None,
         queen_url: str | None,
         registry_url: str | None,
+        environment: Mapping[str, str],
     ) -> None:
         self.hive_id = settings.hive.id or default_hive_id()
         self.instance_id = uuid.uuid4().hex
@@ -74,7 +76,7 @@ class HiveService:
         self._engines: tuple[EngineInfo, ...] = ()
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
         self.catalog = ModelCatalog(folders.models, resolver)
-        self.supervisor = Supervisor(settings, folders, self.hive_id, self._budget, self._on_exit)
+        self.supervisor = Supervisor(settings, folders, self.hive_id, self._budget, self._on_exit, environment)
         self.supervisor.queen_url = queen_url
         self.supervisor.registry_url = registry_url
         self._sampler = Sampler(

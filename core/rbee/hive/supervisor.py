@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -47,6 +46,7 @@ class Supervisor:
         hive_id: told to the workers.
         budget: threads.
         on_exit: told the id of each worker whose process has ended.
+        environment: what workers inherit.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class Supervisor:
         hive_id: str,
         budget: ThreadBudget,
         on_exit: Callable[[str], None],
+        environment: Mapping[str, str],
     ) -> None:
         self._settings = settings
         self._folders = folders
         self._hive_id = hive_id
         self._budget = budget
         self._on_exit = on_exit
+        self._environment = environment
         self._children: dict[str, Child] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self.queen_url: str | None = None
@@ -182,7 +184,7 @@ class Supervisor:
             context_length=spec.context_length,
         )
         environment = {
-            **os.environ,
+            **self._environment,
             # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": str(spec.threads),

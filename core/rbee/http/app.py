@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Stream
 
 from rbee.contract.errors import (
+    CancelledByCallerError,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -21,6 +22,8 @@ from rbee.http.errors import public_error, render
 from rbee.http.sse import MEDIA_TYPE
 
 _CONTROL_BODY = 4 * 1024 * 1024
+_CLIENT_LEFT = "client disconnected prematurely"
+"""How Litestar tells a client that left while it sent its body; there is no class for it."""
 
 
 def build(
@@ -89,4 +92,6 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> RbeeError:
             return PayloadTooLargeError(f"{where}: the body has more than {_CONTROL_BODY} bytes.")
         if error.status_code < 500:
             return InvalidRequestError(f"{where}: {error.detail}.")
+        if error.detail == _CLIENT_LEFT:
+            return CancelledByCallerError("The client went away.")
     return public_error(error, where=where)

@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ JobHandler = Callable[[dict[str, Any], Narrator], Awaitable[Any]]
 """Does the work of one operation; what it returns, unless None, becomes a last ``data`` event ``result``."""
 
 _FLUSH_S = 0.05
-_STATES = {"done": "completed", "error": "failed", "cancelled": "cancelled"}
+_STATES = MappingProxyType({"done": "completed", "error": "failed", "cancelled": "cancelled"})
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):

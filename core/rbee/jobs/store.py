@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 def _in_turn(
     method: Callable[Concatenate[JobStore, P], Awaitable[T]],
-) -> Callable[Concatenate[JobStore, P], Awaitable[T]]:
+) -> Callable[Concatenate[JobStore, P], Coroutine[Any, Any, T]]:
     """One piece of work after the other, each to its end, also when its caller is cancelled.
 
     A statement that is broken off costs its connection, and a data base in memory is gone with its only one; two
@@ -34,7 +34,7 @@ def _in_turn(
     """
 
     @functools.wraps(method)
-    async def run(self: JobStore, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self: JobStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         async def turn() -> T:
             async with self._turn:
                 return await method(self, *args, **kwargs)

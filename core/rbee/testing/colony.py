@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -28,7 +28,7 @@ _START_S = 60.0
 _STOP_S = 40.0
 _COMMAND_S = 120.0
 _POLL_S = 0.02
-_SETTINGS = {"registry.port": "0", "queen.port": "0", "hive.port": "0", "hive.threads": "4"}
+_SETTINGS = MappingProxyType({"registry.port": "0", "queen.port": "0", "hive.port": "0", "hive.threads": "4"})
 
 
 def eventually(check: Callable[[], T], within: float = 10.0, *, every: float = _POLL_S) -> T:

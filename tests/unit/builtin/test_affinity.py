@@ -37,7 +37,15 @@ def ranked(*views: WorkerView) -> list[str]:
         ({"slots_free": 1}, {}),
         ({}, {"gpu_pct": 10.0}),
     ],
-    ids=["load first", "small differences are noise", "then slots", "then latency", "unmeasured", "unknown slots", "no GPU"],
+    ids=[
+        "load first",
+        "small differences are noise",
+        "then slots",
+        "then latency",
+        "unmeasured",
+        "unknown slots",
+        "no GPU",
+    ],
 )
 def test_the_better_worker_goes_first_whatever_its_name(better: dict, worse: dict) -> None:
     for good, bad in (("a", "b"), ("b", "a")):

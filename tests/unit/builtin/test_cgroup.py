@@ -46,7 +46,11 @@ def test_what_is_not_counted_is_unknown(root: Path) -> None:
         ({}, {}, (None, None)),
         ({"cpu_max": "max 100000", "memory_max": "max"}, {"cpu_max": "max 100000", "memory_max": "max"}, (None, None)),
         ({"cpu_max": "150000 100000", "memory_max": "1000"}, {}, (1.5, 1000)),
-        ({"cpu_max": "100000 100000", "memory_max": "2000"}, {"cpu_max": "400000 100000", "memory_max": "1000"}, (1.0, 1000)),
+        (
+            {"cpu_max": "100000 100000", "memory_max": "2000"},
+            {"cpu_max": "400000 100000", "memory_max": "1000"},
+            (1.0, 1000),
+        ),
         ({"cpu_max": "rubbish", "memory_max": "rubbish"}, {"cpu_max": "50000 100000"}, (0.5, None)),
     ],
 )

@@ -60,7 +60,9 @@ def test_one_unknown_file_makes_the_size_unknown() -> None:
         VARIANT,
         Device(id="GPU-0", name="a card", device_type=DeviceType.GPU, vram_gb=24, compute_capability="8.9"),
         LoadSpec(model_id="m", model_path=None, variant=VARIANT),
-        EngineInfo(name="e", version=None, formats=("blob",), backends=(), capabilities=(), available=False, reason="x"),
+        EngineInfo(
+            name="e", version=None, formats=("blob",), backends=(), capabilities=(), available=False, reason="x"
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -186,9 +186,7 @@ def test_a_hive_beats_in_the_contract_form() -> None:
 def test_a_degraded_hive_says_why() -> None:
     hive = HIVE_BEAT["hive"] | {"health_status": {"status": "degraded", "reason": "hot"}}
     assert decode(HIVE_BEAT | {"hive": hive}, HiveHeartbeat).hive.health_status.reason == "hot"
-    assert msgspec.to_builtins(HealthStatus()) == {"status": "healthy"} or "reason" not in msgspec.to_builtins(
-        HealthStatus()
-    )
+    assert msgspec.to_builtins(HealthStatus())["status"] == "healthy"
 
 
 def test_a_hive_may_leave_its_capabilities_out() -> None:
@@ -197,7 +195,14 @@ def test_a_hive_may_leave_its_capabilities_out() -> None:
 
 
 def test_process_figures_come_with_old_and_new_fields() -> None:
-    more = {"worker_id": "w", "cgroup": "/rbee.slice/llm/8080", "pids": [7, 8], "port": 8080, "gpu": "GPU-0", "state": "x"}
+    more = {
+        "worker_id": "w",
+        "cgroup": "/rbee.slice/llm/8080",
+        "pids": [7, 8],
+        "port": 8080,
+        "gpu": "GPU-0",
+        "state": "x",
+    }
     old, new = decode(STATS, ProcessStats), decode(STATS | more, ProcessStats)
     assert (old.rss_mb, old.worker_id, old.model) == (300, None, None)
     assert (new.pids, new.cgroup) == ((7, 8), "/rbee.slice/llm/8080")

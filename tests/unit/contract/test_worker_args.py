@@ -43,7 +43,9 @@ def test_the_documented_flags_are_taken_with_a_space() -> None:
     assert (found.queen_url, found.registry_url) == ("http://q", "http://r")
 
 
-@pytest.mark.parametrize("line", ["--model m", "--worker-id w --model m --port high", "--worker-id w --model m --wings 2"])
+@pytest.mark.parametrize(
+    "line", ["--model m", "--worker-id w --model m --port high", "--worker-id w --model m --wings 2"]
+)
 def test_nonsense_ends_with_usage(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         parse(line.split())

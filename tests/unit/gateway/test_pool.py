@@ -43,7 +43,9 @@ async def body_of(exchange: Exchange) -> bytes:
     return b"".join(parts)
 
 
-@pytest.mark.parametrize("whole", [CHUNKED, SIZED, INTERIM, UNTIL_CLOSE], ids=["chunked", "sized", "interim", "until close"])
+@pytest.mark.parametrize(
+    "whole", [CHUNKED, SIZED, INTERIM, UNTIL_CLOSE], ids=["chunked", "sized", "interim", "until close"]
+)
 async def test_an_answer_is_the_same_however_it_is_cut(serve, pool: Pool, whole: bytes) -> None:
     cut = 0
 
@@ -58,7 +60,8 @@ async def test_an_answer_is_the_same_however_it_is_cut(serve, pool: Pool, whole:
                 await asyncio.sleep(0)
 
     target = await serve(handle)
-    for cut in range(1, len(whole)):
+    for place in range(1, len(whole)):
+        cut = place
         async with asyncio.timeout(PATIENCE_S):
             exchange = await pool.request(target, ASK)
             assert exchange.response.status == 200
@@ -196,7 +199,9 @@ async def test_a_slow_reader_keeps_the_buffer_bounded(serve, pool: Pool) -> None
     ],
     ids=["SSH", "binary", "one huge header", "many headers", "half a head"],
 )
-async def test_a_peer_that_speaks_otherwise_is_an_error_after_an_answer(serve, pool: Pool, answer: bytes, told: str) -> None:
+async def test_a_peer_that_speaks_otherwise_is_an_error_after_an_answer(
+    serve, pool: Pool, answer: bytes, told: str
+) -> None:
     target = await serve(scripted(answer))
     with pytest.raises(UpstreamError, match=told) as caught:
         await asyncio.wait_for(pool.request(target, ASK), PATIENCE_S)

@@ -56,7 +56,9 @@ class Places(Dispatcher):
 class Client:
     """One request as an ASGI server would bring it."""
 
-    def __init__(self, pool: Pool, places: Places, body: bytes = BODY, headers: Any = (), max_body: int = 10_000) -> None:
+    def __init__(
+        self, pool: Pool, places: Places, body: bytes = BODY, headers: Any = (), max_body: int = 10_000
+    ) -> None:
         self.records: list[RequestRecord] = []
         self.sent: list[dict[str, Any]] = []
         self.some = asyncio.Event()

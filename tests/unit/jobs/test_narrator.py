@@ -20,7 +20,12 @@ def say(told: list[JobEvent]) -> Narrator:
 def test_a_sentence_comes_in_columns_and_plain(say: Narrator, told: list[JobEvent]) -> None:
     say.say("hive", "fetch", "Fetching m", "m")
     assert told[0].formatted == "[hive      ] fetch             : Fetching m"
-    assert (told[0].human, told[0].target, told[0].job_id, told[0].correlation_id) == ("Fetching m", "m", "job-1", "cor")
+    assert (told[0].human, told[0].target, told[0].job_id, told[0].correlation_id) == (
+        "Fetching m",
+        "m",
+        "job-1",
+        "cor",
+    )
 
 
 def test_progress_is_rationed_but_its_end_always_told(say: Narrator, told: list[JobEvent]) -> None:

@@ -186,7 +186,10 @@ def test_the_engine_is_blamed_only_when_engines_are_all_that_is_missing(engines:
 def test_the_better_hive_is_taken_whatever_its_name(better: dict, worse: dict) -> None:
     engines = (engine(backends=(Backend.CPU, Backend.CUDA)),)
     for good, bad in (("a", "b"), ("b", "a")):
-        assert decide(WANTED, (), hive(bad, engines=engines, **worse), hive(good, engines=engines, **better)).hive_id == good
+        assert (
+            decide(WANTED, (), hive(bad, engines=engines, **worse), hive(good, engines=engines, **better)).hive_id
+            == good
+        )
 
 
 def test_equal_hives_are_told_apart_by_name() -> None:

@@ -89,7 +89,9 @@ def test_a_file_that_others_can_reach_is_refused_with_the_remedy(tmp_path: Path,
     assert GOOD not in caught.value.message
 
 
-@pytest.mark.parametrize("content", ["", "short", "spaces in the middle of it", "käse-käse-käse-käse", "tab\tin-the-middle-of"])
+@pytest.mark.parametrize(
+    "content", ["", "short", "spaces in the middle of it", "käse-käse-käse-käse", "tab\tin-the-middle-of"]
+)
 def test_a_token_that_cannot_be_sent_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "token"
     path.write_text(content, encoding="utf-8")

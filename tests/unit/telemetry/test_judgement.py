@@ -27,7 +27,8 @@ def test_presence_follows_from_two_ages(beat: float | None, sample: float | None
 
 
 @pytest.mark.parametrize(
-    ("age", "health"), [(0, "healthy"), (2.9, "healthy"), (3, "degraded"), (10, "degraded"), (10.1, "down"), (None, "down")]
+    ("age", "health"),
+    [(0, "healthy"), (2.9, "healthy"), (3, "degraded"), (10, "degraded"), (10.1, "down"), (None, "down")],
 )
 def test_a_hive_is_healthy_degraded_or_down(age: float | None, health: str) -> None:
     assert hive_health(age, LIMITS) == health

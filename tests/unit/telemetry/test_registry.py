@@ -342,7 +342,9 @@ class Colony(RuleBasedStateMachine):
 
     @rule(worker=WORKERS, instance=INSTANCES, seq=SEQ, model=MODELS, hive=st.none() | HIVES, status=STATES)
     def beat(self, worker: str, instance: str, seq: int, model: str, hive: str | None, status: str) -> None:
-        taken = self.real.beat_worker(beat(worker, seq=seq, instance=instance, model_id=model, hive_id=hive, status=status))
+        taken = self.real.beat_worker(
+            beat(worker, seq=seq, instance=instance, model_id=model, hive_id=hive, status=status)
+        )
         known = self.workers.get(worker) or _Known()
         late = known.instance == instance and known.seq is not None and seq <= known.seq
         assert taken is not late

@@ -209,16 +209,9 @@ def test_a_silent_override_stops_the_run(pytester):
     )
     result = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        ["*TypeError: TestLamp.test_the_probe_has_a_name_of_its_own replaces a promise*"]
-    )
+    result.stdout.fnmatch_lines(["*TypeError: TestLamp.test_the_probe_has_a_name_of_its_own replaces a promise*"])
 
 
 def test_the_pytest_plugin_imports_no_more_than_it_needs():
-    code = (
-        "import sys, rbee.testing.plugin;"
-        "assert not [n for n in sys.modules if n.startswith('rbee.testing.conf')]"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, timeout=60, env={"PYTHONPATH": ":".join(sys.path)}
-    )
+    code = "import sys, rbee.testing.plugin;assert not [n for n in sys.modules if n.startswith('rbee.testing.conf')]"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={"PYTHONPATH": ":".join(sys.path)})

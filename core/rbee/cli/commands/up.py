@@ -15,7 +15,6 @@ from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.contract.errors import ConflictError, RbeeError
-from rbee.settings.load import variable_of
 
 
 @click.command("up")
@@ -44,10 +43,6 @@ def command(*, detach: bool, as_json: bool, while_used: bool, report_fd: int | N
 
 def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd: int | None) -> int:
     from rbee.cli.hosting import host_colony
-
-    _configure_logging(context, detached=report_fd is not None)
-    # Workers read the environment, and what --set says holds for them too.
-    os.environ.update({variable_of(name): value for name, value in context.overrides.items()})
 
     def ready(record: ColonyRecord) -> None:
         if report_fd is not None:

@@ -72,9 +72,7 @@ async def test_the_models_route_names_the_loaded_model(engine_of, served, client
     ("method", "path", "status"),
     [("POST", "/v1/embeddings", 404), ("GET", CHAT, 405), ("POST", "/v1/models", 405), ("GET", "/", 404)],
 )
-async def test_other_routes_and_methods_are_told_in_openai_words(
-    engine_of, served, client_of, method, path, status
-):
+async def test_other_routes_and_methods_are_told_in_openai_words(engine_of, served, client_of, method, path, status):
     async with served(engine_of()) as face:
         said = await client_of(face.openai)(method, path)
     assert said.status == status
@@ -102,9 +100,7 @@ async def test_a_route_that_the_model_is_not_made_for_is_refused(engine_of, serv
     assert "chat" in said.json["error"]["message"]
 
 
-async def test_what_fails_before_the_first_token_fails_as_http_even_when_streamed(
-    engine_of, served, client_of
-):
+async def test_what_fails_before_the_first_token_fails_as_http_even_when_streamed(engine_of, served, client_of):
     engine = engine_of()
     engine.add_errors = {"hi": ContextLengthError("The prompt is too long.")}
     async with served(engine) as face:

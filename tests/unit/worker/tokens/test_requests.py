@@ -112,9 +112,7 @@ def test_what_is_not_supported_is_refused_and_never_dropped(fields):
     assert caught.value.param == next(iter(fields))
 
 
-@pytest.mark.parametrize(
-    "fields", [{"best_of": 2}, {"echo": True}, {"logprobs": 0}, {"suffix": "x"}, {"n": 3}]
-)
+@pytest.mark.parametrize("fields", [{"best_of": 2}, {"echo": True}, {"logprobs": 0}, {"suffix": "x"}, {"n": 3}])
 def test_what_a_completion_does_not_support_is_refused(fields):
     with pytest.raises(InvalidRequestError) as caught:
         completion(**fields)
@@ -152,9 +150,7 @@ def test_a_completion_takes_one_text(prompt):
     assert caught.value.param.startswith("prompt")
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b"\xff", b'{"a":"\xff"}', b"[" * 100_000, b"1e999"]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b'{"a":"\xff"}', b"[" * 100_000, b"1e999"])
 def test_a_body_that_is_no_json_object_is_refused(body):
     with pytest.raises(InvalidRequestError):
         parse_chat(body)
@@ -167,14 +163,8 @@ def test_no_body_raises_anything_else(body):
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text("ab0"),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab0", max_size=5), inner, max_size=3)
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab0"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab0", max_size=5), inner, max_size=3),
     max_leaves=5,
 )
 fields = ["messages", "max_tokens", "temperature", "stop", "stream", "stream_options", "n", "seed", "model"]

@@ -1,0 +1,104 @@
+"""The front door."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from rbee.http.front import Front, access_of
+from rbee.http.guard import Access, Guard
+from rbee.http.sse import encode
+
+GUARD = Guard(token="the-colonys-own-token", host="127.0.0.1")
+AUTH = (b"x-api-key", b"the-colonys-own-token")
+
+
+class Site:
+    def __init__(self, *, data_plane: bool = True) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.sent: list[dict[str, Any]] = []
+        self.front = Front(self._app, GUARD, self._plane if data_plane else None)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.calls.append(("app", scope))
+
+    async def _plane(self, scope: Any, receive: Any, send: Any, *, path: str, request_id: str) -> None:
+        self.calls.append(("plane", (path, request_id)))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def ask(self, method: str, path: str, *headers: tuple[bytes, bytes], kind: str = "http") -> None:
+        scope = {"type": kind, "method": method, "path": path, "headers": [(b"host", b"localhost"), *headers]}
+        await self.front(scope, None, self._send)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return json.loads(self.sent[1]["body"])["error"]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/openai/v1/chat/completions"])
+async def test_inference_takes_the_data_plane(path: str) -> None:
+    site = Site()
+    await site.ask("POST", path, (b"x-request-id", b"mine-1"))
+    assert site.calls == [("plane", ("/v1/chat/completions", "mine-1"))]
+
+
+@pytest.mark.parametrize("given", [b"", b"two words", b"x" * 129, b"a\r\nb", b"\xff"])
+async def test_a_harmful_request_id_is_replaced(given: bytes) -> None:
+    site = Site()
+    await site.ask("POST", "/v1/completions", (b"x-request-id", given))
+    assert site.calls[0][1][1].startswith("req-")
+
+
+async def test_the_prefix_is_taken_off_for_the_application_too() -> None:
+    site = Site()
+    await site.ask("GET", "/openai/v1/models")
+    name, scope = site.calls[0]
+    assert (name, scope["path"], scope["raw_path"]) == ("app", "/v1/models", b"/v1/models")
+    assert scope["state"]["openai"] is True
+
+
+async def test_a_program_without_a_data_plane_points_to_the_queen() -> None:
+    site = Site(data_plane=False)
+    await site.ask("POST", "/v1/embeddings")
+    assert site.sent[0]["status"] == 404
+    assert "queen" in site.error["message"]
+    assert "type" in site.error
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/openai/v1/jobs", "/anything", "//health", "/health/x", "/v1/shutdown"])
+async def test_control_needs_the_token_and_is_refused_in_the_control_envelope(path: str) -> None:
+    site = Site()
+    await site.ask("GET", path)
+    assert (site.calls, site.sent[0]["status"], site.error["code"]) == ([], 401, "INVALID_API_KEY")
+    await site.ask("GET", path, AUTH)
+    assert site.calls[0][0] == "app"
+
+
+async def test_a_websocket_is_closed() -> None:
+    site = Site()
+    await site.ask("GET", "/", kind="websocket")
+    assert site.sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize(
+    ("path", "access"),
+    [
+        ("/health", Access.OPEN),
+        ("/ready", Access.OPEN),
+        ("/v1/models/org/m", Access.INFERENCE),
+        ("/v1/infer/req-1", Access.INFERENCE),
+        ("/v1/chat/completions/x", Access.CONTROL),
+        ("/openai/health", Access.CONTROL),
+        ("/v1/modelsx", Access.CONTROL),
+    ],
+)
+def test_everything_not_named_is_control(path: str, access: Access) -> None:
+    assert access_of(path) is access
+
+
+def test_an_event_is_written_with_its_fields() -> None:
+    assert encode(b"{}") == b"data: {}\n\n"
+    assert encode(b"{}", event="beat", event_id=3) == b"id: 3\nevent: beat\ndata: {}\n\n"

@@ -1,0 +1,105 @@
+"""First come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from rbee.contract.errors import AllSlotsBusyError, QueueFullError
+from rbee.queen.waiting import WaitingRoom
+
+
+class Crowd:
+    def __init__(self, room: WaitingRoom) -> None:
+        self.room = room
+        self.called: list[str] = []
+
+    async def come(self, name: str, *, first: bool = False, model: str = "m") -> asyncio.Task[None]:
+        async def wait() -> None:
+            await self.room.wait(model, asyncio.get_running_loop().time() + 10, first=first)
+            self.called.append(name)
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        return task
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_they_are_called_in_the_order_they_came() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    for name in "abc":
+        await crowd.come(name)
+    assert crowd.room.depth("m") == 3
+    for _ in range(4):
+        crowd.room.wake("m")
+        await settle()
+    assert crowd.called == ["a", "b", "c"]
+    assert crowd.room.depth("m") == 0
+
+
+async def test_one_who_was_called_in_vain_keeps_the_head() -> None:
+    crowd = Crowd(WaitingRoom(2))
+    await crowd.come("a")
+    await crowd.come("b")
+    await crowd.come("again", first=True)
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["again"]
+    crowd.room.wake_all()
+    crowd.room.wake_all()
+    await settle()
+    assert crowd.called == ["again", "a", "b"]
+
+
+async def test_models_have_queues_of_their_own() -> None:
+    crowd = Crowd(WaitingRoom(1))
+    await crowd.come("a", model="m")
+    await crowd.come("b", model="n")
+    crowd.room.wake("n")
+    await settle()
+    assert crowd.called == ["b"]
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["b", "a"]
+
+
+async def test_a_full_room_takes_nobody() -> None:
+    crowd = Crowd(WaitingRoom(1))
+    waiting = await crowd.come("a")
+    with pytest.raises(QueueFullError, match="max_waiting"):
+        await crowd.room.wait("m", 0.0)
+    waiting.cancel()
+    await settle()
+    assert crowd.room.depth("m") == 0
+
+
+async def test_one_who_leaves_is_passed_over() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    leaves = await crowd.come("a")
+    await crowd.come("b")
+    leaves.cancel()
+    await settle()
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["b"]
+
+
+async def test_one_who_leaves_as_he_is_called_passes_the_call_on() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    leaves = await crowd.come("a")
+    await crowd.come("b")
+    crowd.room.wake("m")
+    leaves.cancel()
+    await settle()
+    assert crowd.called == ["b"]
+
+
+async def test_the_deadline_ends_the_wait() -> None:
+    room = WaitingRoom(9)
+    with pytest.raises(AllSlotsBusyError):
+        await room.wait("m", asyncio.get_running_loop().time())
+    assert room.depth("m") == 0
