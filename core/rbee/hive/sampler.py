@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -68,7 +68,13 @@ class Sampler:
 def _merge(base: S, more: S | None) -> S:
     if more is None:
         return base
-    known = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None and value != ()}
+    known: dict[str, Any] = {
+        name: value for name, value in msgspec.structs.asdict(more).items() if value is not None and value != ()
+    }
+    # Each probe knows its own maker's cards; processes have no such field.
+    cards: tuple[Any, ...] = getattr(base, "gpus", ())
+    if cards and "gpus" in known:
+        known["gpus"] = (*cards, *known["gpus"])
     return msgspec.structs.replace(base, **known)
 
 

@@ -16,11 +16,13 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
         registered_at: when a registration last came.
         beat_at: when the worker itself last spoke (registration counts until its first beat).
         sampled_at: when a hive last measured it.
+        sampled_by: which hive that was.
         seq: of the newest beat of `instance_id`.
         reserved: requests that the queen has sent there and that have not ended.
         external: slots in use by others than the queen, as of the last beat.
         last_used_at: when the queen last sent a request there.
         latency_s: moving average of the time to the first byte.
+        superseded: instance before this one, whose late beats are ignored.
         failed_at: when a connection to it last broke; None once it has spoken again.
     """
 
@@ -49,6 +51,8 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
     registered_at: float | None = None
     beat_at: float | None = None
     sampled_at: float | None = None
+    sampled_by: str | None = None
+    superseded: str | None = None
     reserved: int = 0
     external: int = 0
     last_used_at: float | None = None
@@ -73,5 +77,6 @@ class HiveRecord(msgspec.Struct, kw_only=True):
     engines: tuple[EngineInfo, ...] | None = None
     node: NodeStats | None = None
     instance_id: str | None = None
+    superseded: str | None = None
     seq: int | None = None
     worker_ids: frozenset[str] = frozenset()

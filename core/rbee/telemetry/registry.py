@@ -45,12 +45,14 @@ class TelemetryRegistry:
         """
         worker_id = registration.identity or ""
         known = self._workers.get(worker_id)
+        if known is not None and registration.instance_id and registration.instance_id == known.superseded:
+            return False
         entry = known or WorkerEntry(worker_id=worker_id)
         fresh = known is None or (
             registration.instance_id is not None and registration.instance_id != known.instance_id
         )
         if fresh and known is not None:
-            entry = WorkerEntry(worker_id=worker_id, sample=known.sample, sampled_at=known.sampled_at)
+            entry = _successor(known)
         now = self._clock()
         entry.registered_at = now
         entry.url = registration.address or entry.url
@@ -72,13 +74,13 @@ class TelemetryRegistry:
     def beat_worker(self, beat: WorkerBeat) -> bool:
         """The worker's own heartbeat; False when it is late or replayed and was ignored."""
         entry = self._workers.get(beat.id) or WorkerEntry(worker_id=beat.id)
+        if beat.instance_id is not None and beat.instance_id == entry.superseded:
+            return False
         same_instance = beat.instance_id == entry.instance_id
         if same_instance and beat.seq is not None and entry.seq is not None and beat.seq <= entry.seq:
             return False
         if not same_instance and entry.instance_id is not None:
-            entry = WorkerEntry(
-                worker_id=beat.id, spawned_by=entry.spawned_by, sample=entry.sample, sampled_at=entry.sampled_at
-            )
+            entry = _successor(entry)
         entry.instance_id, entry.seq = beat.instance_id or entry.instance_id, beat.seq
         entry.beat_at = self._clock()
         entry.failed_at = None
@@ -110,7 +112,11 @@ class TelemetryRegistry:
         """A hive's heartbeat with its workers' processes; False when it is late or replayed and was ignored."""
         hive: HiveInfo = beat.hive
         record = self._hives.get(hive.id) or HiveRecord(hive_id=hive.id)
+        if hive.instance_id is not None and hive.instance_id == record.superseded:
+            return False
         same = record.instance_id == hive.instance_id
+        if not same:
+            record.superseded = record.instance_id
         if same and hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
             return False
         record.info, record.instance_id, record.seq = hive, hive.instance_id, hive.seq
@@ -126,14 +132,15 @@ class TelemetryRegistry:
                 continue
             seen.add(sample.worker_id)
             entry = self._workers.get(sample.worker_id) or WorkerEntry(worker_id=sample.worker_id)
-            entry.sample, entry.sampled_at, entry.pid = sample, now, sample.pid
+            entry.sample, entry.sampled_at, entry.sampled_by, entry.pid = sample, now, hive.id, sample.pid
             entry.hive_id = hive.id
             entry.model_id = entry.model_id or sample.model
             self._store(entry)
         # A process that has ended is no longer measured: without this it would look observed for seconds.
         for worker_id in record.worker_ids - seen:
-            if worker_id in self._workers:
-                self._workers[worker_id].sampled_at = None
+            gone = self._workers.get(worker_id)
+            if gone is not None and gone.sampled_by == hive.id:
+                gone.sampled_at = None
         record.worker_ids = frozenset(seen)
         return True
 
@@ -313,6 +320,23 @@ class TelemetryRegistry:
         self._by_backend.put(entry.worker_id, _keys(entry.backend))
         self._by_name.put(entry.worker_id, _keys(entry.model_name))
         self.version += 1
+
+
+def _successor(entry: WorkerEntry) -> WorkerEntry:
+    """The record of a new process under the same id.
+
+    Requests sent to the old one end one by one and are released one by one, so they still count; a late beat of the
+    old one must not be taken for yet another.
+    """
+    return WorkerEntry(
+        worker_id=entry.worker_id,
+        spawned_by=entry.spawned_by,
+        sample=entry.sample,
+        sampled_at=entry.sampled_at,
+        sampled_by=entry.sampled_by,
+        reserved=entry.reserved,
+        superseded=entry.instance_id,
+    )
 
 
 def _keys(*values: str | None) -> Iterable[str]:

@@ -74,8 +74,18 @@ def test_a_new_instance_replaces_the_old_one_whatever_its_number(colony) -> None
     colony.reserve("w")
     assert colony.beat_worker(beat(seq=1, instance="i2", url="http://new:1", status="loading", model_id=None)) is True
     entry = colony.get_worker("w")
-    assert (entry.url, entry.state, entry.seq, entry.reserved) == ("http://new:1", WorkerState.LOADING, 1, 0)
+    assert (entry.url, entry.state, entry.seq, entry.reserved) == ("http://new:1", WorkerState.LOADING, 1, 1)
+    colony.release("w")
+    assert entry.reserved == 0
     assert colony.find_workers_by_model("m") == []
+
+
+def test_a_late_word_of_a_replaced_instance_is_ignored(colony) -> None:
+    colony.beat_worker(beat(seq=90, url="http://old:1"))
+    colony.beat_worker(beat(seq=1, instance="i2", url="http://new:1"))
+    assert colony.beat_worker(beat(seq=91, url="http://old:1")) is False
+    assert colony.register_worker(Registration(worker_id="w", url="http://old:1", instance_id="i1")) is False
+    assert colony.get_worker_url("w") == "http://new:1"
 
 
 def test_a_beat_without_an_address_is_on_this_machine(colony) -> None:
@@ -308,6 +318,13 @@ class _Known:
         self.model: str | None = None
         self.hive: str | None = None
         self.state = "starting"
+        self.superseded: str | None = None
+        self.sampled_by: str | None = None
+
+    def successor(self) -> _Known:
+        new = _Known(self.sampled_at)
+        new.sampled_by, new.superseded = self.sampled_by, self.instance
+        return new
 
 
 class Colony(RuleBasedStateMachine):
@@ -331,9 +348,11 @@ class Colony(RuleBasedStateMachine):
         )
         known = self.workers.get(worker)
         assert created is (known is None)
+        if known is not None and instance is not None and instance == known.superseded:
+            return
         fresh = known is None or (instance is not None and instance != known.instance)
         if fresh:
-            known = self.workers[worker] = _Known(known.sampled_at if known else None)
+            known = self.workers[worker] = known.successor() if known else _Known()
         known.hive = hive or known.hive
         known.instance = instance or known.instance
         if known.beat_at is None:
@@ -347,11 +366,12 @@ class Colony(RuleBasedStateMachine):
         )
         known = self.workers.get(worker) or _Known()
         late = known.instance == instance and known.seq is not None and seq <= known.seq
+        late = late or instance == known.superseded
         assert taken is not late
         if late:
             return
         if known.instance not in {None, instance}:
-            known = _Known(known.sampled_at)
+            known = known.successor()
         known.instance, known.seq, known.beat_at = instance, seq, self.now
         known.model, known.hive, known.state = model, hive or known.hive, status
         self.workers[worker] = known
@@ -366,9 +386,10 @@ class Colony(RuleBasedStateMachine):
             return
         for worker in seen:
             known = self.workers.setdefault(worker, _Known())
-            known.sampled_at, known.hive, known.model = self.now, hive, known.model or "m"
+            known.sampled_at, known.sampled_by = self.now, hive
+            known.hive, known.model = hive, known.model or "m"
         for worker in (before[2] if before else frozenset()) - seen:
-            if worker in self.workers:
+            if worker in self.workers and self.workers[worker].sampled_by == hive:
                 self.workers[worker].sampled_at = None
         self.hives[hive] = (seq, self.now, seen)
 
