@@ -100,3 +100,12 @@ def test_twice_in_a_row(home):
         assert run.wait() == 130
         assert "Traceback" not in run.stderr
     home.nothing_left(within=15)
+
+
+def test_a_run_that_is_killed_takes_its_colony_with_it(make_home):
+    home = make_home(**{"worker.drain_s": "1"})
+    with home.start("run", "echo:slow?tokens=2000", "word") as run:
+        eventually(lambda: run.stdout, 30)
+        run.process.kill()
+        run.wait()
+    home.nothing_left(within=15)

@@ -131,9 +131,12 @@ async def _host(
         files.keep.unlink(missing_ok=True)
         files.write(record)
         on_ready(record)
-        await _until_over(files, ended, queen, hive, while_used=while_used)
+        unused = await _until_over(files, ended, queen, hive, while_used=while_used)
         # From here on nobody finds it any more.
         files.record.unlink(missing_ok=True)
+        if unused:
+            # Whoever asked is gone, by accident perhaps: workers need not finish what nobody reads.
+            await queen.jobs.cancel_all()
         log.info("stopping")
     return ended_by.number
 
@@ -150,16 +153,20 @@ async def _stop_servers(servers: list[HttpServer]) -> None:
 
 async def _until_over(
     files: ColonyFiles, ended: asyncio.Event, queen: QueenService, hive: HiveService, *, while_used: bool
-) -> None:
+) -> bool:
+    """Wait for whatever ends the colony; True when it is that nobody uses it."""
+    unused: asyncio.Task[bool] | None = None
     ends: list[asyncio.Task[bool]] = [
         asyncio.create_task(ended.wait()),
         asyncio.create_task(queen.shutdown_asked.wait()),
         asyncio.create_task(hive.shutdown_asked.wait()),
     ]
     if while_used:
-        ends.append(asyncio.create_task(_until_unused(files)))
+        unused = asyncio.create_task(_until_unused(files))
+        ends.append(unused)
     try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return unused is not None and unused in done
     finally:
         for task in ends:
             task.cancel()

@@ -154,6 +154,13 @@ class JobRunner:
         await asyncio.sleep(0)
         return job_id
 
+    async def cancel_all(self) -> None:
+        """Cancel every job and wait for their ends."""
+        for job_id in list(self._live):
+            await self.cancel(job_id)
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def cancel(self, job_id: str) -> bool:
         """Ask a job to end; False when it had ended already.
 
