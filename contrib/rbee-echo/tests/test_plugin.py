@@ -54,7 +54,7 @@ def test_a_resolved_name_resolves_to_itself():
 async def test_the_worker_host_answers_through_it():
     (variant,) = EchoVendor().resolve("echo")
     spec = LoadSpec(model_id=variant.model_id, model_path=None, variant=variant, slots=2)
-    face = TokenFace(EchoEngine(), spec)
+    face = TokenFace(EchoEngine(), spec, max_body=1_000_000)
     assert await face.start(lambda stage: None) == 4096
     try:
         deltas = [delta async for delta in face.infer(InferRequest(prompt="hear me"), "r")]

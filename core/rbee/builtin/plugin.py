@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rbee.builtin.affinity import AffinityPolicy
 from rbee.builtin.host_probe import HostProbe
 from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.builtin.seed_policy import SeedPolicy
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.register import Register
 
-RBEE_CONTRACT = ">=1.0,<2"
+RBEE_CONTRACT = ">=0.1,<0.2"
 
 
 @hookimpl
@@ -16,4 +16,4 @@ def rbee_register(register: Register) -> None:
     """Register the host probe, the in-memory lease store and the default policy."""
     register.probe(HostProbe)
     register.presence_store(MemoryPresenceStore)
-    register.policy(AffinityPolicy)
+    register.policy(SeedPolicy)

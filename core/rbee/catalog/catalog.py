@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -12,10 +14,16 @@ from pathlib import Path
 from rbee.catalog.provisioner import Cancel, folder_name, is_complete, provision
 from rbee.catalog.resolver import Resolver
 from rbee.catalog.store import CatalogEntry, CatalogStore
+from rbee.catalog.threads import FetchThreads
 from rbee.contract.errors import NotFoundError
 from rbee.contract.types import ModelVariant
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[int, int | None], None]
+
+_LEAVE_S = 5.0
+"""How long a vendor gets to notice that it was cancelled before nobody waits for it any more."""
 
 
 class _Fetch:
@@ -45,17 +53,27 @@ class ModelCatalog:
         self._resolver = resolver
         self._store = CatalogStore(folder / "catalog.db")
         self._fetches: dict[str, _Fetch] = {}
+        self._threads = FetchThreads()
 
     async def open(self) -> None:
         """Open the data base."""
         await self._store.open()
 
     async def close(self) -> None:
-        """End what is being fetched; parts stay for a later try."""
-        tasks = [fetch.task for fetch in self._fetches.values() if fetch.task is not None]
+        """End what is being fetched; parts stay for a later try.
+
+        A vendor that does not notice is left behind after a few seconds, with its thread.
+        """
+        tasks = {fetch.task: model_id for model_id, fetch in self._fetches.items() if fetch.task is not None}
         for fetch in self._fetches.values():
             fetch.cancel.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=_LEAVE_S)
+            for task in left:
+                log.warning("the fetch of %s does not end; leaving it behind", tasks[task])
+                task.cancel()
+            # Waited for, so that all errors are taken note of.
+            await asyncio.gather(*tasks, return_exceptions=True)
         await self._store.close()
 
     async def list(self) -> list[CatalogEntry]:
@@ -115,7 +133,8 @@ class ModelCatalog:
 
         try:
             vendor = self._resolver.vendor(variant.vendor)
-            path = await asyncio.to_thread(provision, vendor, variant, self._folder, progress, fetch.cancel)
+            work = functools.partial(provision, vendor, variant, self._folder, progress, fetch.cancel)
+            path = await self._threads.run(work, f"fetch {variant.model_id}")
             entry = CatalogEntry(variant=variant, path=None if path is None else str(path), added_at=datetime.now(UTC))
             await self._store.put(entry)
             return entry
@@ -135,7 +154,6 @@ async def _watching(fetch: _Fetch, progress: Progress) -> AsyncIterator[None]:
         fetch.wanted_by -= 1
         if fetch.wanted_by == 0 and fetch.task is not None and not fetch.task.done():
             fetch.cancel.cancel()
-            # Waited for, so that a new fetch of the same model cannot start into the same folder.
-            # However it ends: who waited has left, and the reason for leaving is what the caller must hear.
-            with contextlib.suppress(Exception):
-                await asyncio.shield(fetch.task)
+            # Waited for a moment, so that who left finds it ended; a new fetch of the same model waits in any case.
+            # However it ends: the reason for leaving is what the caller must hear.
+            await asyncio.wait([fetch.task], timeout=_LEAVE_S)

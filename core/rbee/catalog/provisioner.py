@@ -107,10 +107,14 @@ def _check_space(variant: ModelVariant, models: Path, parts: Path) -> None:
     needed, free = max(0, total - present), shutil.disk_usage(models).free
     if needed + _SPARE_BYTES > free:
         raise InsufficientDiskError(
-            f"Model {variant.name!r} needs {needed / 1e9:.2f} GB in '{models}', where {free / 1e9:.2f} GB are free "
-            f"(rbee leaves {_SPARE_BYTES / 1e9:.2f} GB untouched). Make room, or set RBEE_HOME to a larger disk.",
+            f"Model {variant.name!r} needs {_size(needed)} in '{models}', where {_size(free)} are free "
+            f"(rbee leaves {_size(_SPARE_BYTES)} untouched). Make room, or set RBEE_HOME to a larger disk.",
             details={"needed_bytes": needed, "free_bytes": free},
         )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _verify(folder: Path, file: ModelFile, variant: ModelVariant, cancel: Cancel) -> None:

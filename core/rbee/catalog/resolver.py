@@ -7,7 +7,7 @@ import difflib
 import logging
 from collections.abc import Sequence
 
-from rbee.contract.errors import InvalidRequestError, ModelNotFoundError
+from rbee.contract.errors import InvalidRequestError, ModelNotFoundError, PermissionDeniedError
 from rbee.contract.types import ModelVariant
 from rbee.contract.vendor import ModelVendor
 
@@ -33,8 +33,12 @@ class Resolver:
                 return vendor
         raise ModelNotFoundError(f"The model vendor {name!r} is not installed here; `rbee plugins` lists what is.")
 
-    async def resolve(self, ref: str) -> Sequence[ModelVariant]:
+    async def resolve(self, ref: str, *, files: bool = True) -> Sequence[ModelVariant]:
         """The artefacts behind a name, best first, at least one.
+
+        Args:
+            ref: what somebody typed.
+            files: the caller may name files of this machine.
 
         Raises:
             InvalidRequestError: the name is empty, too long or not printable.
@@ -47,6 +51,12 @@ class Resolver:
         for vendor in self._vendors:
             if not vendor.supports(ref):
                 continue
+            if vendor.names_files and not files:
+                # Said before anything is looked at: a stranger must not learn which files there are.
+                raise PermissionDeniedError(
+                    f"The model {ref!r} names a file, which only callers with the colony's token may do: send it as "
+                    "the API key (`rbee config path token` says where it is), or load the model with `rbee run`."
+                )
             try:
                 variants = await asyncio.to_thread(vendor.resolve, ref)
             except ModelNotFoundError as error:
@@ -54,7 +64,7 @@ class Resolver:
                 continue
             if variants:
                 return variants
-        raise missed or ModelNotFoundError(self._unknown(ref))
+        raise missed or ModelNotFoundError(await asyncio.to_thread(self._unknown, ref))
 
     def known(self) -> list[ModelVariant]:
         """Models that can be had without further naming, from all vendors."""

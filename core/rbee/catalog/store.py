@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import event
@@ -15,6 +18,27 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rbee.contract.errors import ConfigurationError
 from rbee.contract.types import ModelVariant
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_turn(
+    method: Callable[Concatenate[CatalogStore, P], Awaitable[T]],
+) -> Callable[Concatenate[CatalogStore, P], Coroutine[Any, Any, T]]:
+    """One statement after the other, each to its end, also when its caller is cancelled: broken off, it would cost
+    its connection, and nobody would know whether it had reached the disk.
+    """
+
+    @functools.wraps(method)
+    async def run(self: CatalogStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async def turn() -> T:
+            async with self._turn:
+                return await method(self, *args, **kwargs)
+
+        return await asyncio.shield(asyncio.ensure_future(turn()))
+
+    return run
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +79,7 @@ class CatalogStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._engine: AsyncEngine | None = None
+        self._turn = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect and make what is missing.
@@ -73,11 +98,13 @@ class CatalogStore:
             raise ConfigurationError(f"Data base '{self._path}' cannot be opened: {error}") from error
 
     async def close(self) -> None:
-        """Disconnect; harmless when not open."""
-        if self._engine is not None:
-            await self._engine.dispose()
-            self._engine = None
+        """Disconnect, after what is being done; harmless when not open."""
+        async with self._turn:
+            if self._engine is not None:
+                await self._engine.dispose()
+                self._engine = None
 
+    @_in_turn
     async def put(self, entry: CatalogEntry) -> None:
         """Enter or replace a model."""
         row = ModelRow(
@@ -93,12 +120,14 @@ class CatalogStore:
             await session.merge(row)
             await session.commit()
 
+    @_in_turn
     async def get(self, model_id: str) -> CatalogEntry | None:
         """The model of that canonical name."""
         async with self._session() as session:
             row = await session.get(ModelRow, model_id)
             return None if row is None else _entry(row)
 
+    @_in_turn
     async def remove(self, model_id: str) -> bool:
         """Take a model out; False when it was not there."""
         async with self._session() as session:
@@ -109,6 +138,7 @@ class CatalogStore:
             await session.commit()
             return True
 
+    @_in_turn
     async def list(self) -> list[CatalogEntry]:
         """All models, by name."""
         async with self._session() as session:

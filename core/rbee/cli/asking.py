@@ -59,18 +59,19 @@ async def ask(
     result: dict[str, Any] = {}
     try:
         job_id = await jobs.submit("infer", **request)
-        async for event in jobs.events(job_id):
-            if event.type == "data" and event.action == "token":
-                talk.done()
-                parts.append(event.payload["t"])
-                on_text(event.payload["t"])
-            elif event.type == "data" and event.action == "result":
-                result = event.payload
-            elif event.terminal:
-                talk.done()
-                raise_for(event)
-            elif not parts:
-                talk.event(event)
+        async with contextlib.aclosing(jobs.events(job_id)) as events:
+            async for event in events:
+                if event.type == "data" and event.action == "token":
+                    talk.done()
+                    parts.append(event.payload["t"])
+                    on_text(event.payload["t"])
+                elif event.type == "data" and event.action == "result":
+                    result = event.payload
+                elif event.terminal:
+                    talk.done()
+                    raise_for(event)
+                elif not parts:
+                    talk.event(event)
     except UnreachableError as error:
         talk.done()
         raise UnreachableError(f"{error.message} The colony may have been stopped; `rbee status` tells.") from error
@@ -79,7 +80,8 @@ async def ask(
         talk.done()
         if job_id is not None:
             with contextlib.suppress(RbeeError, TimeoutError):
-                await asyncio.wait_for(asyncio.shield(jobs.cancel(job_id)), _CANCEL_S)
+                async with asyncio.timeout(_CANCEL_S):
+                    await asyncio.shield(jobs.cancel(job_id))
         raise
     finally:
         await transport.close()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -45,11 +46,21 @@ def run_and_exit(command: click.Command) -> int:
     except RbeeError as error:
         _say(error.message)
         return FAILED
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO} and error.filename is None:
+            _to_nowhere()
+            _say(f"Standard output cannot be written: {error.strerror}.")
+            return FAILED
+        if not isinstance(error, BrokenPipeError):
+            raise
         # The reader of a pipe has left; flushing at exit would complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nowhere()
         return FAILED
     return result if isinstance(result, int) else OK
+
+
+def _to_nowhere() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from rbee.cli.colony import ColonyFiles, ColonyRecord
 from rbee.cli.context import Context
-from rbee.contract.errors import ConflictError, UnreachableError
+from rbee.contract.errors import ConfigurationError, ConflictError, UnreachableError
 from rbee.gateway import Pool
 from rbee.hive import HiveService
 from rbee.hive import make_app as make_hive_app
@@ -186,6 +186,9 @@ async def _until_unused(files: ColonyFiles) -> bool:
 def _sockets(context: Context, *, free: bool) -> dict[str, socket.socket]:
     settings = context.settings
     ports = {"registry": settings.registry.port, "queen": settings.queen.port, "hive": settings.hive.port}
+    chosen = [port for port in ports.values() if port]
+    if not free and len(set(chosen)) < len(chosen):
+        raise ConfigurationError(f"registry.port, queen.port and hive.port must differ: {', '.join(map(str, chosen))}.")
     sockets: dict[str, socket.socket] = {}
     try:
         for name, port in ports.items():

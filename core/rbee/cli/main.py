@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import MappingProxyType
 
@@ -63,8 +64,6 @@ class _Lazy(click.Group):
 
 
 def _plugin_commands() -> dict[str, click.Command]:
-    import os
-
     from rbee.plugins import load_plugins
 
     shelf = load_plugins(os.environ.get("RBEE_PLUGINS")).registrations.commands
@@ -97,6 +96,19 @@ def cli(ctx: click.Context, overrides: dict[str, str]) -> None:
     ctx.obj = overrides
 
 
+def _open_standard_streams() -> None:
+    """Started with a closed descriptor 0, 1 or 2, the next file or socket opened would take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free descriptor is this one: those below are open by now.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def main() -> None:
     """Entry point of the console script and of ``python -m rbee``."""
+    _open_standard_streams()
     sys.exit(run_and_exit(cli))

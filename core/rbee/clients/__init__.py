@@ -5,6 +5,7 @@ from rbee.clients.jobs import JobsClient
 from rbee.clients.membership import Membership, backoff, jittered
 from rbee.clients.queen import QueenClient
 from rbee.clients.registry import RegistryClient
+from rbee.clients.supervised import keep_running
 from rbee.clients.transport import Transport
 from rbee.clients.worker import WorkerClient
 
@@ -18,4 +19,5 @@ __all__ = [
     "WorkerClient",
     "backoff",
     "jittered",
+    "keep_running",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
-
-import msgspec
 
 from rbee.clients.transport import Transport
 from rbee.contract.errors import CancelledByCallerError, RbeeError, UnreachableError, error_types
@@ -25,18 +23,19 @@ class JobsClient:
         body = {"operation": operation, **{name: value for name, value in fields.items() if value is not None}}
         return (await self._transport.call("POST", "/v1/jobs", JobAccepted, body=body)).job_id
 
-    async def events(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
+    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[JobEvent]:
         """The job's events up to and without the end of stream.
 
         Raises:
-            UnreachableError: the line broke before the job's end.
+            UnreachableError: the line broke before the job's end, or said what is no event.
         """
         headers = {"last-event-id": str(after)} if after else {}
-        async with self._transport.stream("GET", f"/v1/jobs/{job_id}/stream", headers=headers) as events:
+        path = f"/v1/jobs/{job_id}/stream"
+        async with self._transport.stream("GET", path, headers=headers) as events:
             async for event in events:
                 if event.data.startswith(_ENDS):
                     return
-                yield msgspec.json.decode(event.data, type=JobEvent)
+                yield self._transport.decode(event.data, JobEvent, f"GET {path}")
         raise UnreachableError(f"{self._transport.name} closed the stream of job {job_id!r} before its end.")
 
     async def cancel(self, job_id: str) -> None:

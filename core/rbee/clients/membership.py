@@ -40,13 +40,8 @@ class Membership:
         self._client = client
         self._registration = registration
         self._interval_s = interval_s
-        self._changed = asyncio.Event()
         self.registered = False
         """Whether the registry had us at the last contact."""
-
-    def changed(self) -> None:
-        """The registration has other facts now; tell them soon."""
-        self._changed.set()
 
     async def run(self) -> None:
         """Register and renew until cancelled."""
@@ -58,11 +53,11 @@ class Membership:
                 if self.registered:
                     log.warning("registry: %s", error)
                 self.registered = False
-                await self._pause(jittered(next(waits)))
+                await asyncio.sleep(jittered(next(waits)))
                 continue
             waits = backoff()
             next(waits)
-            await self._pause(jittered(self._interval_s))
+            await asyncio.sleep(jittered(self._interval_s))
 
     async def leave(self) -> None:
         """End the lease; silent when the registry is gone."""
@@ -73,20 +68,14 @@ class Membership:
 
     async def _contact(self) -> None:
         mine = self._registration()
-        if self.registered and not self._changed.is_set():
+        if self.registered:
             try:
                 await self._client.renew(_renewal(mine))
                 return
             except NotFoundError:
                 log.info("the registry has forgotten %s; registering again", mine.identity)
-        self._changed.clear()
         await self._client.register(mine)
         self.registered = True
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
 
 
 def _renewal(mine: Registration) -> LeaseRenewal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -53,8 +53,13 @@ class RegistryClient:
         found = await self.components("queen")
         return found[0] if found else None
 
-    async def events(self) -> AsyncIterator[RegistryEvent]:
-        """Changes as they come: first everything that is there as ``joined``."""
-        async with self._transport.stream("GET", "/v1/registry/events") as events:
+    async def events(self) -> AsyncGenerator[RegistryEvent]:
+        """Changes as they come: first everything that is there as ``joined``.
+
+        Raises:
+            UnreachableError: the line broke, or said what is no event.
+        """
+        path = "/v1/registry/events"
+        async with self._transport.stream("GET", path) as events:
             async for event in events:
-                yield msgspec.json.decode(event.data, type=RegistryEvent)
+                yield self._transport.decode(event.data, RegistryEvent, f"GET {path}")

@@ -5,7 +5,7 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
@@ -24,8 +24,8 @@ class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
 
 
-async def decode(chunks: AsyncIterator[bytes]) -> AsyncIterator[SseEvent]:
-    """Events out of a body, however it is cut."""
+async def decode(chunks: AsyncIterator[bytes]) -> AsyncGenerator[SseEvent]:
+    """Events out of a body, however it is cut; comments are left out."""
     buffer = bytearray()
     async for chunk in chunks:
         buffer += chunk

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 import httpx2
@@ -14,6 +16,9 @@ from rbee.contract.errors import RbeeError, UnreachableError, error_types
 
 T = TypeVar("T")
 
+SILENCE_S = 45.0
+"""A stream without a byte for so long is taken for broken: the other side sends a comment every 15 s."""
+
 
 class Transport:
     """One program's address with the colony's token; close it when done.
@@ -22,16 +27,25 @@ class Transport:
         url: base address.
         token: sent as bearer token; None sends none.
         name: what to call the other side in messages.
-        timeout_s: for a whole answer; streams wait without end between events.
+        timeout_s: for a whole answer.
+        silence_s: how long a stream may say nothing, not even a comment.
     """
 
-    def __init__(self, url: str, token: str | None, name: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, token: str | None, name: str, timeout_s: float = 10.0, silence_s: float = SILENCE_S
+    ) -> None:
         self.url = url.rstrip("/")
         self.name = name
+        self._silence_s = silence_s
         headers = {"authorization": f"Bearer {token}"} if token else {}
         # The colony's machines are reached directly: a proxy of the environment would only see the token.
         self._client = httpx2.AsyncClient(
-            base_url=self.url, headers=headers, timeout=timeout_s, trust_env=False, follow_redirects=False
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            transport=httpx2.AsyncHTTPTransport(trust_env=False, socket_options=_keepalive()),
         )
 
     async def close(self) -> None:
@@ -75,41 +89,104 @@ class Transport:
             raise error_from_body(response.status_code, response.content, where=f"{self.name} at {self.url}")
         if kind is type(None):
             return None
+        return self.decode(response.content, kind, f"{method} {path}")
+
+    def decode(self, raw: bytes | str, kind: type[T], what: str) -> T:
+        """JSON from the other side; the one place where it becomes a type.
+
+        Args:
+            raw: a body, or the data of an event.
+            kind: what it should be.
+            what: the request it answers, for the message.
+
+        Raises:
+            UnreachableError: it is something else.
+        """
         try:
-            return msgspec.json.decode(response.content, type=kind)
+            return msgspec.json.decode(raw, type=kind)
         except msgspec.DecodeError as error:
             raise UnreachableError(
-                f"{self.name} at {self.url} answered {method} {path} with something else than expected ({error}); "
-                "another program may listen there."
+                f"{self.name} at {self.url} answered {what} with something else than expected ({error}); "
+                "another program, or another version, may listen there."
             ) from error
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        answer_s: float | None = SILENCE_S,
     ) -> AsyncIterator[AsyncIterator[SseEvent]]:
         """Server-sent events, as long as the context is open.
 
+        Args:
+            method: HTTP method.
+            path: route.
+            body: sent as JSON; None sends none.
+            headers: further ones.
+            answer_s: how long the answer's head may take; None for ever, where it comes with the first token.
+
         Raises:
-            UnreachableError: no connection, or it broke.
+            UnreachableError: no connection, or it broke, or it fell silent.
             RbeeError: what the other side raised.
         """
         content = None if body is None else msgspec.json.encode(body)
         sent = {"accept": "text/event-stream", **(headers or {})}
         if content is not None:
             sent["content-type"] = "application/json"
+        # Head and body have limits of their own, which httpx's one for every read cannot tell apart.
         timeout = httpx2.Timeout(10.0, read=None)
         try:
-            async with self._client.stream(method, path, content=content, headers=sent, timeout=timeout) as response:
-                if response.status_code >= 400:
-                    raw = await response.aread()
-                    raise error_from_body(response.status_code, raw, where=f"{self.name} at {self.url}")
-                yield decode(response.aiter_raw())
+            request = self._client.build_request(method, path, content=content, headers=sent, timeout=timeout)
+            async with asyncio.timeout(answer_s):
+                response = await self._client.send(request, stream=True)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from error
+        except TimeoutError as error:
+            raise self._unreachable(error, f"nothing came within {answer_s:.0f} s") from error
+        try:
+            async with aclosing(self._chunks(response)) as chunks:
+                if response.status_code >= 400:
+                    raw = b"".join([chunk async for chunk in chunks])
+                    raise error_from_body(response.status_code, raw, where=f"{self.name} at {self.url}")
+                async with aclosing(decode(chunks)) as events:
+                    yield events
+        finally:
+            await response.aclose()
 
-    def _unreachable(self, error: Exception) -> UnreachableError:
-        why = str(error) or type(error).__name__
+    async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[bytes]:
+        """The body, as long as it does not fall silent: a machine without power does not say good-bye."""
+        async with aclosing(response.aiter_raw()) as body:
+            while True:
+                try:
+                    async with asyncio.timeout(self._silence_s):
+                        chunk = await anext(body)
+                except StopAsyncIteration:
+                    return
+                except httpx2.HTTPError as error:
+                    raise self._unreachable(error) from error
+                except TimeoutError as error:
+                    raise self._unreachable(error, f"its stream was silent for {self._silence_s:.0f} s") from error
+                yield chunk
+
+    def _unreachable(self, error: Exception, why: str | None = None) -> UnreachableError:
+        why = why or str(error) or type(error).__name__
         return UnreachableError(f"{self.name} at {self.url} does not answer: {why}.")
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Socket options by which the system notices within a minute that the other machine is gone."""
+    # The second is what macOS calls the first.
+    wanted = {"TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}
+    found = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    # Not every system has all of them.
+    found += [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted.items() if hasattr(socket, name)
+    ]
+    return found
 
 
 def error_from_body(status: int, body: bytes, *, where: str) -> RbeeError:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import msgspec
-
 from rbee.clients.transport import Transport
 from rbee.contract.errors import RbeeError, error_types
 from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerHeartbeat
@@ -34,9 +32,11 @@ class WorkerClient:
         Raises:
             RbeeError: the request was refused, or ended with an error event.
         """
-        async with self._transport.stream("POST", "/v1/infer", body=request) as events:
+        # The head comes with the first token, after a long prompt or other requests: only the system's own
+        # keep-alive tells a machine that is gone from one that is busy.
+        async with self._transport.stream("POST", "/v1/infer", body=request, answer_s=None) as events:
             async for event in events:
-                found: dict[str, Any] = msgspec.json.decode(event.data)
+                found: dict[str, Any] = self._transport.decode(event.data, dict, "POST /v1/infer")
                 if found.get("type") == "error":
                     kind = error_types().get(str(found.get("code")), RbeeError)
                     raise kind(str(found.get("message")))

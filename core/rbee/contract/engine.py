@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from rbee.contract.types import Backend, Capability, EngineInfo, LoadSpec
+from rbee.contract.types import EngineInfo, LoadSpec
 
 StageReport = Callable[[str], None]
 """Called by a loading engine with a few words on what it does; shown in ``GET /ready`` and narration."""
@@ -60,8 +60,8 @@ class Engine(ABC):
 
     name: ClassVar[str]
     formats: ClassVar[frozenset[str]]
-    backends: ClassVar[frozenset[Backend]]
-    capabilities: ClassVar[frozenset[Capability]]
+    backends: ClassVar[frozenset[str]]
+    capabilities: ClassVar[frozenset[str]]
 
     @classmethod
     @abstractmethod
@@ -107,6 +107,9 @@ class ServedEngine(Engine):
     The worker host calls `start` and `stop` once each, in one thread, relays bytes to the endpoint in between, and
     cancels a request by closing its connection, upon which the engine must free the slot.
 
+    Processes that the engine starts must stay in the worker's session or inherit its environment: by these the hive
+    finds them, and ends them when the worker has crashed or was stopped while it loaded, and `stop` was not called.
+
     A whole plugin::
 
         class CafeEngine(ServedEngine):
@@ -146,6 +149,14 @@ class ServedEngine(Engine):
     @abstractmethod
     def stop(self) -> None:
         """Unload and release all memory; harmless when nothing is loaded."""
+
+    def alive(self) -> bool:
+        """False once the engine has died under the host, which then leaves, so that another worker is started.
+
+        Asked about once a second and before each request while loaded, on the event loop: it must not block.  An
+        engine whose server is a process of its own says here whether that still runs.
+        """
+        return True
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):

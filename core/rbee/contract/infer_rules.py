@@ -18,6 +18,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     }
 )
 _MAX_STOPS = 16
+_MAX_STOP_LENGTH = 256
 
 
 def validated(request: InferRequest) -> InferRequest:
@@ -36,4 +37,6 @@ def validated(request: InferRequest) -> InferRequest:
             raise InvalidRequestError(f"{name!r} must be between {low:g} and {high:g}, not {value!r}.", param=name)
     if request.stop is not None and len(request.stop) > _MAX_STOPS:
         raise InvalidRequestError(f"'stop' takes at most {_MAX_STOPS} strings.", param="stop")
+    if any(not 1 <= len(stop) <= _MAX_STOP_LENGTH for stop in request.stop or ()):
+        raise InvalidRequestError(f"Each string of 'stop' has 1 to {_MAX_STOP_LENGTH} characters.", param="stop")
     return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import StrEnum
 from typing import ClassVar
 
@@ -73,9 +73,27 @@ class PresenceStore(ABC):
     async def list(self, prefix: str = "") -> tuple[list[PresenceEntry], int]:
         """Living keys that begin with `prefix`, sorted, and the store's revision at that moment."""
 
+    async def get(self, key: str) -> PresenceEntry | None:
+        """The living key, None when it is absent or expired.
+
+        By default looked for in what `list` says; a store that can ask for one key should.
+        """
+        entries, _ = await self.list(key)
+        return next((entry for entry in entries if entry.key == key), None)
+
+    async def revision(self) -> int:
+        """The store's present revision, from which to watch.
+
+        By default that of a `list` of nothing; a store that can ask for it alone should.
+        """
+        # No key begins with this character.
+        return (await self.list("\0"))[1]
+
     @abstractmethod
-    def watch(self, prefix: str = "", after: int = 0) -> AsyncIterator[PresenceEvent]:
+    def watch(self, prefix: str = "", after: int = 0) -> AsyncGenerator[PresenceEvent]:
         """Every change with a revision above `after`, in order, without end; expiry counts as `LEFT`.
+
+        Written as an ``async def`` that yields; who watches closes it, at which it lets go of what it holds.
 
         Raises:
             LookupError: `after` is older than the store remembers: list anew and watch from there.

@@ -15,7 +15,7 @@ class DeviceType(StrEnum):
 
 
 class Backend(StrEnum):
-    """The interface through which an engine drives a device."""
+    """Well-known interfaces through which engines drive devices; a vendor may have a word of his own."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -25,7 +25,7 @@ class Backend(StrEnum):
 
 
 class Capability(StrEnum):
-    """What an engine can do; core asks for these, never for attributes."""
+    """Well-known things that engines can do; a vendor may have a word of his own, which core passes on."""
 
     CHAT = "chat"
     COMPLETIONS = "completions"
@@ -82,7 +82,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     device_type: DeviceType
     vram_gb: float | None = None
     compute_capability: str | None = None
-    backend: Backend = Backend.CPU
+    backend: str = Backend.CPU
     memory_bytes: int | None = None
     cores: int | None = None
 
@@ -126,7 +126,7 @@ class ModelVariant(msgspec.Struct, frozen=True, kw_only=True):
     revision: str | None = None
     in_place: str | None = None
     context_length: int | None = None
-    capabilities: frozenset[Capability] = frozenset({Capability.CHAT, Capability.COMPLETIONS})
+    capabilities: frozenset[str] = frozenset({Capability.CHAT, Capability.COMPLETIONS})
 
     @property
     def size_bytes(self) -> int | None:
@@ -158,7 +158,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     model_path: str | None
     variant: ModelVariant
     device: str = "CPU-0"
-    backend: Backend = Backend.CPU
+    backend: str = Backend.CPU
     threads: int = 1
     slots: int = 1
     context_length: int | None = None
@@ -181,7 +181,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str | None
     formats: tuple[str, ...]
-    backends: tuple[Backend, ...]
-    capabilities: tuple[Capability, ...]
+    backends: tuple[str, ...]
+    capabilities: tuple[str, ...]
     available: bool
     reason: str | None = None

@@ -48,6 +48,8 @@ class ModelVendor(ABC):
     """
 
     name: ClassVar[str]
+    names_files: ClassVar[bool] = False
+    """Its references name files of this machine: only callers with the colony's token may make it look at them."""
 
     @abstractmethod
     def supports(self, ref: str) -> bool:

@@ -2,9 +2,10 @@
 
 __version__ = "0.1.0"
 
-CONTRACT_VERSION = "1.0"
-"""Version of everything in `rbee.contract`, by semantic versioning.
+CONTRACT_VERSION = "0.1"
+"""Version of everything in `rbee.contract`, by semantic versioning: below 1, a minor version may break
+plugins.
 
-A plugin states the range it supports in a module attribute ``RBEE_CONTRACT = ">=1.0,<2"``; one that
+A plugin states the range it supports in a module attribute ``RBEE_CONTRACT = ">=0.1,<0.2"``; one that
 does not fit is recorded as failed and not loaded.
 """

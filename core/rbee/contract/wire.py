@@ -6,12 +6,15 @@ UTC, unknown values are ``null``.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
-from rbee.contract.types import Backend, Capability, Device, EngineInfo, WorkerState
+from rbee.contract.types import Device, EngineInfo, WorkerState
+
+_BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 ComponentType = Literal["queen", "hive", "worker", "gui"]
 
@@ -76,12 +79,13 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def address(self) -> str | None:
-        """Base address without a trailing slash, None when neither form is complete."""
+        """Base address without a trailing slash, None when neither form is complete and sound."""
         if self.url:
-            return self.url.rstrip("/")
+            return self.url.rstrip("/") if _BASE_URL.fullmatch(self.url.rstrip("/")) else None
         if self.hostname and self.port:
             host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
-            return f"http://{host}:{self.port}"
+            made = f"http://{host}:{self.port}"
+            return made if _BASE_URL.fullmatch(made) and 0 < self.port < 65536 else None
         return None
 
 
@@ -159,9 +163,9 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
     queue_depth: int | None = None
     tokens_per_second: float | None = None
     context_length: int | None = None
-    capabilities: tuple[Capability, ...] | None = None
+    capabilities: tuple[str, ...] | None = None
     model_name: str | None = None
-    backend: Backend | None = None
+    backend: str | None = None
     pid: int | None = None
     stage: str | None = None
 
@@ -430,7 +434,7 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     hive_id: str | None
     device: str | None
-    backend: Backend | None
+    backend: str | None
     state: WorkerState
     presence: str
     routable: bool
@@ -439,7 +443,7 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     queue_depth: int | None
     tokens_per_second: float | None
     context_length: int | None
-    capabilities: tuple[Capability, ...] | None
+    capabilities: tuple[str, ...] | None
     spawned_by: str | None
     instance_id: str | None
     pid: int | None

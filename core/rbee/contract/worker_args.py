@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import get_args
 
 import msgspec
 
@@ -24,6 +25,7 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
         queen_url: where to beat; None asks the registry.
         registry_url: where to register; None for nowhere.
         hive_id: the hive that started it.
+        parent_pid: the hive's process; None for whoever is the parent when the worker looks.
         model_path: file or folder to open.
         variant: the resolved model as JSON.
         threads: processor threads it may keep busy.
@@ -43,6 +45,7 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
     queen_url: str | None = None
     registry_url: str | None = None
     hive_id: str | None = None
+    parent_pid: int | None = None
     model_path: str | None = None
     variant: str | None = None
     threads: int = 1
@@ -79,7 +82,7 @@ def parse(argv: Sequence[str]) -> WorkerArgs:
     """Read the command line; ends the process with usage on nonsense, as argparse does."""
     parser = argparse.ArgumentParser(prog="python -m rbee.worker", description="One engine serving one model.")
     for field in msgspec.structs.fields(WorkerArgs):
-        integral = "int" in str(field.type)
+        integral = int in (field.type, *get_args(field.type))
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=int if integral else str,

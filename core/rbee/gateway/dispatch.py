@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import msgspec
 
@@ -22,12 +23,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         path: OpenAI path without prefix, ``/v1/chat/completions``.
         model: as the client named it.
         stream: whether events are expected.
+        trusted: the caller has sent the colony's token.
     """
 
     request_id: str
     path: str
     model: str
     stream: bool
+    trusted: bool = False
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +52,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         reached: the worker answered; False when the connection could not be made or broke.
-        status: HTTP status, None when there was no answer.
         first_byte_s: seconds from sending to the first byte of the answer's body.
     """
 
     reached: bool
-    status: int | None = None
     first_byte_s: float | None = None
 
 
@@ -63,6 +64,9 @@ class Lease(ABC):
 
     worker_id: str
     target: Target
+
+    def watch(self, lost: Callable[[], None]) -> None:  # noqa: B027  # not every dispatcher hears of a worker's end
+        """Have `lost` called when the worker turns out dead or hung while the request is with it."""
 
     @abstractmethod
     def finish(self, outcome: Outcome) -> None:

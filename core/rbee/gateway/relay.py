@@ -78,8 +78,8 @@ class _Request:
     """One request on its way: what is known of it so far, for its record and its error."""
 
     __slots__ = (
-        "_bytes_out", "_exchange", "_first_byte_s", "_gone", "_model", "_path", "_receive", "_relay", "_request_id",
-        "_scope", "_send", "_sent_at", "_started", "_status", "_stream", "_task", "_worker_id",
+        "_bytes_out", "_exchange", "_first_byte_s", "_gone", "_lost", "_model", "_path", "_receive", "_relay",
+        "_request_id", "_scope", "_send", "_sent_at", "_started", "_status", "_stream", "_task", "_worker_id",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, scope: Scope, receive: Receive, send: Send, path: str, request_id: str) -> None:
@@ -95,6 +95,7 @@ class _Request:
         self._stream = False
         self._exchange: Exchange | None = None
         self._gone = False
+        self._lost = False
         self._task = asyncio.current_task()
 
     async def serve(self) -> None:
@@ -104,7 +105,13 @@ class _Request:
             body = await _read_body(self._receive, self._scope, self._relay.max_body)
             fields = _routing_fields(body)
             self._model = fields.model
-            route = Route(request_id=self._request_id, path=self._path, model=fields.model, stream=bool(fields.stream))
+            route = Route(
+                request_id=self._request_id,
+                path=self._path,
+                model=fields.model,
+                stream=bool(fields.stream),
+                trusted=self._scope.get("state", {}).get("trusted", False),
+            )
             watch = asyncio.ensure_future(self._watch_client())
             await self._relay_to_some_worker(route, body)
         except RbeeError as raised:
@@ -113,7 +120,10 @@ class _Request:
             error = (
                 CancelledByCallerError("The client went away.")
                 if self._gone
-                else WorkerFailedError(f"The worker {self._worker_id!r} failed while it answered: {raised}.")
+                else WorkerFailedError(
+                    f"Worker {self._worker_id!r} died or hung while it answered ({raised}). "
+                    "Ask again: another takes its place."
+                )
             )
         except asyncio.CancelledError:
             if not self._gone:
@@ -147,27 +157,33 @@ class _Request:
             return
 
     async def _relay_to(self, lease: Lease, body: bytes) -> None:
-        reached, status = False, None
+        reached = False
+        self._lost = False
+        lease.watch(self._worker_lost)
         exchange: Exchange | None = None
         pool = self._relay.pool
         self._sent_at = time.perf_counter()
         try:
             message = request_bytes(self._path, self._scope["headers"], body, lease.target, self._request_id)
             exchange = self._exchange = await pool.request(lease.target, message)
-            reached, status = True, exchange.response.status
+            reached = True
             await self._pass_on(exchange)
         except UpstreamError:
             # A client that went away closed this line itself; the worker is not to blame.
             reached = self._gone
             raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if self._lost and not self._gone:
+                if self._task is not None:
+                    self._task.uncancel()
+                raise UpstreamError("it is dead or hangs", answered=False) from error
             reached = True
             raise
         finally:
             self._exchange = None
             if exchange is not None:
                 pool.done(exchange)
-            lease.finish(Outcome(reached=reached, status=status, first_byte_s=self._first_byte_s))
+            lease.finish(Outcome(reached=reached, first_byte_s=self._first_byte_s))
 
     async def _pass_on(self, exchange: Exchange) -> None:
         response = exchange.response
@@ -196,6 +212,13 @@ class _Request:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._gone = True
+        if self._exchange is not None:
+            self._exchange.response.abort()
+        elif self._task is not None:
+            self._task.cancel()
+
+    def _worker_lost(self) -> None:
+        self._lost = True
         if self._exchange is not None:
             self._exchange.response.abort()
         elif self._task is not None:
@@ -261,6 +284,8 @@ def _routing_fields(body: bytes) -> RoutingFields:
         missing = "missing required field `model`" in str(error)
         message = "The body lacks 'model'; GET /v1/models lists what there is." if missing else f"The body: {error}."
         raise InvalidRequestError(message, param="model" if missing else field) from error
+    except RecursionError as error:
+        raise InvalidRequestError("The body is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequestError(f"The body is not JSON: {error}.") from error
     if not fields.model:

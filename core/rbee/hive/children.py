@@ -19,6 +19,10 @@ TAG_PORT = "RBEE_WORKER_PORT"
 TAG_THREADS = "RBEE_WORKER_THREADS"
 TAG_MODEL = "RBEE_WORKER_MODEL"
 
+_CLOCK_SLACK_S = 5.0
+_TICKS_FIELD = 19
+"""Place of the start time in ``/proc/PID/stat`` behind the program's name, as proc(5) counts less three."""
+
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
     """A worker process of this hive.
@@ -26,10 +30,12 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         worker_id: its tag.
         pid: its process.
-        created: when the process started, as psutil tells; with `pid` it names one process for ever.
+        created: when the process started, by the clock of the day as psutil tells; a clock that is set moves it.
         port: where it listens.
         threads: what the budget gave it.
         model_id: what it was started for.
+        ticks: when it started, in ticks since boot; with `pid` it names one process for ever.  None where the
+            system does not tell.
     """
 
     worker_id: str
@@ -38,6 +44,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     threads: int
     model_id: str
+    ticks: int | None = None
 
 
 def tags(root: Path, worker_id: str, port: int, threads: int, model_id: str) -> dict[str, str]:
@@ -81,34 +88,88 @@ def identify(pid: int, root: Path) -> Child | None:
                 port=int(found.get(TAG_PORT, "0")),
                 threads=int(found.get(TAG_THREADS, "1")),
                 model_id=found.get(TAG_MODEL, ""),
+                ticks=start_ticks(pid),
             )
     except (psutil.Error, OSError, ValueError):
         return None
+
+
+def start_ticks(pid: int) -> int | None:
+    """When a process started, in ticks since boot, which no clock moves; None when it is gone or nobody tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        # The program's name stands in brackets and may itself hold brackets and spaces.
+        return int(stat.rpartition(b")")[2].split()[_TICKS_FIELD])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def born(pid: int) -> float:
+    """When a process started, by the clock; 0 when it is gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
 
 
 def is_alive(child: Child) -> bool:
     """Whether that very process still runs."""
     try:
         process = psutil.Process(child.pid)
-        return process.create_time() == child.created and process.status() != psutil.STATUS_ZOMBIE
+        return _same_start(child, start_ticks(child.pid), process.create_time()) and (
+            process.status() != psutil.STATUS_ZOMBIE
+        )
     except psutil.Error:
         return False
 
 
 def send_signal(child: Child, number: signal.Signals, root: Path) -> None:
-    """Signal the child and, for SIGKILL, whatever it has started.
+    """Signal a child that was found, and, for SIGKILL, whatever it has started.
 
     Raises:
         NotFoundError: the pid is not that tagged process (any more); nothing was signalled.
     """
     present = identify(child.pid, root)
-    if present is None or present.worker_id != child.worker_id or present.created != child.created:
+    if (
+        present is None
+        or present.worker_id != child.worker_id
+        or not _same_start(child, present.ticks, present.created)
+    ):
         raise NotFoundError(
             f"Process {child.pid} is not worker {child.worker_id!r} of this hive; it was not signalled."
         )
     with contextlib.suppress(ProcessLookupError):
-        if number is signal.SIGKILL:
-            # Every worker leads a process group of its own.
-            os.killpg(child.pid, number)
-        else:
-            os.kill(child.pid, number)
+        signal_group(child.pid, number)
+
+
+def signal_own(child: Child, number: signal.Signals) -> None:
+    """Signal a child that this process started and whose end it has not seen.
+
+    Its tags need not be readable: until its end is taken note of, the system gives its pid to nobody else.
+
+    Raises:
+        ProcessLookupError: it has ended this instant.
+    """
+    # Its end is taken note of in another thread, a moment before this one hears of it.
+    now = start_ticks(child.pid)
+    if child.ticks is not None and now != child.ticks:
+        raise ProcessLookupError(f"process {child.pid} has ended")
+    signal_group(child.pid, number)
+
+
+def signal_group(pid: int, number: signal.Signals) -> None:
+    """Signal a worker or, for SIGKILL, its whole process group, which every worker leads.
+
+    Raises:
+        OSError: the system refuses; ProcessLookupError when there is no such process.
+    """
+    if number is signal.SIGKILL:
+        os.killpg(pid, number)
+    else:
+        os.kill(pid, number)
+
+
+def _same_start(child: Child, ticks: int | None, created: float) -> bool:
+    if child.ticks is not None and ticks is not None:
+        return ticks == child.ticks
+    return abs(created - child.created) <= _CLOCK_SLACK_S

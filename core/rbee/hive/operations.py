@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rbee.hive.service import HiveService
 
 _ACTOR = "hive"
+_WORKER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class _SpawnBody(msgspec.Struct, kw_only=True):
@@ -81,6 +83,12 @@ class Operations:
     async def worker_spawn(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
         """Start a worker for a model and wait until it serves."""
         wanted = _parse(body, _SpawnBody)
+        # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
+        worker_id = _checked_id(wanted.worker_id)
+        slots = _bounded("slots", wanted.slots, 1024) or self._settings.worker.slots
+        context_length = (
+            _bounded("context_length", wanted.context_length, 16_777_216) or self._settings.worker.context_length
+        )
         variant = await self._choose(wanted.model)
         device, backend = self._device(wanted.device)
         engine = self._engine(variant, wanted.worker, backend)
@@ -92,14 +100,13 @@ class Operations:
             variant=variant,
             device=device,
             backend=backend,
-            slots=_bounded("slots", wanted.slots, 1024) or self._settings.worker.slots,
-            context_length=_bounded("context_length", wanted.context_length, 16_777_216)
-            or self._settings.worker.context_length,
+            slots=slots,
+            context_length=context_length,
         )
         child = await self._supervisor.ensure_ready(
             engine.name,
             spec,
-            wanted.worker_id,
+            worker_id,
             lambda stage: say.say("worker", "load", stage[:1].upper() + stage[1:], variant.model_id),
         )
         url = address(self._settings, child)
@@ -124,8 +131,8 @@ class Operations:
     async def worker_process_delete(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
         """Stop a worker: drained, or at once with ``force``."""
         wanted = _parse(body, _WorkerBody)
-        worker_id = wanted.worker_id or wanted.id
-        if not worker_id:
+        worker_id = _checked_id(wanted.worker_id or wanted.id)
+        if worker_id is None:
             raise InvalidRequestError("'worker_id' is missing.", param="worker_id")
         child = self._supervisor.get(worker_id)
         say.say(_ACTOR, "worker_stop", f"Stopping worker {worker_id}", worker_id)
@@ -157,7 +164,7 @@ class Operations:
     def _engines(self) -> Sequence[EngineInfo]:
         return self._hive.capabilities().engines
 
-    def _device(self, wanted: str | int | None) -> tuple[str, Backend]:
+    def _device(self, wanted: str | int | None) -> tuple[str, str]:
         devices = self._hive.capabilities().capabilities
         if wanted is None or wanted == "":
             return devices[0].id, devices[0].backend
@@ -173,7 +180,7 @@ class Operations:
         names = ", ".join(device.id for device in devices)
         raise InvalidRequestError(f"There is no device {wanted!r} here. Devices: {names}.", param="device")
 
-    def _engine(self, variant: ModelVariant, wanted: str | None, backend: Backend) -> EngineInfo:
+    def _engine(self, variant: ModelVariant, wanted: str | None, backend: str) -> EngineInfo:
         """The engine for a variant: by its name, by a backend's name, or the first that will do.
 
         Raises:
@@ -181,7 +188,7 @@ class Operations:
             EngineUnavailableError: none can run it here.
         """
         named = [engine for engine in self._engines() if engine.name == wanted]
-        by_backend = wanted in set(Backend)
+        by_backend = wanted in {*Backend, *(word for engine in self._engines() for word in engine.backends)}
         if wanted and not named and not by_backend:
             names = ", ".join(engine.name for engine in self._engines()) or "none"
             raise InvalidRequestError(f"There is no engine {wanted!r} here. Engines: {names}.", param="worker")
@@ -205,6 +212,19 @@ def _parse(body: dict[str, Any], kind: Any) -> Any:
         return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"Operation {body.get('operation')!r}: {error}.") from error
+
+
+def _checked_id(worker_id: str | None) -> str | None:
+    """The id, which becomes a file's name and an argument; None when none was given."""
+    if not worker_id:
+        return None
+    if not _WORKER_ID.fullmatch(worker_id):
+        raise InvalidRequestError(
+            "'worker_id' must begin with a letter or digit and have at most 128 letters, digits, dots, dashes and "
+            f"underscores; {worker_id[:200]!r} does not.",
+            param="worker_id",
+        )
+    return worker_id
 
 
 def _bounded(name: str, value: int | None, most: int) -> int | None:

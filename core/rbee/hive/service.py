@@ -8,11 +8,11 @@ import platform
 import socket
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from rbee.builtin.host_probe import usable_cores
+from rbee.builtin.one_thread import OneThread
 from rbee.catalog import ModelCatalog, Resolver
 from rbee.contract.types import Device, EngineInfo
 from rbee.contract.version import __version__
@@ -87,7 +87,7 @@ class HiveService:
         operations = Operations(self, self.catalog, resolver, self.supervisor, self._reporter, settings)
         # The hive remembers nothing over a restart: its jobs are the queen's, which keeps them.
         self.jobs = JobRunner(JobStore("sqlite+aiosqlite://"), operations.handlers(), self._observe)
-        self._probing = ThreadPoolExecutor(1, thread_name_prefix="probes")
+        self._probing = OneThread("probes")
         self._devices: tuple[Device, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
         self._beat: HiveHeartbeat | None = None
@@ -101,8 +101,8 @@ class HiveService:
         adopted = self.supervisor.adopt()
         for child in adopted:
             log.info("found worker %s (process %d) of an earlier life", child.worker_id, child.pid)
+        self._devices = await self._probing.call(self._sampler.devices)
         loop = asyncio.get_running_loop()
-        self._devices = await loop.run_in_executor(self._probing, self._sampler.devices)
         engines = self._plugins.registrations.engines.things()
         self._engines = tuple(await asyncio.gather(*(loop.run_in_executor(None, cls.info) for cls in engines)))
         self._tasks = [
@@ -123,7 +123,7 @@ class HiveService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reporter.leave()
         await self.catalog.close()
-        self._probing.shutdown(wait=False)
+        self._probing.close()
 
     def info(self) -> HiveInfo:
         """The hive as it tells of itself."""
@@ -167,8 +167,7 @@ class HiveService:
     async def measure(self) -> HiveHeartbeat:
         """One sample, told to all who listen."""
         children = self.supervisor.children()
-        loop = asyncio.get_running_loop()
-        node, stats = await loop.run_in_executor(self._probing, self._sampler.sample, children)
+        node, stats = await self._probing.call(self._sampler.sample, children)
         return await self._tell(node, stats)
 
     async def _tell(self, node: NodeStats, stats: tuple[ProcessStats, ...]) -> HiveHeartbeat:

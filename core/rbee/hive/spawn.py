@@ -1,18 +1,20 @@
-"""Starting one worker process."""
+"""Starting one worker process and following it until it serves."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from rbee.contract.errors import PortTakenError
-from rbee.contract.worker_args import WorkerArgs
+from rbee.contract.errors import CancelledByCallerError, PortTakenError, RbeeError, WorkerFailedError, error_types
+from rbee.contract.worker_args import LoadReport, WorkerArgs
 from rbee.http.ports import listen, port_of
 
 
@@ -80,11 +82,50 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
     finally:
         os.close(writing)
         sock.close()
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
     pipe = os.fdopen(reading, "rb", buffering=0)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    except BaseException:
+        # The child runs and stands in nobody's table yet: who breaks off here must end it here.
+        pipe.close()
+        await discard(process)
+        raise
     return Spawned(process=process, report=reader, log=log)
+
+
+async def discard(process: asyncio.subprocess.Process) -> None:
+    """Kill a worker that has just been started, with all that it has started itself, and wait for its end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+async def until_ready(worker_id: str, spawned: Spawned, on_stage: Callable[[str], None]) -> None:
+    """Follow a worker's report until it serves.
+
+    Raises:
+        RbeeError: what it reports, or that it died without a word.
+    """
+    while line := await spawned.report.readline():
+        with contextlib.suppress(msgspec.DecodeError):
+            report = msgspec.json.decode(line, type=LoadReport)
+            if report.ready:
+                return
+            if report.code is not None:
+                raise error_types().get(report.code, RbeeError)(report.message or "The worker failed to load.")
+            if report.stage:
+                on_stage(report.stage)
+    code = await spawned.process.wait()
+    if code == 0:
+        raise CancelledByCallerError(f"Worker {worker_id!r} was stopped while it loaded.")
+    said = last_lines(spawned.log)
+    raise WorkerFailedError(
+        f"Worker {worker_id!r} ended with code {code} while it loaded. "
+        + (f"Its last words: {said}. " if said else "")
+        + f"Its log: '{spawned.log}'"
+    )
 
 
 def _private(path: str, flags: int) -> int:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import os
 import signal
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from rbee.contract.errors import (
     CancelledByCallerError,
+    ConflictError,
     NotFoundError,
-    RbeeError,
     RequestTimeoutError,
-    WorkerFailedError,
-    error_types,
 )
 from rbee.contract.types import LoadSpec
-from rbee.contract.worker_args import LoadReport, WorkerArgs
+from rbee.contract.worker_args import WorkerArgs
 from rbee.hive import cgroups
 from rbee.hive.budget import ThreadBudget
-from rbee.hive.children import Child, find, is_alive, send_signal, tags
-from rbee.hive.spawn import Spawned, free_socket, last_lines, spawn
+from rbee.hive.children import Child, born, find, is_alive, send_signal, signal_own, start_ticks, tags
+from rbee.hive.leftovers import end_leftovers
+from rbee.hive.spawn import Spawned, discard, free_socket, spawn, until_ready
 from rbee.http.ports import port_of, url_of
 from rbee.settings import Folders, Settings
 
@@ -35,6 +33,13 @@ log = logging.getLogger(__name__)
 _GROUP = "llm"
 _KILL_AFTER_S = 3.0
 _ADOPTED_POLL_S = 0.5
+
+
+class _Start(msgspec.Struct, frozen=True):
+    """An id that is taken, from the moment somebody asks for it until its process has ended."""
+
+    model_id: str
+    ready: asyncio.Future[Child]
 
 
 class Supervisor:
@@ -64,7 +69,9 @@ class Supervisor:
         self._budget = budget
         self._on_exit = on_exit
         self._environment = environment
+        self._starts: dict[str, _Start] = {}
         self._children: dict[str, Child] = {}
+        self._spawned: dict[str, Spawned] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self.queen_url: str | None = None
         """Where new workers will beat."""
@@ -78,6 +85,9 @@ class Supervisor:
         for child in find(self._folders.state):
             if child.worker_id not in self._children:
                 self._budget.note(child.worker_id, child.threads)
+                start = _Start(child.model_id, asyncio.get_running_loop().create_future())
+                start.ready.set_result(child)
+                self._starts[child.worker_id] = start
                 self._keep(child, None, cgroups.of(child.pid))
                 found.append(child)
         return found
@@ -102,6 +112,8 @@ class Supervisor:
     ) -> Child:
         """Start a worker and wait until it serves.  Cancelled, it takes the process down again.
 
+        Who asks for an id that is being started waits for that start and shares its end, good or bad.
+
         Args:
             engine: name of the engine.
             spec: what to load; its `threads` are decided here.
@@ -109,13 +121,36 @@ class Supervisor:
             on_stage: told what the worker does.
 
         Raises:
+            ConflictError: a worker with that id has another model.
             NoPlacementError: no threads are left.
             RequestTimeoutError: it took longer than hive.start_timeout_s.
             RbeeError: what the engine raised.
         """
         identity = worker_id or f"worker-{uuid.uuid4().hex[:8]}"
-        if identity in self._children:
-            return self._children[identity]
+        under_way = self._starts.get(identity)
+        if under_way is not None:
+            if under_way.model_id != spec.model_id:
+                raise ConflictError(
+                    f"Worker {identity!r} is there and has {under_way.model_id!r}; give this one another id."
+                )
+            # Shielded: who waits along may leave without ending it for the others.
+            return await asyncio.shield(under_way.ready)
+        # Taken before anything is awaited, or two callers would start two processes.
+        start = self._starts[identity] = _Start(spec.model_id, asyncio.get_running_loop().create_future())
+        try:
+            child = await self._start(identity, engine, spec, on_stage)
+        except BaseException as error:
+            del self._starts[identity]
+            cancelled = CancelledByCallerError(f"The start of worker {identity!r} was cancelled.")
+            start.ready.set_exception(error if isinstance(error, Exception) else cancelled)
+            start.ready.exception()  # often nobody else waits, and that is no mistake
+            raise
+        start.ready.set_result(child)
+        if identity not in self._children:
+            del self._starts[identity]
+        return child
+
+    async def _start(self, identity: str, engine: str, spec: LoadSpec, on_stage: Callable[[str], None]) -> Child:
         threads = self._budget.grant(identity)
         try:
             child, spawned = await self._spawn(identity, engine, msgspec.structs.replace(spec, threads=threads))
@@ -124,7 +159,7 @@ class Supervisor:
             raise
         try:
             async with asyncio.timeout(self._settings.hive.start_timeout_s):
-                await self._loaded(identity, spawned, on_stage)
+                await until_ready(identity, spawned, on_stage)
         except TimeoutError as error:
             await self.stop(identity, at_once=True)
             raise RequestTimeoutError(
@@ -142,15 +177,13 @@ class Supervisor:
         child = self._children.get(worker_id)
         if child is None:
             return
-        with contextlib.suppress(NotFoundError):
-            send_signal(child, signal.SIGKILL if at_once else signal.SIGTERM, self._folders.state)
+        self._signal(child, signal.SIGKILL if at_once else signal.SIGTERM)
         grace = _KILL_AFTER_S if at_once else self._settings.worker.drain_s + _KILL_AFTER_S
         watcher = self._watchers[worker_id]
         await asyncio.wait([watcher], timeout=grace)
         if not watcher.done():
             log.warning("worker %s does not stop; killing it", worker_id)
-            with contextlib.suppress(NotFoundError):
-                send_signal(child, signal.SIGKILL, self._folders.state)
+            self._signal(child, signal.SIGKILL)
             await asyncio.wait([watcher], timeout=grace)
 
     async def stop_all(self) -> None:
@@ -160,8 +193,19 @@ class Supervisor:
     def kill_all(self) -> None:
         """End every child this instant, for a program that is about to leave itself."""
         for child in self._children.values():
-            with contextlib.suppress(NotFoundError):
-                send_signal(child, signal.SIGKILL, self._folders.state)
+            self._signal(child, signal.SIGKILL)
+
+    def _signal(self, child: Child, number: signal.Signals) -> None:
+        spawned = self._spawned.get(child.worker_id)
+        try:
+            if spawned is None:
+                send_signal(child, number, self._folders.state)
+            elif spawned.process.returncode is None:
+                signal_own(child, number)
+        except ProcessLookupError:
+            log.debug("worker %s (process %d) has ended by itself", child.worker_id, child.pid)
+        except (NotFoundError, OSError) as error:
+            log.warning("worker %s was not sent %s: %s", child.worker_id, number.name, error)
 
     async def _spawn(self, worker_id: str, engine: str, spec: LoadSpec) -> tuple[Child, Spawned]:
         settings, host = self._settings, self._settings.server.host
@@ -177,6 +221,7 @@ class Supervisor:
             queen_url=self.queen_url,
             registry_url=self.registry_url,
             hive_id=self._hive_id,
+            parent_pid=os.getpid(),
             model_path=spec.model_path,
             variant=msgspec.json.encode(spec.variant).decode(),
             threads=spec.threads,
@@ -192,19 +237,27 @@ class Supervisor:
         }
         output = self._folders.logs / f"{worker_id}.log"
         spawned = await spawn(args, sock, environment, output)
-        pid = spawned.process.pid
         try:
-            created = psutil.Process(pid).create_time()
-        except psutil.Error:
-            created = 0.0
-        child = Child(
-            worker_id=worker_id, pid=pid, created=created, port=port, threads=spec.threads, model_id=spec.model_id
-        )
-        self._keep(child, spawned, cgroups.enter(pid, _GROUP, str(port)))
+            pid = spawned.process.pid
+            child = Child(
+                worker_id=worker_id,
+                pid=pid,
+                created=born(pid),
+                port=port,
+                threads=spec.threads,
+                model_id=spec.model_id,
+                ticks=start_ticks(pid),
+            )
+            self._keep(child, spawned, cgroups.enter(pid, _GROUP, str(port)))
+        except BaseException:
+            await discard(spawned.process)
+            raise
         return child, spawned
 
     def _keep(self, child: Child, spawned: Spawned | None, group: Path | None) -> None:
         self._children[child.worker_id] = child
+        if spawned is not None:
+            self._spawned[child.worker_id] = spawned
         self._watchers[child.worker_id] = asyncio.create_task(
             self._watch(child, spawned, group), name=f"watch {child.worker_id}"
         )
@@ -219,37 +272,21 @@ class Supervisor:
             while is_alive(child):  # noqa: ASYNC110  # the system has no event for it
                 await asyncio.sleep(_ADOPTED_POLL_S)
             log.info("adopted worker %s (process %d) ended", child.worker_id, child.pid)
+        try:
+            await asyncio.to_thread(end_leftovers, child, self._folders.state)
+        except Exception:
+            log.exception("what worker %s left behind could not be looked for", child.worker_id)
         self._children.pop(child.worker_id, None)
+        self._spawned.pop(child.worker_id, None)
         self._watchers.pop(child.worker_id, None)
+        start = self._starts.get(child.worker_id)
+        # A start that has not ended yet keeps the id until it has told of its failure.
+        if start is not None and start.ready.done():
+            del self._starts[child.worker_id]
         self._budget.give_back(child.worker_id)
         if group is not None:
             cgroups.leave(group)
         self._on_exit(child.worker_id)
-
-    async def _loaded(self, worker_id: str, spawned: Spawned, on_stage: Callable[[str], None]) -> None:
-        """Follow the worker's report until it serves.
-
-        Raises:
-            RbeeError: what it reports, or that it died without a word.
-        """
-        while line := await spawned.report.readline():
-            with contextlib.suppress(msgspec.DecodeError):
-                report = msgspec.json.decode(line, type=LoadReport)
-                if report.ready:
-                    return
-                if report.code is not None:
-                    raise error_types().get(report.code, RbeeError)(report.message or "The worker failed to load.")
-                if report.stage:
-                    on_stage(report.stage)
-        code = await spawned.process.wait()
-        if code == 0:
-            raise CancelledByCallerError(f"Worker {worker_id!r} was stopped while it loaded.")
-        said = last_lines(spawned.log)
-        raise WorkerFailedError(
-            f"Worker {worker_id!r} ended with code {code} while it loaded. "
-            + (f"Its last words: {said}. " if said else "")
-            + f"Its log: '{spawned.log}'"
-        )
 
 
 def address(settings: Settings, child: Child) -> str:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Request, Response
+from litestar.background_tasks import BackgroundTask
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Stream
 
@@ -19,7 +20,7 @@ from rbee.contract.errors import (
     RbeeError,
 )
 from rbee.http.errors import public_error, render
-from rbee.http.sse import MEDIA_TYPE
+from rbee.http.sse import MEDIA_TYPE, with_pings
 
 _CONTROL_BODY = 4 * 1024 * 1024
 _CLIENT_LEFT = "client disconnected prematurely"
@@ -56,11 +57,14 @@ def build(
 
 
 def event_stream(events: AsyncIterator[bytes]) -> Stream:
-    """An endless answer of server-sent events."""
+    """An endless answer of server-sent events, with a comment now and then when there are none."""
+    stream = with_pings(events)
     return Stream(
-        events,
+        stream,
         media_type=MEDIA_TYPE,
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+        # Litestar leaves its iterator as it is when the client goes away between two events.
+        background=BackgroundTask(stream.aclose),
     )
 
 
@@ -94,4 +98,6 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> RbeeError:
             return InvalidRequestError(f"{where}: {error.detail}.")
         if error.detail == _CLIENT_LEFT:
             return CancelledByCallerError("The client went away.")
+    if isinstance(error, RecursionError):
+        return InvalidRequestError(f"{where}: the body is nested too deeply.")
     return public_error(error, where=where)

@@ -76,13 +76,6 @@ class ErrorResponse(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def status_of(error: BaseException) -> int:
-    """HTTP status for an exception; 500 for what rbee did not raise on purpose."""
-    if isinstance(error, RbeeError):
-        return STATUS_BY_CODE[error.code]
-    return 500
-
-
 def openai_error(error: RbeeError) -> dict[str, Any]:
     """The error as OpenAI's clients read it."""
     status = STATUS_BY_CODE[error.code]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rbee.contract.errors import MethodNotAllowedError, NotFoundError, RbeeError
+from rbee.contract.errors import MethodNotAllowedError, NotFoundError, RbeeError, RequestTimeoutError
+from rbee.http.cors import allowed_origin, is_preflight, preflight_answer, telling
 from rbee.http.errors import public_error, render
 from rbee.http.guard import Access, Guard
 
@@ -24,6 +26,7 @@ DataPlane = Callable[..., Awaitable[None]]
 OPENAI_POSTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
 _OPEN = frozenset({"/health", "/ready"})
 _INFERENCE = frozenset({"/v1/models", "/v1/infer"})
+_BODY_S = 30.0
 _PREFIX = "/openai"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -56,6 +59,7 @@ class Front:
         self._app = app
         self._guard = guard
         self._data_plane = data_plane
+        self._routes = routes_of(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,9 +72,24 @@ class Front:
         request_id = _request_id(scope["headers"])
         path = openai_path(scope["path"])
         openai = path in OPENAI_POSTS or path == "/v1/models" or path.startswith("/v1/models/")
+        origin = allowed_origin(self._guard, scope["headers"])
+        if origin is not None:
+            # Refusals too: without it a page could not read why.
+            send = telling(send, origin)
         try:
+            if is_preflight(scope["method"], scope["headers"]):
+                # A browser sends no token with it; Host and Origin are checked all the same.
+                self._guard.check(scope["headers"], Access.OPEN)
+                await _send_preflight(send, scope["headers"])
+                return
+            if self._routes is not None and path not in OPENAI_POSTS and not self._routes.fullmatch(path):
+                # Said before a token is asked for: whoever mistyped a path would look for a token in vain.
+                self._guard.check(scope["headers"], Access.OPEN)
+                raise NotFoundError(f"There is no route {scope['path']!r} here.")
             self._guard.check(scope["headers"], access_of(path))
+            receive = within(receive)
             if self._data_plane is not None and path in OPENAI_POSTS and scope["method"] == "POST":
+                scope.setdefault("state", {})["trusted"] = self._guard.knows(scope["headers"])
                 await self._data_plane(scope, receive, send, path=path, request_id=request_id)
                 return
             if path in OPENAI_POSTS and scope["method"] != "POST":
@@ -86,12 +105,53 @@ class Front:
         await self._app(inner, receive, send)
 
 
+def routes_of(app: AsgiApp) -> re.Pattern[str] | None:
+    """A pattern of the application's paths; None for one that does not tell them."""
+    routes = getattr(app, "routes", None)
+    if routes is None:
+        return None
+    patterns = []
+    for route in routes:
+        parts = re.split(r"(\{[^}]*\})", route.path)
+        patterns.append(
+            "".join(
+                re.escape(part) if not part.startswith("{") else ".+" if part.endswith(":path}") else "[^/]+"
+                for part in parts
+            ).replace("/.+", "/?.+")
+        )
+    return re.compile("|".join(patterns))
+
+
+def within(receive: Receive) -> Receive:
+    """The body must keep coming; after its end one may wait for the client's leaving as long as one likes."""
+    coming = True
+
+    async def timed() -> dict[str, Any]:
+        nonlocal coming
+        if not coming:
+            return await receive()
+        try:
+            async with asyncio.timeout(_BODY_S):
+                message = await receive()
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"Nothing of the body came for {_BODY_S:.0f} s.") from error
+        coming = bool(message.get("more_body", False))
+        return message
+
+    return timed
+
+
 async def send_error(send: Send, error: BaseException, *, openai: bool, request_id: str) -> None:
     """Send an error as a whole answer."""
     told = public_error(error, where="the front door")
     answer = render(told, openai=openai, correlation_id=request_id)
     await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _send_preflight(send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": preflight_answer(headers)})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Collection
 from enum import Enum
 
 import msgspec
 
 from rbee.contract.errors import AuthenticationError, InvalidRequestError, PermissionDeniedError
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -74,8 +77,15 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
             return
         self._check_token(headers)
 
+    def knows(self, headers: Headers) -> bool:
+        """Whether the caller has sent the colony's token, where none was asked for."""
+        given = bearer(headers)
+        return given is not None and self.token is not None and hmac.compare_digest(given, self.token.encode())
+
     def _check_host(self, value: str) -> None:
         """Against DNS rebinding: a page of a stranger can make its name point here, but not change the name."""
+        if not _HOST.fullmatch(value.strip()):
+            raise PermissionDeniedError(f"The Host {value!r} is not a name or address with an optional port.")
         name = host_name(value)
         if name == "localhost" or name in self.allowed_hosts:
             return
@@ -93,8 +103,12 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
             "or add the name to the setting server.allowed_hosts."
         )
 
+    def allows_origin(self, origin: str, host: str) -> bool:
+        """Whether pages of an origin may call: the program's own, as the Host names it, and those of the setting."""
+        return origin in self.allowed_origins or origin in {f"http://{host}", f"https://{host}"}
+
     def _check_origin(self, origin: str, host: str) -> None:
-        if origin in self.allowed_origins or origin in {f"http://{host}", f"https://{host}"}:
+        if self.allows_origin(origin, host):
             return
         raise PermissionDeniedError(
             f"Pages of {origin!r} may not call this program. Add it to the setting server.allowed_origins to allow it."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -14,6 +15,8 @@ from rbee.contract.wire import JobAccepted
 from rbee.http.app import event_stream
 from rbee.http.sse import encode as sse
 from rbee.jobs import JobRunner, JobSummary
+
+_LONGEST_ID = 18
 
 
 @runtime_checkable
@@ -42,18 +45,21 @@ async def job_list(service: HasJobs) -> dict[str, list[JobSummary]]:
 async def stream(service: HasJobs, job_id: str, request: Request[Any, Any, Any]) -> Stream:
     """A job's events, from the beginning or after ``Last-Event-ID``, to its end."""
     last = request.headers.get("last-event-id", "0")
-    if not last.isdecimal():
-        raise InvalidRequestError(f"Last-Event-ID must be a number, not {last!r}.", param="last-event-id")
+    if not (last.isascii() and last.isdecimal()) or len(last) > _LONGEST_ID:
+        raise InvalidRequestError(
+            f"Last-Event-ID must be a number of an event, not {last[:40]!r}.", param="last-event-id"
+        )
     await service.jobs.check(job_id)
 
-    async def body() -> AsyncIterator[bytes]:
+    async def body() -> AsyncGenerator[bytes]:
         ending = b"[DONE]"
-        async for seq, event in service.jobs.events(job_id, int(last)):
-            yield sse(msgspec.json.encode(event), event_id=seq)
-            if event.type == "error":
-                ending = b"[ERROR] " + " ".join((event.message or "").split()).encode()
-            elif event.type == "cancelled":
-                ending = b"[CANCELLED]"
+        async with contextlib.aclosing(service.jobs.events(job_id, int(last))) as events:
+            async for seq, event in events:
+                yield sse(msgspec.json.encode(event), event_id=seq)
+                if event.type == "error":
+                    ending = b"[ERROR] " + " ".join((event.message or "").split()).encode()
+                elif event.type == "cancelled":
+                    ending = b"[CANCELLED]"
         yield sse(ending)
 
     return event_stream(body())

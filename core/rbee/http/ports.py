@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 
 import psutil
 
 from rbee.contract.errors import ConfigurationError, PortTakenError
 
 _BACKLOG = 2048
+_LOOK_S = 0.5
+_SHARING = ("darwin", "freebsd", "openbsd", "netbsd", "dragonfly")
+"""Systems on which, with SO_REUSEADDR, an address and the wildcard may listen on one port at the same time."""
 
 
 def listen(host: str, port: int, what: str, setting: str | None = None) -> socket.socket:
@@ -25,6 +29,8 @@ def listen(host: str, port: int, what: str, setting: str | None = None) -> socke
         PortTakenError: somebody listens there; the message says who, where the system tells.
         ConfigurationError: the address is not one of this machine's.
     """
+    if port and shares_ports(sys.platform) and _answers(host, port):
+        raise _taken(port, what, setting)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -36,12 +42,28 @@ def listen(host: str, port: int, what: str, setting: str | None = None) -> socke
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            hint = f" Free it, or set {setting} to another port." if setting else ""
-            raise PortTakenError(
-                f"Port {port} for {what} is taken by {holder_of(port)}.{hint}", details={"port": port}
-            ) from error
+            raise _taken(port, what, setting) from error
         raise ConfigurationError(f"{what} cannot listen on {host}:{port}: {error.strerror}.") from error
     return sock
+
+
+def shares_ports(platform: str) -> bool:
+    """Whether the system would let two programs have one port, so that only calling it tells."""
+    return platform.startswith(_SHARING)
+
+
+def _answers(host: str, port: int) -> bool:
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        socket.create_connection((target, port), _LOOK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _taken(port: int, what: str, setting: str | None) -> PortTakenError:
+    hint = f" Free it, or set {setting} to another port." if setting else ""
+    return PortTakenError(f"Port {port} for {what} is taken by {holder_of(port)}.{hint}", details={"port": port})
 
 
 def holder_of(port: int) -> str:

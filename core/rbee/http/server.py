@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from rbee.http.protocol import BoundedProtocol
+
 _KEEP_ALIVE_S = 75
 _GRACE_S = 3
 
@@ -34,7 +36,7 @@ class HttpServer:
     def __init__(self, app: Any, sock: socket.socket, grace_s: int = _GRACE_S) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedProtocol,
             loop="none",
             lifespan="on",
             log_config=None,

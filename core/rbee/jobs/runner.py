@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, NotFoundError, RbeeError
+from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, NotFoundError, RbeeError, UnavailableError
 from rbee.contract.wire import JobEvent
+from rbee.jobs.live import LiveJob, LiveJobs
 from rbee.jobs.narrator import Narrator
 from rbee.jobs.store import JobStore
+from rbee.jobs.writer import End, Row, Writer
 
 log = logging.getLogger(__name__)
 
 JobHandler = Callable[[dict[str, Any], Narrator], Awaitable[Any]]
 """Does the work of one operation; what it returns, unless None, becomes a last ``data`` event ``result``."""
 
-_FLUSH_S = 0.05
 _STATES = MappingProxyType({"done": "completed", "error": "failed", "cancelled": "cancelled"})
 
 
@@ -38,34 +39,19 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
 
 
-class _Live:
-    """A job that runs in this process: its events so far and who waits for more."""
-
-    def __init__(self) -> None:
-        self.events: list[JobEvent] = []
-        self.changed = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-    def add(self, event: JobEvent) -> int:
-        self.events.append(event)
-        # Watchers hold the event they wait for, so each change gets a fresh one.
-        self.changed.set()
-        self.changed = asyncio.Event()
-        return len(self.events)
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and self.events[-1].terminal
-
-
 class JobRunner:
     """Takes jobs, runs their handlers, streams and stores their events.
+
+    All events of a job are in memory while it runs and `linger_s` longer, so that whoever submitted a short one finds
+    all of it.  Tokens of an answer are never stored: like prompts they are the user's own.
 
     Args:
         store: opened and closed by this runner.
         handlers: by name of operation.
         observe: told every event, for plugins.
         keep: how long ended jobs are remembered.
+        keep_ended: how many of them at most.
+        linger_s: how long an ended job stays in memory.
     """
 
     def __init__(
@@ -74,20 +60,22 @@ class JobRunner:
         handlers: Mapping[str, JobHandler],
         observe: Callable[[JobEvent], None] = lambda _: None,
         keep: timedelta = timedelta(days=7),
+        keep_ended: int = 1000,
+        linger_s: float = 60.0,
     ) -> None:
         self._store = store
         self._handlers = handlers
         self._observe = observe
-        self._keep = keep
-        self._live: dict[str, _Live] = {}
-        self._unwritten: list[tuple[str, int, bytes]] = []
-        self._write_lock = asyncio.Lock()
-        self._flusher: asyncio.Task[None] | None = None
+        self._live = LiveJobs(linger_s)
+        self._writer = Writer(store, keep, keep_ended)
+        self._writing: asyncio.Task[None] | None = None
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def start(self) -> None:
         """Open the store; jobs that an earlier life left unfinished end as failed, with the reason."""
         await self._store.open()
-        await self._store.prune(datetime.now(UTC) - self._keep)
+        await self._writer.prune()
         for row in await self._store.unfinished():
             message = f"Job '{row.id}' was cut off when the program stopped; start it again."
             seq = await self._store.last_seq(row.id) + 1
@@ -107,21 +95,27 @@ class JobRunner:
             )
             await self._store.append([(row.id, seq, msgspec.json.encode(end))])
             await self._store.set_state(row.id, "failed", code="UNAVAILABLE", message=message)
-        self._flusher = asyncio.create_task(self._flush_forever(), name="job-events")
+        self._writing = asyncio.create_task(self._writer.run(), name="job-events")
 
     async def stop(self) -> None:
         """Cancel what runs, write what is left, close the store."""
-        running = [live for live in self._live.values() if live.task is not None]
-        for live in running:
-            # One that has told its end is only writing it down.
-            if live.task is not None and not live.ended:
-                live.task.cancel()
-        await asyncio.gather(*(live.task for live in running if live.task is not None), return_exceptions=True)
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-        await self._flush()
-        await self._store.close()
+        self._stopping = True
+        try:
+            running = [live.task for live in self._live.values() if live.task is not None]
+            for live in list(self._live.values()):
+                # One that has told its end is only writing it down.
+                if live.task is not None and not live.ended:
+                    live.task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*self._finishing, return_exceptions=True)
+            self._writer.stop()
+            if self._writing is not None:
+                await self._writing
+            await self._writer.flush()
+        except Exception:
+            log.exception("the last events of jobs could not be stored")
+        finally:
+            await self._store.close()
 
     async def submit(self, body: dict[str, Any], correlation_id: str | None = None) -> str:
         """Start a job.
@@ -132,20 +126,30 @@ class JobRunner:
 
         Raises:
             InvalidRequestError: no such operation.
+            UnavailableError: the program is stopping.
         """
+        self._refuse_when_stopping()
         operation = body.get("operation")
         if not isinstance(operation, str) or operation not in self._handlers:
             names = ", ".join(sorted(self._handlers))
             raise InvalidRequestError(f"There is no operation {operation!r}. Operations: {names}.", param="operation")
         job_id = f"job-{uuid.uuid4()}"
-        await self._store.add(job_id, operation, msgspec.json.encode(_without_secrets(body)), correlation_id)
+        try:
+            await self._store.add(job_id, operation, msgspec.json.encode(_without_secrets(body)), correlation_id)
+        except Exception:
+            # The store may have been closed just now, which is no defect then.
+            self._refuse_when_stopping()
+            raise
+        self._refuse_when_stopping()
 
-        live = self._live[job_id] = _Live()
+        live = self._live[job_id] = LiveJob()
 
         def emit(event: JobEvent) -> None:
             # Encoded first: what cannot be stored is told to nobody, and its sender hears of it.
             body = msgspec.json.encode(event)
-            self._unwritten.append((job_id, live.add(event), body))
+            seq = live.add(event)
+            if not _is_answer(event):
+                self._writer.add(Row(job_id, seq, body, event.terminal))
             self._observe(event)
 
         narrator = Narrator(job_id, correlation_id, emit)
@@ -177,7 +181,7 @@ class JobRunner:
         live.task.cancel()
         return True
 
-    async def events(self, job_id: str, after: int = 0) -> AsyncIterator[tuple[int, JobEvent]]:
+    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent]]:
         """A job's events with their numbers, from `after` on, until the terminal one.
 
         Raises:
@@ -187,6 +191,7 @@ class JobRunner:
         if live is None:
             if await self._store.get(job_id) is None:
                 raise NotFoundError(f"There is no job {job_id!r}.")
+            after = await self._before_unseen_end(job_id, after)
             while rows := await self._store.events(job_id, after):
                 for seq, body in rows:
                     after = seq
@@ -200,6 +205,19 @@ class JobRunner:
             if live.ended:
                 return
             await changed.wait()
+
+    async def _before_unseen_end(self, job_id: str, after: int) -> int:
+        """`after`, or what is before the end where a watcher's number is a token's of an earlier life.
+
+        A job that was cut off is ended with the first number that is free in the store, which knows no tokens; they
+        may have had higher ones.
+        """
+        last = await self._store.last_seq(job_id)
+        if after < last:
+            return after
+        rows = await self._store.events(job_id, last - 1)
+        cut_off = any(msgspec.json.decode(body, type=JobEvent).code == "UNAVAILABLE" for _, body in rows)
+        return last - 1 if cut_off else after
 
     async def check(self, job_id: str) -> None:
         """Raise NotFoundError unless the job exists: before a stream's first byte, where it can still be told."""
@@ -240,29 +258,26 @@ class JobRunner:
             state, code = "failed", "INTERNAL"
             message = f"Operation {operation!r} failed unexpectedly; the program's log has the details."
             narrator.end("error", code=code, message=message)
-        # Shielded: a second cancellation must not leave the job 'running' in the store.
-        await asyncio.shield(self._finish(narrator.job_id, state, code, message))
+        # A task of its own: a second cancellation must not leave the job 'running' in the store.
+        finishing = asyncio.create_task(self._finish(narrator.job_id, End(state, code, message)))
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
+        await asyncio.shield(finishing)
 
-    async def _finish(self, job_id: str, state: str, code: str | None, message: str | None) -> None:
-        await self._flush()
-        await self._store.set_state(job_id, state, code=code, message=message)
-        self._live.pop(job_id, None)
+    async def _finish(self, job_id: str, end: End) -> None:
+        try:
+            await self._writer.end(job_id, end)
+        finally:
+            self._live.end(job_id)
 
-    async def _flush_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_S)
-            try:
-                await self._flush()
-            except Exception:
-                log.exception("events of jobs could not be stored")
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping:
+            raise UnavailableError("The program is stopping and takes no jobs any more.")
 
-    async def _flush(self) -> None:
-        async with self._write_lock:
-            rows = list(self._unwritten)
-            if rows:
-                await self._store.append(rows)
-                # Only now: events that could not be stored are tried again.
-                del self._unwritten[: len(rows)]
+
+def _is_answer(event: JobEvent) -> bool:
+    """Whether an event is a piece of an answer: the user's own, and one row each if it were stored."""
+    return event.type == "data" and event.action == "token"
 
 
 def _without_secrets(body: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import event, or_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Field, MetaData, SQLModel, col, delete, func, select, update
@@ -150,9 +151,17 @@ class JobStore:
 
     @_in_turn
     async def append(self, rows: Sequence[tuple[str, int, bytes]]) -> None:
-        """Store events as (job id, seq, encoded event)."""
+        """Store events as (job id, seq, encoded event); those that are there already are stored again."""
         async with self._session() as session:
             session.add_all([JobEventRow(job_id=job_id, seq=seq, body=body) for job_id, seq, body in rows])
+            try:
+                await session.commit()
+                return
+            except IntegrityError:
+                # An earlier write reached the disk although its answer did not reach the caller.
+                await session.rollback()
+            for job_id, seq, body in rows:
+                await session.merge(JobEventRow(job_id=job_id, seq=seq, body=body))
             await session.commit()
 
     @_in_turn
@@ -194,10 +203,17 @@ class JobStore:
             return list((await session.exec(select(JobRow).where(col(JobRow.state).in_(UNFINISHED)))).all())
 
     @_in_turn
-    async def prune(self, older_than: datetime) -> None:
-        """Forget jobs that ended before a moment, with their events."""
+    async def prune(self, older_than: datetime, keep: int | None = None) -> None:
+        """Forget jobs that ended before a moment, and all but the `keep` that ended last, with their events."""
+        ended = col(JobRow.finished_at)
         async with self._session() as session:
-            old = select(JobRow.id).where(col(JobRow.finished_at).is_not(None), col(JobRow.finished_at) < older_than)
+            doomed = ended < older_than
+            if keep is not None:
+                newest = select(JobRow.finished_at).where(ended.is_not(None)).order_by(ended.desc())
+                first_too_many = (await session.exec(newest.offset(keep).limit(1))).first()
+                if first_too_many is not None:
+                    doomed = or_(doomed, ended <= first_too_many)
+            old = select(JobRow.id).where(ended.is_not(None), doomed)
             await session.exec(delete(JobEventRow).where(col(JobEventRow.job_id).in_(old)))
             await session.exec(delete(JobRow).where(col(JobRow.id).in_(old)))
             await session.commit()

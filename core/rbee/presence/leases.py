@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from datetime import datetime
 
 import msgspec
@@ -73,9 +74,14 @@ class Leases:
         """Keep a lease.
 
         Raises:
-            NotFoundError: there is none: register again.
+            NotFoundError: there is none, or a newer instance has it: register again.
         """
         key = self._key(renewal)
+        if renewal.instance_id:
+            present = await self._find(key)
+            if present is not None and present.instance_id and present.instance_id != renewal.instance_id:
+                # Else a process on its way out would keep its successor's lease alive.
+                raise NotFoundError(f"The lease for {key!r} is another instance's; register again.")
         if not await self._store.renew(key, self._online_s):
             raise NotFoundError(f"No lease for {key!r}; register again.")
         self._last_seen[key] = utc_now()
@@ -99,29 +105,27 @@ class Leases:
 
     async def revision(self) -> int:
         """The store's present revision, from which to watch."""
-        return (await self._store.list("\0"))[1]
+        return await self._store.revision()
 
-    async def watch(self, after: int) -> AsyncIterator[ComponentChange]:
+    async def watch(self, after: int) -> AsyncGenerator[ComponentChange]:
         """Changes after a revision, without end.
 
         Raises:
             LookupError: the revision is forgotten; list again.
         """
-        async for event in self._store.watch("", after):
-            component = msgspec.json.decode(event.entry.value, type=Component)
-            online = event.change is not PresenceChange.LEFT
-            yield ComponentChange(
-                type=event.change,
-                revision=event.entry.revision,
-                component=msgspec.structs.replace(component, online=online),
-            )
+        async with contextlib.aclosing(self._store.watch("", after)) as events:
+            async for event in events:
+                component = msgspec.json.decode(event.entry.value, type=Component)
+                online = event.change is not PresenceChange.LEFT
+                yield ComponentChange(
+                    type=event.change,
+                    revision=event.entry.revision,
+                    component=msgspec.structs.replace(component, online=online),
+                )
 
     async def _find(self, key: str) -> Component | None:
-        entries, _ = await self._store.list(key)
-        for entry in entries:
-            if entry.key == key:
-                return msgspec.json.decode(entry.value, type=Component)
-        return None
+        entry = await self._store.get(key)
+        return None if entry is None else msgspec.json.decode(entry.value, type=Component)
 
     def _living(self, component: Component, key: str) -> Component:
         return msgspec.structs.replace(component, last_seen=self._last_seen.get(key), online=True)

@@ -51,14 +51,14 @@ async def info(service: QueenService) -> dict[str, Any]:
 @get("/v1/models")
 async def models(service: QueenService) -> dict[str, Any]:
     """Models that can be asked for."""
-    return {"object": "list", "data": service.models()}
+    return {"object": "list", "data": await service.models()}
 
 
 @get("/v1/models/{name:path}")
 async def model(service: QueenService, name: str) -> dict[str, Any]:
     """One model, by its short or canonical name."""
     wanted = name.removeprefix("/")
-    for found in service.models():
+    for found in await service.models():
         if wanted in {found["id"], found["rbee"]["model_id"]}:
             return found
     raise ModelNotFoundError(f"There is no model {wanted!r}; GET /v1/models lists what there is.")

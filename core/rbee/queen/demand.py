@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from rbee.contract.errors import (
     CancelledByCallerError,
+    NoPlacementError,
     RbeeError,
     RequestTimeoutError,
     UnreachableError,
@@ -21,13 +22,17 @@ from rbee.scheduler import Start
 
 log = logging.getLogger(__name__)
 
+_CRASHES = 2
+
 Tell = Callable[[JobEvent], None]
 
 
 class _Load:
-    def __init__(self) -> None:
+    def __init__(self, hive_id: str) -> None:
+        self.hive_id = hive_id
         self.listeners: dict[object, Tell] = {}
         self.keep = False
+        self.dying = False
         self.task: asyncio.Task[None] | None = None
 
     def tell(self, event: JobEvent) -> None:
@@ -41,37 +46,48 @@ class Demand:
     Args:
         hives: where workers are started.
         clock: the telemetry's.
-        forget: told the id of each worker that was stopped to make room.
+        claim: takes an idle worker out of routing before it is stopped to make room; False when it is in use.
+        forget: told the id of each worker that was stopped.
     """
 
-    def __init__(self, hives: Hives, clock: Callable[[], float], forget: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        hives: Hives,
+        clock: Callable[[], float],
+        claim: Callable[[str], bool],
+        forget: Callable[[str], object],
+    ) -> None:
         self._hives = hives
         self._clock = clock
+        self._claim = claim
         self._forget = forget
-        self._loads: dict[str, _Load] = {}
-        self._failures: dict[tuple[str, str], tuple[float, str]] = {}
-
-    def loading(self, model_id: str) -> bool:
-        """Whether a load of the model is under way."""
-        return model_id in self._loads
+        self._loads: dict[str, list[_Load]] = {}
+        self._failures: dict[tuple[str, str], tuple[float, str, int]] = {}
 
     def failure(self, model_id: str, hive_id: str) -> tuple[float, str] | None:
-        """When and why a worker for the model last crashed while it loaded on a hive."""
-        return self._failures.get((model_id, hive_id))
+        """When and why a worker for the model last crashed while it loaded on a hive, if not for the first time.
+
+        One crash may be an accident, and whoever asks next finds out; two in a row are not.
+        """
+        found = self._failures.get((model_id, hive_id))
+        return None if found is None or found[2] < _CRASHES else found[:2]
 
     async def close(self) -> None:
         """Cancel what is under way."""
-        tasks = [load.task for load in self._loads.values() if load.task is not None]
+        tasks = [load.task for loads in self._loads.values() for load in loads if load.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def ensure(self, variant: ModelVariant, start: Start, tell: Tell | None, *, keep: bool) -> None:
-        """Start the worker, or join the load that is under way; returns when it serves.
+    async def ensure(
+        self, variant: ModelVariant, start: Start, hive_id: str | None, tell: Tell | None, *, keep: bool
+    ) -> None:
+        """Start the worker, or join a load that suits; returns when it serves.
 
         Args:
             variant: the model.
             start: the decision; ignored when joining.
+            hive_id: the hive that the request insists on, None for any.
             tell: given the load's events.
             keep: the load goes on when nobody waits any more.  API clients give up and come back; a person who
                 pressed Ctrl+C meant it.
@@ -79,24 +95,32 @@ class Demand:
         Raises:
             RbeeError: why it could not be loaded.
         """
-        load = self._loads.get(variant.model_id)
-        if load is None:
-            load = self._loads[variant.model_id] = _Load()
-            load.task = asyncio.create_task(self._run(variant, start, load), name=f"load {variant.model_id}")
+        if await self.join(variant.model_id, hive_id, tell, keep=keep):
+            return
+        load = _Load(start.hive_id)
+        self._loads.setdefault(variant.model_id, []).append(load)
+        load.task = asyncio.create_task(self._run(variant, start, load), name=f"load {variant.model_id}")
         await self._join(load, tell, keep=keep)
 
-    async def join(self, model_id: str, tell: Tell | None, *, keep: bool) -> None:
-        """Wait for a load that is under way; returns at once when none is."""
-        load = self._loads.get(model_id)
-        if load is not None:
-            await self._join(load, tell, keep=keep)
+    async def join(self, model_id: str, hive_id: str | None, tell: Tell | None, *, keep: bool) -> bool:
+        """Wait for a load that is under way; False when none suits."""
+        for load in self._loads.get(model_id, ()):
+            if hive_id is not None and load.hive_id != hive_id:
+                continue
+            if not load.dying:
+                await self._join(load, tell, keep=keep)
+            elif load.task is not None:
+                # Its last waiter has just left.  It is over before anything new can start there.
+                await asyncio.wait([load.task])
+            return True
+        return False
 
     async def _join(self, load: _Load, tell: Tell | None, *, keep: bool) -> None:
         if load.task is None:
             raise RuntimeError("a load without its task")
         load.keep = load.keep or keep
         me = object()
-        load.listeners[me] = tell or (lambda event: None)
+        load.listeners[me] = tell or _nothing
         try:
             await asyncio.shield(load.task)
         except asyncio.CancelledError:
@@ -106,6 +130,7 @@ class Demand:
         finally:
             del load.listeners[me]
             if not load.listeners and not load.keep and not load.task.done():
+                load.dying = True
                 load.task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, RbeeError):
                     await load.task
@@ -114,6 +139,8 @@ class Demand:
         key = (variant.model_id, start.hive_id)
         try:
             for worker_id in start.evict:
+                if not self._claim(worker_id):
+                    raise NoPlacementError(f"Worker {worker_id!r}, which was to make room, is in use again.")
                 log.info("stopping idle worker %s on %s for %s", worker_id, start.hive_id, variant.model_id)
                 await self._hives.run(start.hive_id, "worker_process_delete", {"worker_id": worker_id}, load.tell)
                 self._forget(worker_id)
@@ -125,13 +152,21 @@ class Demand:
             )
             self._failures.pop(key, None)
         except (WorkerFailedError, RequestTimeoutError, UnreachableError) as error:
-            self._failures[key] = (self._clock(), error.message)
+            before = self._failures.get(key)
+            self._failures[key] = (self._clock(), error.message, 1 if before is None else before[2] + 1)
             raise
         finally:
-            self._loads.pop(variant.model_id, None)
+            loads = self._loads[variant.model_id]
+            loads.remove(load)
+            if not loads:
+                del self._loads[variant.model_id]
             if load.task is not None:
                 # Whoever waited has left already: nobody else would fetch the exception.
                 load.task.add_done_callback(_consume)
+
+
+def _nothing(_event: JobEvent) -> None:
+    return
 
 
 def _consume(task: asyncio.Task[None]) -> None:

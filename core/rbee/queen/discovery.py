@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
-from rbee.clients import Membership, RegistryClient, Transport, backoff, jittered
+from rbee.clients import Membership, RegistryClient, Transport, backoff, jittered, keep_running
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Component, Registration
 from rbee.settings import Settings
@@ -41,8 +42,8 @@ class Discovery:
     async def run(self) -> None:
         """Register and follow until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._membership.run())
-            group.create_task(self._follow())
+            group.create_task(keep_running("the lease", self._membership.run))
+            group.create_task(keep_running("following the registry", self._follow))
 
     async def leave(self) -> None:
         """End the lease."""
@@ -53,11 +54,21 @@ class Discovery:
         waits = backoff()
         while True:
             try:
-                async for event in self._client.events():
-                    waits = backoff()
-                    # A lease that ended says nothing of the process: its own silence does.
-                    if event.type != "left":
-                        self._on_component(event.component)
+                async with contextlib.aclosing(self._client.events()) as events:
+                    async for event in events:
+                        waits = backoff()
+                        # Not at once: a registry that tells what it has and closes would be asked without end.
+                        next(waits)
+                        # A lease that ended says nothing of the process: its own silence does.
+                        if event.type != "left":
+                            self._take(event.component)
             except RbeeError as error:
                 log.debug("registry: %s", error)
             await asyncio.sleep(jittered(next(waits)))
+
+    def _take(self, component: Component) -> None:
+        try:
+            self._on_component(component)
+        except Exception:
+            # It is told again with every new stream; stopping here would hide whatever comes after it.
+            log.exception("component %r of the registry was not taken", component.component_id)

@@ -12,6 +12,7 @@ import msgspec
 from rbee.contract.errors import (
     EngineUnavailableError,
     InvalidRequestError,
+    ModelNotFoundError,
     NoPlacementError,
     NotFoundError,
     RbeeError,
@@ -22,12 +23,13 @@ from rbee.contract.types import Capability, ModelVariant
 from rbee.gateway import Dispatcher, Lease, Outcome, Route, Target
 from rbee.plugins import install_hint
 from rbee.queen import views
+from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand, Tell
 from rbee.queen.names import ModelNames
 from rbee.queen.waiting import WaitingRoom
 from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, place
 from rbee.settings import Settings
-from rbee.telemetry import TelemetryRegistry
+from rbee.telemetry import Presence, TelemetryRegistry
 
 _CAPABILITY = MappingProxyType(
     {
@@ -38,6 +40,7 @@ _CAPABILITY = MappingProxyType(
 )
 _TRANSIENT_TRIES = 3
 _TRANSIENT_PAUSE_S = 0.5
+_LOOK_AGAIN_S = 1.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         worker_id: only that worker, when given.
         tell: given the events of a load.
         keep: see `Demand.ensure`.
+        trusted: the caller has the colony's token.
     """
 
     model: str
@@ -60,6 +64,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str | None = None
     tell: Tell | None = None
     keep: bool = True
+    trusted: bool = False
 
 
 class WorkerLease(Lease):
@@ -71,10 +76,47 @@ class WorkerLease(Lease):
         self.url = url
         self.target = target
         self._owner = owner
+        self.lost: Callable[[], None] | None = None
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        """See `Lease.watch`."""
+        self.lost = lost
 
     def finish(self, outcome: Outcome) -> None:
         """Give the slot back; a worker that was not reached gets nothing more until it has spoken."""
         self._owner.finished(self, outcome)
+
+
+class _Turn:
+    """One request's place among those that wait for a slot of a model.
+
+    Whoever came earlier goes first, also when a slot becomes free this instant; and whoever was called and does not
+    take a slot, for whatever reason, calls the next.
+    """
+
+    def __init__(self, room: WaitingRoom, model_id: str, patience_s: float) -> None:
+        self._room = room
+        self._model_id = model_id
+        self._patience_s = patience_s
+        self._deadline: float | None = None
+        self._called = False
+
+    def mine(self) -> bool:
+        """Whether a free slot may be taken now."""
+        return self._called or self._room.depth(self._model_id) == 0
+
+    async def wait(self) -> None:
+        """Wait to be called; raises as `WaitingRoom.wait`."""
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + self._patience_s
+        first, self._called = self._called, False
+        await self._room.wait(self._model_id, self._deadline, first=first)
+        self._called = True
+
+    def pass_on(self) -> None:
+        """Call the next, if this one was called."""
+        if self._called:
+            self._room.wake(self._model_id)
 
 
 class QueenDispatcher(Dispatcher):
@@ -109,10 +151,14 @@ class QueenDispatcher(Dispatcher):
         self._headers = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
         self._targets: dict[str, Target] = {}
         self.room = WaitingRoom(settings.queen.max_waiting)
+        self.changes = Changes()
+        self._leases: set[WorkerLease] = set()
 
     async def acquire(self, route: Route) -> WorkerLease:
         """See `Dispatcher.acquire`."""
-        return await self.place(Wanted(model=route.model, capability=_CAPABILITY.get(route.path)))
+        return await self.place(
+            Wanted(model=route.model, capability=_CAPABILITY.get(route.path), trusted=route.trusted)
+        )
 
     async def place(self, wanted: Wanted) -> WorkerLease:
         """A reserved slot at a worker.
@@ -123,7 +169,7 @@ class QueenDispatcher(Dispatcher):
             QueueFullError, AllSlotsBusyError, RequestTimeoutError: waiting was in vain.
             RbeeError: loading failed.
         """
-        variant = await self._names.resolve(wanted.model)
+        variant = await self._names.resolve(wanted.model, files=wanted.trusted)
         request = PlaceRequest(
             model_id=variant.model_id,
             format=variant.format,
@@ -133,47 +179,53 @@ class QueenDispatcher(Dispatcher):
             worker_id=wanted.worker_id,
             device=wanted.device,
         )
-        # Whoever came earlier goes first, also when a slot has become free this instant.
-        queued = self.room.depth(variant.model_id) > 0
         loop = asyncio.get_running_loop()
-        slot_deadline = loop.time() + self._settings.queen.slot_wait_s
         load_deadline = loop.time() + self._settings.queen.load_timeout_s
-        called, transient = False, 0
-        while True:
-            if queued:
-                await self.room.wait(variant.model_id, slot_deadline, first=called)
-                called = True
-            decision = self._decide(request, variant)
-            if isinstance(decision, Use):
-                return self._reserve(decision.worker_id, variant.model_id, called=called)
-            if isinstance(decision, Wait) and not decision.loading:
-                queued = True
-                continue
-            if loop.time() > load_deadline:
-                raise RequestTimeoutError(
-                    f"Model {variant.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
-                )
-            queued = False
-            if isinstance(decision, Wait):
-                await self._wait_for_load(variant, wanted, load_deadline)
-                continue
-            if isinstance(decision, Refusal):
-                raise _refusal(variant, decision)
-            try:
-                await self._demand.ensure(variant, decision, wanted.tell, keep=wanted.keep)
-            except (NoPlacementError, NotFoundError):
-                # The hive knows better than a picture that is a second old; look again with a fresh one.
-                transient += 1
-                if transient >= _TRANSIENT_TRIES:
-                    raise
-                await asyncio.sleep(_TRANSIENT_PAUSE_S)
+        turn = _Turn(self.room, variant.model_id, self._settings.queen.slot_wait_s)
+        transient = 0
+        try:
+            while True:
+                decision = self._decide(request, variant)
+                if isinstance(decision, Use) and turn.mine():
+                    return self._reserve(decision.worker_id, variant.model_id)
+                if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
+                    await turn.wait()
+                    continue
+                if isinstance(decision, Refusal):
+                    raise _refusal(variant, decision)
+                try:
+                    async with asyncio.timeout_at(load_deadline):
+                        await self._load(variant, wanted, decision)
+                except TimeoutError as error:
+                    raise RequestTimeoutError(
+                        f"Model {variant.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
+                    ) from error
+                except (NoPlacementError, NotFoundError) as error:
+                    # The hive knows better than a picture that is a second old; look again with a fresh one.
+                    transient += 1
+                    if transient >= _TRANSIENT_TRIES or isinstance(error, ModelNotFoundError):
+                        raise
+                    await asyncio.sleep(_TRANSIENT_PAUSE_S)
+        finally:
+            # Also with a slot in hand: more than one may be free, and only the first in the queue was called.
+            turn.pass_on()
 
     def finished(self, lease: WorkerLease, outcome: Outcome) -> None:
         """A leased request has ended."""
+        self._leases.discard(lease)
         self._telemetry.release(lease.worker_id, outcome.first_byte_s)
         if not outcome.reached:
             self._telemetry.mark_failed(lease.worker_id)
         self.room.wake(lease.model_id)
+
+    def abandon_lost(self) -> None:
+        """Tell requests whose workers are dead or hang: a machine that is gone closes no connection."""
+        for lease in list(self._leases):
+            entry = self._telemetry.get_worker(lease.worker_id)
+            silent = entry is None or self._telemetry.presence(entry) in {Presence.HUNG, Presence.OFFLINE}
+            if silent and lease.lost is not None:
+                lost, lease.lost = lease.lost, None
+                lost()
 
     def _decide(self, request: PlaceRequest, variant: ModelVariant) -> Use | Start | Wait | Refusal:
         def hives() -> list[HiveView]:
@@ -186,24 +238,19 @@ class QueenDispatcher(Dispatcher):
 
         return place(request, views.candidates(self._telemetry, variant.model_id), hives, self._policy)
 
-    def _reserve(self, worker_id: str, model_id: str, *, called: bool) -> WorkerLease:
+    def _reserve(self, worker_id: str, model_id: str) -> WorkerLease:
         url = self._telemetry.get_worker_url(worker_id) or ""
         self._telemetry.reserve(worker_id)
-        if called:
-            # There may be more than one free slot, and only the first in the queue was called.
-            self.room.wake(model_id)
-        return WorkerLease(worker_id, model_id, url, self._target(url), self)
+        lease = WorkerLease(worker_id, model_id, url, self._target(url), self)
+        self._leases.add(lease)
+        return lease
 
-    async def _wait_for_load(self, variant: ModelVariant, wanted: Wanted, deadline: float) -> None:
-        if self._demand.loading(variant.model_id):
-            await self._demand.join(variant.model_id, wanted.tell, keep=wanted.keep)
-            return
-        # Somebody else's worker is loading: its next beat, or the lack of one, decides.
-        now = asyncio.get_running_loop().time()
-        try:
-            await self.room.wait(variant.model_id, min(deadline, now + 1.0))
-        except RbeeError:
-            return
+    async def _load(self, variant: ModelVariant, wanted: Wanted, decision: Start | Wait) -> None:
+        """Start a worker, join a load that is under way, or wait for news of somebody else's."""
+        if isinstance(decision, Start):
+            await self._demand.ensure(variant, decision, wanted.hive_id, wanted.tell, keep=wanted.keep)
+        elif not await self._demand.join(variant.model_id, wanted.hive_id, wanted.tell, keep=wanted.keep):
+            await self.changes.wait(variant.model_id, _LOOK_AGAIN_S)
 
     def _target(self, url: str) -> Target:
         target = self._targets.get(url)

@@ -73,13 +73,14 @@ class Hives:
         job_id = await client.jobs.submit(operation, **fields)
         result: dict[str, Any] = {}
         try:
-            async for event in client.jobs.events(job_id):
-                if event.type == "data" and event.action == "result":
-                    result = event.payload
-                elif event.terminal:
-                    raise_for(event)
-                else:
-                    tell(event)
+            async with contextlib.aclosing(client.jobs.events(job_id)) as events:
+                async for event in events:
+                    if event.type == "data" and event.action == "result":
+                        result = event.payload
+                    elif event.terminal:
+                        raise_for(event)
+                    else:
+                        tell(event)
         except asyncio.CancelledError:
             with contextlib.suppress(RbeeError):
                 # Shielded: the hive must hear of it although we are on the way out.

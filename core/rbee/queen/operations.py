@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from rbee.clients import Transport, WorkerClient
-from rbee.contract.errors import InvalidRequestError, NotFoundError, UnreachableError, WorkerFailedError
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    InvalidRequestError,
+    NotFoundError,
+    RbeeError,
+    UnreachableError,
+    WorkerFailedError,
+)
 from rbee.contract.infer_rules import validated
 from rbee.contract.types import Capability
-from rbee.contract.wire import InferRequest
+from rbee.contract.wire import InferRequest, RequestRecord
 from rbee.gateway import Outcome
+from rbee.http.errors import STATUS_BY_CODE
 from rbee.jobs import JobHandler, Narrator
 from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
 from rbee.queen.hives import Hives
@@ -27,12 +37,18 @@ class Operations:
     """Handlers by name."""
 
     def __init__(
-        self, telemetry: TelemetryRegistry, dispatcher: QueenDispatcher, hives: Hives, token: str | None
+        self,
+        telemetry: TelemetryRegistry,
+        dispatcher: QueenDispatcher,
+        hives: Hives,
+        token: str | None,
+        observe: Callable[[RequestRecord], None],
     ) -> None:
         self._telemetry = telemetry
         self._dispatcher = dispatcher
         self._hives = hives
         self._token = token
+        self._observe = observe
         self._workers: dict[str, Transport] = {}
 
     async def close(self) -> None:
@@ -83,26 +99,66 @@ class Operations:
         request = _infer_request(body)
         wanted = Wanted(
             model=request.model or "",
-            capability=Capability.CHAT,
-            hive_id=request.hive_id,
+            capability=Capability.COMPLETIONS if request.raw else Capability.CHAT,
+            hive_id=self._hives.choose(request.hive_id) if request.hive_id else None,
             device=None if request.device is None else str(request.device),
             worker_id=request.worker_id,
             tell=say.relay,
             keep=False,
+            trusted=True,
         )
+        progress = _Progress()
+        error: RbeeError | None = None
+        try:
+            return await self._answer(wanted, request, say, progress)
+        except RbeeError as raised:
+            error = raised
+            raise
+        except asyncio.CancelledError:
+            error = CancelledByCallerError("Cancelled.")
+            raise
+        finally:
+            self._observe(progress.record(say, request, error))
+
+    async def _answer(
+        self, wanted: Wanted, request: InferRequest, say: Narrator, progress: _Progress
+    ) -> dict[str, Any]:
+        """Place and generate; a worker that is gone before its first token is replaced unnoticed."""
         for attempt in range(1, _ATTEMPTS + 1):
             lease = await self._dispatcher.place(wanted)
+            progress.sent_to(lease.worker_id)
             say.say("queen", "infer", f"{lease.worker_id} answers", lease.worker_id)
-            progress = _Progress()
             try:
-                return await self._generate(lease, request, say, progress)
+                return await self._generate_while_alive(lease, request, say, progress)
             except UnreachableError as error:
                 if progress.tokens or attempt == _ATTEMPTS:
                     raise WorkerFailedError(
-                        f"Worker {lease.worker_id!r} failed while it answered: {error.message}"
+                        f"Worker {lease.worker_id!r} died or hung while it answered. "
+                        "Ask again: another takes its place."
                     ) from error
                 say.say("queen", "retry", f"{lease.worker_id} is gone; trying another", lease.worker_id)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _generate_while_alive(
+        self, lease: WorkerLease, request: InferRequest, say: Narrator, progress: _Progress
+    ) -> dict[str, Any]:
+        """Generate, and give up when the worker turns out dead or hung.
+
+        Raises:
+            UnreachableError: it did.
+        """
+        work = asyncio.ensure_future(self._generate(lease, request, say, progress))
+        lost = asyncio.get_running_loop().create_future()
+        lease.watch(lambda: None if lost.done() else lost.set_result(None))
+        try:
+            await asyncio.wait([work, lost], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+        if work.cancelled():
+            raise UnreachableError(f"Worker {lease.worker_id!r} is dead or hangs.")
+        return work.result()
 
     async def _generate(
         self, lease: WorkerLease, request: InferRequest, say: Narrator, progress: _Progress
@@ -114,7 +170,7 @@ class Operations:
             async with contextlib.aclosing(WorkerClient(transport).infer(sent)) as events:
                 async for event in events:
                     if event["type"] == "token":
-                        progress.tokens += 1
+                        progress.token(event["t"])
                         say.data("token", {"t": event["t"], "i": event["i"]})
                     elif event["type"] == "end":
                         return {
@@ -127,7 +183,7 @@ class Operations:
             reached = False
             raise
         finally:
-            lease.finish(Outcome(reached=reached))
+            lease.finish(Outcome(reached=reached, first_byte_s=progress.first_token_s))
         raise WorkerFailedError(f"Worker {lease.worker_id!r} ended its answer without saying how.")
 
     def _worker(self, lease: WorkerLease) -> Transport:
@@ -144,10 +200,40 @@ class Operations:
 
 
 class _Progress:
-    """How far an answer has come."""
+    """How far an answer has come, for its retry and its record."""
 
     def __init__(self) -> None:
         self.tokens = 0
+        self.first_token_s: float | None = None
+        self._started = self._sent = time.perf_counter()
+        self._worker_id: str | None = None
+        self._bytes = 0
+
+    def sent_to(self, worker_id: str) -> None:
+        """The request is on its way to a worker."""
+        self._worker_id = worker_id
+        self._sent = time.perf_counter()
+
+    def token(self, text: str) -> None:
+        """A token has come."""
+        if not self.tokens:
+            self.first_token_s = time.perf_counter() - self._sent
+        self.tokens += 1
+        self._bytes += len(text.encode())
+
+    def record(self, say: Narrator, request: InferRequest, error: RbeeError | None) -> RequestRecord:
+        """The request as observers see it."""
+        return RequestRecord(
+            request_id=say.correlation_id or say.job_id,
+            path="/v1/jobs",
+            model=request.model,
+            worker_id=self._worker_id,
+            status=200 if error is None else STATUS_BY_CODE[error.code],
+            error_code=None if error is None else error.code,
+            first_byte_s=self.first_token_s,
+            duration_s=time.perf_counter() - self._started,
+            bytes_out=self._bytes,
+        )
 
 
 def _infer_request(body: dict[str, Any]) -> InferRequest:

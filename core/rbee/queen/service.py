@@ -36,6 +36,7 @@ from rbee.queen.names import ModelNames
 from rbee.queen.operations import Operations
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
+from rbee.telemetry.judgement import hive_health
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +72,18 @@ class QueenService:
         self._started = time.time()
         clock = time.monotonic
         limits = Limits(**msgspec.structs.asdict(settings.telemetry))
-        self.telemetry = TelemetryRegistry(clock, limits)
+        self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed)
         registrations = plugins.registrations
         self.names = ModelNames(
             Resolver([cls() for cls in registrations.model_vendors.things()]), self.telemetry, clock
         )
         self._hives = Hives(self.telemetry, token)
-        self._demand = Demand(self._hives, clock, self.telemetry.remove_worker)
+        self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
         self.dispatcher = QueenDispatcher(self.telemetry, self.names, self._demand, policy, settings, token, clock)
-        self._operations = operations = Operations(self.telemetry, self.dispatcher, self._hives, token)
+        self._operations = operations = Operations(
+            self.telemetry, self.dispatcher, self._hives, token, self.request_finished
+        )
         self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.handlers(), self._observe_job)
         self._discovery = (
             Discovery(registry_url, token, settings, self.registration, self._on_component) if registry_url else None
@@ -124,9 +127,7 @@ class QueenService:
             raise InvalidRequestError(
                 "A worker's registration needs 'worker_id', and 'url' or 'hostname' and 'port'.", param="worker_id"
             )
-        created = self.telemetry.register_worker(registration)
-        self.dispatcher.room.wake_all()
-        return created
+        return self.telemetry.register_worker(registration)
 
     def register_hive(self, registration: Registration) -> None:
         """The fast path for a hive.
@@ -147,13 +148,10 @@ class QueenService:
             InvalidRequestError: its status is no state.
         """
         try:
-            state = WorkerState.parse(beat.worker.status)
+            WorkerState.parse(beat.worker.status)
         except ValueError as error:
             raise InvalidRequestError(f"Worker status {beat.worker.status!r} is no state.", param="status") from error
-        taken = self.telemetry.beat_worker(beat.worker)
-        if taken and state is not WorkerState.LOADING and beat.worker.model_id:
-            self.dispatcher.room.wake(beat.worker.model_id)
-        return taken
+        return self.telemetry.beat_worker(beat.worker)
 
     def beat_hive(self, beat: HiveHeartbeat) -> bool:
         """A hive's heartbeat with telemetry; False when it was late."""
@@ -184,11 +182,7 @@ class QueenService:
 
     def remove_worker(self, worker_id: str) -> None:
         """A worker is gone; harmless when it is not known."""
-        entry = self.telemetry.get_worker(worker_id)
         self.telemetry.remove_worker(worker_id)
-        if entry is not None and entry.model_id is not None:
-            # Those who wait for its slots must look again: it may have been the last.
-            self.dispatcher.room.wake(entry.model_id)
 
     def request_finished(self, record: RequestRecord) -> None:
         """An inference request has ended."""
@@ -223,6 +217,7 @@ class QueenService:
                 "hive_id": record.hive_id,
                 "url": record.url,
                 "online": self.telemetry.is_hive_online(record.hive_id),
+                "health": hive_health(self.telemetry.hive_age(record.hive_id), self.telemetry.limits),
                 "age_s": round(self.telemetry.hive_age(record.hive_id) or 0.0, 3),
                 "devices": record.devices,
                 "engines": record.engines,
@@ -242,10 +237,10 @@ class QueenService:
             "workers_total": len(self.telemetry.list_all_workers()),
         }
 
-    def models(self) -> list[dict[str, Any]]:
+    async def models(self) -> list[dict[str, Any]]:
         """Models that can be asked for: those workers serve and those the vendors offer by name."""
         found: dict[str, dict[str, Any]] = {}
-        for variant in self.names.known():
+        for variant in await self.names.known():
             found[variant.model_id] = _model(variant.name, variant.model_id, variant.vendor, "available")
         for model_id in self.telemetry.models():
             entries = self.telemetry.find_workers_by_model(model_id)
@@ -290,6 +285,16 @@ class QueenService:
             }
         )
 
+    def _on_workers_changed(self, model_id: str) -> None:
+        self.dispatcher.changes.tell(model_id)
+        self.dispatcher.room.wake(model_id)
+
+    def _claim_idle(self, worker_id: str) -> bool:
+        entry = self.telemetry.get_worker(worker_id)
+        if entry is None or entry.reserved:
+            return entry is None
+        return self.telemetry.set_state(worker_id, WorkerState.DRAINING)
+
     def _on_component(self, component: Component) -> None:
         registration = Registration(
             component_type=component.component_type,
@@ -301,10 +306,14 @@ class QueenService:
             hive_id=_text(component.metadata.get("hive_id")),
             state=_text(component.metadata.get("state")),
         )
-        if component.component_type == "worker" and self.telemetry.get_worker(component.component_id) is None:
-            self.register_worker(registration)
-        elif component.component_type == "hive" and self.telemetry.get_hive_state(component.component_id) is None:
-            self.register_hive(registration)
+        if component.component_type == "worker":
+            worker = self.telemetry.get_worker(component.component_id)
+            if worker is None or worker.instance_id != component.instance_id:
+                self.register_worker(registration)
+        elif component.component_type == "hive":
+            hive = self.telemetry.get_hive_state(component.component_id)
+            if hive is None or hive.instance_id != component.instance_id:
+                self.register_hive(registration)
 
     def _observe_job(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)
@@ -314,6 +323,9 @@ class QueenService:
             await asyncio.sleep(_CLEANUP_S)
             for worker_id in self.telemetry.cleanup():
                 log.info("worker %s is gone", worker_id)
+            # Silence changes presence without a word: those who wait look again.
+            self.dispatcher.room.wake_all()
+            self.dispatcher.abandon_lost()
 
     async def _summarise_forever(self) -> None:
         while True:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -74,9 +75,10 @@ async def queen(service: RegistryService) -> dict[str, Component | None]:
 async def events(service: RegistryService) -> Stream:
     """What is there, then every change, as server-sent events."""
 
-    async def body() -> AsyncIterator[bytes]:
-        async for change in service.events():
-            yield sse(msgspec.json.encode(change), event=change.type, event_id=change.revision)
+    async def body() -> AsyncGenerator[bytes]:
+        async with contextlib.aclosing(service.events()) as changes:
+            async for change in changes:
+                yield sse(msgspec.json.encode(change), event=change.type, event_id=change.revision)
 
     return event_stream(body())
 

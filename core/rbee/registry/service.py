@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 
 from rbee.contract.presence import PresenceChange, PresenceStore
 from rbee.contract.wire import Component, ComponentType, LeaseRenewal, Registration
@@ -49,24 +50,29 @@ class RegistryService:
         """Components with a living lease."""
         return await self._leases.list(kind)
 
-    async def events(self) -> AsyncIterator[ComponentChange]:
+    async def events(self) -> AsyncGenerator[ComponentChange]:
         """What is there, as ``joined``, then every change; ends when the registry stops."""
         # The revision first: what changes between the two calls is told twice rather than not at all.
         revision = await self._leases.revision()
         for component in await self._leases.list():
             yield ComponentChange(type=PresenceChange.JOINED, revision=revision, component=component)
-        changes = aiter(self._leases.watch(revision))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            while True:
-                following = asyncio.ensure_future(anext(changes))
-                try:
+        async with contextlib.aclosing(self._leases.watch(revision)) as changes:
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            following: asyncio.Task[ComponentChange] | None = None
+            try:
+                while True:
+                    following = asyncio.create_task(_following(changes))
                     await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    if not following.done():
-                        following.cancel()
-                if self._stopping.is_set():
-                    return
-                yield following.result()
-        finally:
-            stopping.cancel()
+                    if self._stopping.is_set():
+                        return
+                    yield following.result()
+            finally:
+                # Waited for: the changes cannot be closed while somebody draws from them.
+                left = [task for task in (stopping, following) if task is not None]
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _following(changes: AsyncGenerator[ComponentChange]) -> ComponentChange:
+    return await anext(changes)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from rbee.contract.devices import find_device
 from rbee.contract.policy import Policy
 from rbee.contract.types import Device, DeviceType, EngineInfo, WorkerState
 from rbee.scheduler.values import (
@@ -25,6 +26,7 @@ _MIB = 1024 * 1024
 _OVERHEAD = 1.2
 """Memory over file size that is asked for while no measurement exists."""
 _NO_PLACEMENT = "NO_PLACEMENT"
+_HEARD = ("online", "unobserved")
 _LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 _RETRY_S = 10.0
 """A hive where the model has just failed to load is left alone this long."""
@@ -50,7 +52,7 @@ def place(
     if able:
         reasons += [_worker(one, "all slots are busy") for one in able]
         return Wait(loading=False, reasons=tuple(reasons))
-    if any(one.state in _LOADING and one.presence != "offline" for one in candidates):
+    if any(one.state in _LOADING and one.presence in _HEARD and _unwanted(request, one) is None for one in candidates):
         return Wait(loading=True, reasons=tuple(reasons))
     if request.worker_id is not None:
         known = any(one.view.worker_id == request.worker_id for one in candidates)
@@ -71,13 +73,25 @@ def _filter_candidates(request: PlaceRequest, candidates: Sequence[Candidate]) -
     return survivors, reasons
 
 
-def _unfit(request: PlaceRequest, one: Candidate) -> str | None:
+def _unwanted(request: PlaceRequest, one: Candidate) -> str | None:
+    """What the request itself says against a worker."""
     if request.worker_id is not None and one.view.worker_id != request.worker_id:
         return f"the request names worker {request.worker_id}"
     if request.hive_id is not None and one.view.hive_id != request.hive_id:
         return f"the request names hive {request.hive_id}"
-    if request.device is not None and one.device != request.device:
+    if request.device is not None and not _is_device(one.device, request.device):
         return f"it runs on {one.device}, and the request names {request.device}"
+    return None
+
+
+def _is_device(device: str | None, wanted: str) -> bool:
+    return device == wanted or (wanted.isdecimal() and device is not None and device.rpartition("-")[2] == wanted)
+
+
+def _unfit(request: PlaceRequest, one: Candidate) -> str | None:
+    unwanted = _unwanted(request, one)
+    if unwanted is not None:
+        return unwanted
     if not one.routable:
         return f"it is {one.presence}, state {one.state}"
     if request.capability is not None and one.capabilities is not None and request.capability not in one.capabilities:
@@ -88,7 +102,7 @@ def _unfit(request: PlaceRequest, one: Candidate) -> str | None:
 class _Option(msgspec.Struct, frozen=True, kw_only=True):
     """A start that would do, with what orders it."""
 
-    order: tuple[int, int, int, int, str]
+    order: tuple[int, int, int, str]
     start: Start
 
 
@@ -129,7 +143,10 @@ def _option(request: PlaceRequest, hive: HiveView) -> _Option | _Unfit:
     if hive.devices is None or hive.engines is None:
         return _Unfit("it has not told its devices and engines yet")
     if hive.failed_s is not None and hive.failed_s < _RETRY_S:
-        return _Unfit(f"the model failed to load there {hive.failed_s:.0f} s ago: {hive.failed_why}")
+        return _Unfit(
+            f"the model failed to load there again {hive.failed_s:.0f} s ago and is next tried in "
+            f"{_RETRY_S - hive.failed_s:.0f} s ({hive.failed_why})"
+        )
     opening = [engine for engine in hive.engines if request.format in engine.formats]
     if not opening:
         return _Unfit(f"no engine there opens the format {request.format!r}", "ENGINE_UNAVAILABLE")
@@ -152,11 +169,10 @@ def _option(request: PlaceRequest, hive: HiveView) -> _Option | _Unfit:
     order = (
         0 if device.device_type is DeviceType.GPU else 1,
         len(room),
-        0 if hive.has_model else 1,
         -(hive.threads_free or 0),
         hive.hive_id,
     )
-    start = Start(hive_id=hive.hive_id, engine=engine.name, device=device.id, backend=device.backend, evict=tuple(room))
+    start = Start(hive_id=hive.hive_id, engine=engine.name, device=device.id, evict=tuple(room))
     return _Option(order=order, start=start)
 
 
@@ -164,9 +180,10 @@ def _match(
     request: PlaceRequest, devices: Sequence[Device], engines: Sequence[EngineInfo]
 ) -> tuple[Device, EngineInfo] | None:
     """The first pair that suits, GPUs before processors, engines in the order of their names."""
+    wanted = None if request.device is None else find_device(devices, request.device)
     ordered = sorted(devices, key=lambda device: (device.device_type is not DeviceType.GPU, device.id))
     for device in ordered:
-        if request.device is not None and device.id != request.device:
+        if request.device is not None and device is not wanted:
             continue
         for engine in sorted(engines, key=lambda engine: engine.name):
             if device.backend in engine.backends:
@@ -192,7 +209,7 @@ def _make_room(request: PlaceRequest, hive: HiveView) -> list[str] | str:
             return "all its processor threads are taken by workers that are busy"
         victim = waiting.pop(0)
         evict.append(victim.worker_id)
-        threads = None if threads is None else threads + (victim.threads or 1)
+        threads = None if threads is None else threads + 1
         memory = None if memory is None else memory + (victim.memory_bytes or 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rbee.contract.policy import WorkerView
-from rbee.contract.types import Backend, Capability, Device, EngineInfo, WorkerState
+from rbee.contract.types import Device, EngineInfo, WorkerState
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     state: WorkerState
     presence: str
     routable: bool
-    capabilities: tuple[Capability, ...] | None = None
+    capabilities: tuple[str, ...] | None = None
     device: str | None = None
 
 
@@ -46,13 +46,11 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         worker_id: identity.
         idle_s: seconds since its last request.
-        threads: processor threads it holds; None when unknown.
         memory_bytes: memory it holds; None when unknown.
     """
 
     worker_id: str
     idle_s: float
-    threads: int | None = None
     memory_bytes: int | None = None
 
 
@@ -68,7 +66,6 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         threads_free: processor threads not promised to a worker; None when unknown.
         ram_free_bytes: None when unknown.
         idle: workers that could make room, in any order.
-        has_model: the files are there already.
         failed_s: seconds since the model last failed to load there; None when it has not.
         failed_why: what went wrong then.
     """
@@ -81,7 +78,6 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     threads_free: int | None = None
     ram_free_bytes: int | None = None
     idle: tuple[IdleWorker, ...] = ()
-    has_model: bool = False
     failed_s: float | None = None
     failed_why: str | None = None
 
@@ -102,7 +98,7 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str
     format: str
     size_bytes: int | None = None
-    capability: Capability | None = None
+    capability: str | None = None
     hive_id: str | None = None
     worker_id: str | None = None
     device: str | None = None
@@ -121,7 +117,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     hive_id: str
     engine: str
     device: str
-    backend: Backend
     evict: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 

@@ -113,6 +113,8 @@ def load_settings(config_file: Path, environ: Mapping[str, str], overrides: Mapp
 
 
 def _from_file(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(f"'{path}' is not a file.")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -136,6 +138,9 @@ def _convert(name: str, value: Any, kind: Any, source: str) -> Any:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         shown = str(error).split(" - at ")[0]
+        choices = [choice for part in get_args(kind) for choice in get_args(part) if isinstance(choice, str)]
+        if choices:
+            shown = f"choose one of {', '.join(choices)}"
         raise ConfigurationError(f"{source} sets {name!r} to {value!r}: {shown}.") from error
 
 

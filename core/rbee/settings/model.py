@@ -49,7 +49,7 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     port: Annotated[Port, Meta(description="Port of the queen and the OpenAI API; 0 takes a free one.")] = 7833
     url: Annotated[str | None, Meta(description="Where hives and workers find the queen.")] = None
-    policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "affinity"
+    policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "seed"
     max_body_mb: Annotated[int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")] = 32
     load_timeout_s: Annotated[
         Seconds, Meta(description="Longest time a request waits for its model to be fetched and loaded.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rbee.contract.types import Backend, Capability, Device, EngineInfo, WorkerState
+from rbee.contract.types import Device, EngineInfo, WorkerState
 from rbee.contract.wire import HiveInfo, NodeStats, ProcessStats
 
 
@@ -20,6 +20,7 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
         seq: of the newest beat of `instance_id`.
         reserved: requests that the queen has sent there and that have not ended.
         external: slots in use by others than the queen, as of the last beat.
+        ended_at: when the queen's last requests there ended.
         last_used_at: when the queen last sent a request there.
         latency_s: moving average of the time to the first byte.
         superseded: instance before this one, whose late beats are ignored.
@@ -34,14 +35,14 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
     version: str | None = None
     hive_id: str | None = None
     device: str | None = None
-    backend: Backend | None = None
+    backend: str | None = None
     state: WorkerState = WorkerState.STARTING
     slots_total: int | None = None
     slots_available: int | None = None
     queue_depth: int | None = None
     tokens_per_second: float | None = None
     context_length: int | None = None
-    capabilities: tuple[Capability, ...] | None = None
+    capabilities: tuple[str, ...] | None = None
     spawned_by: str | None = None
     instance_id: str | None = None
     seq: int | None = None
@@ -55,6 +56,7 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
     superseded: str | None = None
     reserved: int = 0
     external: int = 0
+    ended_at: tuple[float, ...] = ()
     last_used_at: float | None = None
     latency_s: float | None = None
     failed_at: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from rbee.contract.types import Backend, WorkerState
+from rbee.contract.types import WorkerState
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration, WorkerBeat, WorkerRecord
 from rbee.telemetry.heartbeats import HeartbeatRegistry
 from rbee.telemetry.index import Index
@@ -13,6 +13,8 @@ from rbee.telemetry.judgement import Limits, Presence, routable, worker_presence
 from rbee.telemetry.records import HiveRecord, WorkerEntry
 
 _LATENCY_WEIGHT = 0.2
+_BEAT_DELAY_S = 2.0
+_ENDS_KEPT = 63
 _SERVING_GUESS = WorkerState.READY
 
 
@@ -22,10 +24,17 @@ class TelemetryRegistry:
     Args:
         clock: seconds that never go back.
         limits: ages that decide presence.
+        on_change: told the model whose workers have changed, for those who wait for one.
     """
 
-    def __init__(self, clock: Callable[[], float], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+        on_change: Callable[[str], None] = lambda model_id: None,
+    ) -> None:
         self._clock = clock
+        self._on_change = on_change
         self.limits = limits or Limits()
         self._hives: HeartbeatRegistry[HiveRecord] = HeartbeatRegistry(clock, self.limits.hive_down_s)
         self._workers: dict[str, WorkerEntry] = {}
@@ -33,8 +42,6 @@ class TelemetryRegistry:
         self._by_hive = Index()
         self._by_backend = Index()
         self._by_name = Index()
-        self.version = 0
-        """Rises with every change that a placement could depend on."""
 
     # --- upserts -------------------------------------------------------------------------------------------------
 
@@ -63,8 +70,7 @@ class TelemetryRegistry:
         if fresh or entry.beat_at is None:
             entry.model_id = registration.model or registration.model_ref or entry.model_id
             entry.state = _registered_state(registration, entry.state)
-            with contextlib.suppress(ValueError):
-                entry.backend = Backend(registration.backend) if registration.backend else entry.backend
+            entry.backend = registration.backend or entry.backend
             if registration.device is not None:
                 entry.device = str(registration.device)
             entry.beat_at = now
@@ -95,31 +101,29 @@ class TelemetryRegistry:
         entry.context_length, entry.capabilities = beat.context_length, beat.capabilities
         entry.stage, entry.pid = beat.stage, beat.pid or entry.pid
         if beat.slots_total is not None and beat.slots_available is not None:
-            entry.external = max(0, beat.slots_total - beat.slots_available - entry.reserved)
+            # A request that ended while the beat was on its way still shows in it.
+            ours = entry.reserved + sum(1 for ended in entry.ended_at if self._clock() - ended < _BEAT_DELAY_S)
+            entry.external = max(0, beat.slots_total - beat.slots_available - ours)
         self._store(entry)
         return True
 
     def update_hive(self, hive_id: str, url: str | None, instance_id: str | None = None) -> HiveRecord:
         """A hive was registered or discovered; its figures come with its heartbeat."""
         record = self._hives.get(hive_id) or HiveRecord(hive_id=hive_id)
-        record.url = url or record.url
-        record.instance_id = instance_id or record.instance_id
-        self._hives.update(hive_id, record)
-        self.version += 1
+        if _is_current(record, instance_id):
+            record.url = url or record.url
+            self._hives.update(hive_id, record)
         return record
 
     def update_hive_state(self, beat: HiveHeartbeat) -> bool:
         """A hive's heartbeat with its workers' processes; False when it is late or replayed and was ignored."""
         hive: HiveInfo = beat.hive
         record = self._hives.get(hive.id) or HiveRecord(hive_id=hive.id)
-        if hive.instance_id is not None and hive.instance_id == record.superseded:
+        if not _is_current(record, hive.instance_id):
             return False
-        same = record.instance_id == hive.instance_id
-        if not same:
-            record.superseded = record.instance_id
-        if same and hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
+        if hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
             return False
-        record.info, record.instance_id, record.seq = hive, hive.instance_id, hive.seq
+        record.info, record.seq = hive, hive.seq
         record.url = hive.url or record.url
         record.devices = beat.capabilities if beat.capabilities is not None else record.devices
         record.engines = beat.engines if beat.engines is not None else record.engines
@@ -149,12 +153,12 @@ class TelemetryRegistry:
         entry = self._workers.pop(worker_id, None)
         for index in (self._by_model, self._by_hive, self._by_backend, self._by_name):
             index.discard(worker_id)
-        self.version += 1
+        if entry is not None and entry.model_id is not None:
+            self._on_change(entry.model_id)
         return entry is not None
 
     def remove_hive(self, hive_id: str) -> bool:
         """Forget a hive; its workers stay as long as they beat."""
-        self.version += 1
         return self._hives.remove(hive_id) is not None
 
     def set_state(self, worker_id: str, state: WorkerState) -> bool:
@@ -182,6 +186,7 @@ class TelemetryRegistry:
             return
         entry.reserved = max(0, entry.reserved - 1)
         entry.last_used_at = self._clock()
+        entry.ended_at = (*entry.ended_at[-_ENDS_KEPT:], entry.last_used_at)
         if first_byte_s is not None:
             before = entry.latency_s if entry.latency_s is not None else first_byte_s
             entry.latency_s = before + _LATENCY_WEIGHT * (first_byte_s - before)
@@ -191,7 +196,6 @@ class TelemetryRegistry:
         entry = self._workers.get(worker_id)
         if entry is not None:
             entry.failed_at = self._clock()
-            self.version += 1
 
     # --- queries -------------------------------------------------------------------------------------------------
 
@@ -319,7 +323,18 @@ class TelemetryRegistry:
         self._by_hive.put(entry.worker_id, _keys(entry.hive_id))
         self._by_backend.put(entry.worker_id, _keys(entry.backend))
         self._by_name.put(entry.worker_id, _keys(entry.model_name))
-        self.version += 1
+        if entry.model_id is not None:
+            self._on_change(entry.model_id)
+
+
+def _is_current(record: HiveRecord, instance_id: str | None) -> bool:
+    """Note the instance that speaks; False for a late word of the one before it."""
+    if instance_id is None or instance_id == record.instance_id:
+        return True
+    if instance_id == record.superseded:
+        return False
+    record.superseded, record.instance_id, record.seq = record.instance_id, instance_id, None
+    return True
 
 
 def _successor(entry: WorkerEntry) -> WorkerEntry:

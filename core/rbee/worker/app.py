@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from litestar import Request, Response, delete, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerHeartbeat
@@ -14,6 +14,7 @@ from rbee.http.app import build, event_stream
 from rbee.http.front import Front, Receive, Scope, Send, send_error
 from rbee.http.guard import Guard
 from rbee.http.sse import encode as sse
+from rbee.worker.ending import Ending
 from rbee.worker.host import WorkerHost
 from rbee.worker.infer import as_events, as_whole, encode
 
@@ -91,16 +92,27 @@ async def shutdown(service: WorkerHost) -> dict[str, str]:
     return {"status": "stopping"}
 
 
-def make_app(service: WorkerHost, guard: Guard) -> Front:
-    """The worker's application with its guard and the OpenAI routes."""
-    handlers = [health, ready, info, capabilities, models, infer, cancel, colony, shutdown]
+def make_app(service: WorkerHost, guard: Guard, max_body: int) -> Front:
+    """The worker's application with its guard and the OpenAI routes.
+
+    Args:
+        service: the worker.
+        guard: who may call what.
+        max_body: bytes an inference request may have; the OpenAI routes' is the engine's face's to keep.
+    """
+    inference = Router("/", route_handlers=[infer], request_max_body_size=max_body)
+    handlers = [health, ready, info, capabilities, models, inference, cancel, colony, shutdown]
 
     async def openai(scope: Scope, receive: Receive, send: Send, *, path: str, request_id: str) -> None:
+        ending = Ending(send, request_id)
         try:
-            with service.request(request_id):
+            with service.request(request_id) as one, one.interruptible():
                 state = {**scope.get("state", {}), "request_id": request_id}
-                await service.face.openai(dict(scope, path=path, state=state), receive, send)
+                await service.face.openai(dict(scope, path=path, state=state), receive, ending.send)
         except Exception as error:
             await send_error(send, error, openai=True, request_id=request_id)
+            return
+        if one.cancelled:
+            await ending.cancelled()
 
     return Front(build(handlers, service), guard, openai)

@@ -27,6 +27,7 @@ class Beats:
         queen_url: None asks the registry.
         registry_url: None for no registry.
         hive_id: the hive that started the process; None when a person did.
+        parent_pid: the hive's process.  It may have ended before this one could look who its parent is.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Beats:
         queen_url: str | None,
         registry_url: str | None,
         hive_id: str | None,
+        parent_pid: int | None = None,
     ) -> None:
         self._host = host
         self._settings = settings
         self._token = token
         self._queen_url = queen_url
         self._hive_id = hive_id
-        self._parent = os.getppid()
+        self._parent = os.getppid() if parent_pid is None else parent_pid
         self._heard_at = time.monotonic()
         self._queen: Transport | None = None
         self._registry_transport: Transport | None = None

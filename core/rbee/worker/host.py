@@ -17,8 +17,12 @@ from rbee.contract.types import LoadSpec, WorkerState
 from rbee.contract.version import CONTRACT_VERSION
 from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerBeat, WorkerHeartbeat, utc_now
 from rbee.worker.face import EngineFace, InferDelta
+from rbee.worker.underway import UnderWay
 
 log = logging.getLogger(__name__)
+
+_ALIVE_POLL_S = 1.0
+_NO_MORE = InferDelta()
 
 
 class WorkerHost:
@@ -58,7 +62,7 @@ class WorkerHost:
         self._hive_id = hive_id
         self._context_length: int | None = None
         self._seq = 0
-        self._inflight: dict[str, asyncio.Task[object] | None] = {}
+        self._inflight: dict[str, set[UnderWay]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._rate_at: tuple[float, int] | None = None
@@ -113,39 +117,60 @@ class WorkerHost:
         raise WorkerNotReadyError(f"Worker {self.worker_id!r} is {doing}.", retry_after_s=1)
 
     @contextlib.contextmanager
-    def request(self, request_id: str) -> Iterator[None]:
-        """A request under way.
+    def request(self, request_id: str) -> Iterator[UnderWay]:
+        """A request under way.  Clients choose the ids: several requests may have the same one.
 
         Raises:
             WorkerNotReadyError: requests are not taken now.
         """
         self.check_ready()
-        self._inflight[request_id] = asyncio.current_task()
+        one = UnderWay()
+        self._inflight.setdefault(request_id, set()).add(one)
         self._idle.clear()
         try:
-            yield
+            yield one
         finally:
-            self._inflight.pop(request_id, None)
+            same = self._inflight[request_id]
+            same.discard(one)
+            if not same:
+                del self._inflight[request_id]
             if not self._inflight:
                 self._idle.set()
 
     async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
-        """Answer ``/v1/infer``; closing the iterator cancels.
+        """Answer ``/v1/infer``; closing the iterator cancels.  Ended by `cancel`, it says so in its last piece.
 
         Raises:
             InvalidRequestError: a field is out of bounds.
         """
         checked = validated(request)
-        with self.request(request_id):
+        with self.request(request_id) as one:
             async with contextlib.aclosing(self.face.infer(checked, request_id)) as deltas:
-                async for delta in deltas:
-                    yield delta
+                while not one.cancelled:
+                    delta: InferDelta | None = None
+                    with one.interruptible():
+                        delta = await anext(deltas, _NO_MORE)
+                    if delta is _NO_MORE:
+                        return
+                    if delta is not None:
+                        yield delta
+                        if delta.stop_reason is not None:
+                            return
+        yield InferDelta(stop_reason="CANCELLED")
 
     def cancel(self, request_id: str) -> None:
-        """End a request; unknown and ended ones are ignored."""
-        task = self._inflight.get(request_id)
-        if task is not None:
-            task.cancel()
+        """End every request with that id; unknown and ended ones are ignored."""
+        for one in tuple(self._inflight.get(request_id, ())):
+            one.cancel()
+
+    async def engine_died(self) -> WorkerFailedError:
+        """Wait for the engine to die under a serving worker; no requests are taken from then on."""
+        while not self.state.serving or self.face.alive():  # noqa: ASYNC110  # an engine has no event for it
+            await asyncio.sleep(_ALIVE_POLL_S)
+        died = WorkerFailedError(f"The engine of worker {self.worker_id!r} has died.")
+        self.error = died
+        self._become(WorkerState.FAILED)
+        return died
 
     def move(self, addresses: ColonyAddresses) -> None:
         """Queen and registry are elsewhere now."""
@@ -157,16 +182,22 @@ class WorkerHost:
         if self.state is not WorkerState.FAILED:
             self._become(WorkerState.DRAINING)
         try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
         except TimeoutError:
-            log.warning("%d requests were cut off after %g s", len(self._inflight), seconds)
+            log.warning("%d requests were cut off after %g s", sum(map(len, self._inflight.values())), seconds)
             for request_id in list(self._inflight):
                 self.cancel(request_id)
         self._become(WorkerState.STOPPING)
 
-    async def stop(self) -> None:
-        """Unload the engine."""
-        await self.face.stop()
+    async def stop(self, seconds: float) -> None:
+        """Unload the engine, for that long at most: one that hangs ends with the process."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.face.stop()
+        except TimeoutError:
+            log.warning("engine %s does not stop within %g s; leaving without it", self._engine.name, seconds)
         self._become(WorkerState.STOPPED)
 
     async def beat(self) -> WorkerHeartbeat:

@@ -10,12 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from rbee.contract.engine import Engine, ServedEngine, TokenEngine
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
-from rbee.contract.types import Backend, LoadSpec, ModelVariant
+from rbee.contract.types import LoadSpec, ModelVariant
 from rbee.contract.worker_args import LoadReport, WorkerArgs, parse
 from rbee.http.guard import Guard
 from rbee.http.ports import listen, port_of, url_of
@@ -61,7 +62,8 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     engine = _engine(args, spec, plugins)
     sock = _socket(args)
     url = url_of(args.host, port_of(sock))
-    host = WorkerHost(args.worker_id, engine, _face(engine, spec, args.worker_id), spec, url, args.hive_id)
+    max_body = settings.queen.max_body_mb * 1024 * 1024
+    host = WorkerHost(args.worker_id, engine, _face(engine, spec, args.worker_id, max_body), spec, url, args.hive_id)
     guard = Guard(
         token=token,
         host=args.host,
@@ -69,9 +71,9 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
         allowed_origins=settings.server.allowed_origins,
         require_token=settings.server.require_token,
     )
-    server = HttpServer(make_app(host, guard), sock, grace_s=1)
+    server = HttpServer(make_app(host, guard, max_body), sock, grace_s=1)
     await server.start()
-    beats = Beats(host, settings, token, args.queen_url, args.registry_url, args.hive_id)
+    beats = Beats(host, settings, token, args.queen_url, args.registry_url, args.hive_id, args.parent_pid)
     try:
         await _live(host, beats, pipe, settings)
     finally:
@@ -79,19 +81,28 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
 
 
 async def _live(host: WorkerHost, beats: Beats, pipe: ReportPipe, settings: Settings) -> None:
-    """Load, serve, and stop in order, whatever ends it."""
+    """Load, serve, and stop in order, whatever ends it.
+
+    Raises:
+        RbeeError: the engine could not load, or has died since.
+    """
     _stop_on_signals(host)
     background = asyncio.create_task(beats.run())
     loading = asyncio.create_task(host.load(lambda stage: pipe.send(LoadReport(stage=stage))))
-    ends = [
+    died = asyncio.create_task(host.engine_died())
+    ends: list[asyncio.Task[Any]] = [
         asyncio.create_task(host.shutdown_asked.wait()),
         asyncio.create_task(beats.orphaned.wait()),
+        died,
     ]
     try:
         await asyncio.wait([loading, *ends], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
             # No engine can be stopped in the middle of loading; leaving the process is what stops it.
             log.info("stopped while loading")
+            # First, or a last beat enters the worker again behind its good-bye.
+            background.cancel()
+            await asyncio.gather(background, return_exceptions=True)
             await beats.leave()
             os._exit(0)
         await loading
@@ -99,13 +110,18 @@ async def _live(host: WorkerHost, beats: Beats, pipe: ReportPipe, settings: Sett
         pipe.close()
         log.info("worker %s serves %s at %s", host.worker_id, host.spec.model_id, host.url)
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if died.done():
+            # Nothing is left to drain, and the memory is wanted: the hive starts another worker where one is needed.
+            error = await died
+            log.error("worker %s leaves: %s", host.worker_id, error.message)
+            raise error
         await host.drain(settings.worker.drain_s)
     finally:
         for task in (background, loading, *ends):
             task.cancel()
         await asyncio.gather(background, *ends, return_exceptions=True)
         await beats.leave()
-        await host.stop()
+        await host.stop(settings.worker.drain_s)
 
 
 def _stop_on_signals(host: WorkerHost) -> None:
@@ -122,7 +138,7 @@ def _spec(args: WorkerArgs, settings: Settings, plugins: Plugins) -> LoadSpec:
         model_path=args.model_path or variant.in_place,
         variant=variant,
         device=args.device,
-        backend=Backend(args.backend),
+        backend=args.backend,
         threads=args.threads,
         slots=args.slots or settings.worker.slots,
         context_length=args.context_length or settings.worker.context_length,
@@ -160,12 +176,12 @@ def _engine(args: WorkerArgs, spec: LoadSpec, plugins: Plugins) -> type[Engine]:
     return chosen
 
 
-def _face(engine: type[Engine], spec: LoadSpec, worker_id: str) -> EngineFace:
+def _face(engine: type[Engine], spec: LoadSpec, worker_id: str, max_body: int) -> EngineFace:
     made = engine()
     if isinstance(made, ServedEngine):
-        return ServedFace(made, spec, worker_id)
+        return ServedFace(made, spec, worker_id, max_body)
     if isinstance(made, TokenEngine):
-        return TokenFace(made, spec)
+        return TokenFace(made, spec, max_body=max_body)
     raise EngineUnavailableError(f"Engine {engine.name!r} is neither a ServedEngine nor a TokenEngine.")
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import logging
 import urllib.parse
 from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from rbee.builtin.one_thread import OneThread
 from rbee.clients.sse import decode
 from rbee.clients.transport import error_from_body
 from rbee.contract.engine import Endpoint, EngineStatus, ServedEngine, StageReport
@@ -23,7 +23,8 @@ from rbee.gateway.message import request_bytes
 from rbee.http.errors import render
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 
-_MAX_BODY = 1024 * 1024 * 1024
+log = logging.getLogger(__name__)
+
 _STOP_REASONS = MappingProxyType({"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"})
 
 
@@ -53,39 +54,41 @@ class ServedFace(EngineFace):
         engine: not started yet.
         spec: what to load.
         worker_id: for messages.
+        max_body: bytes a request may have.
     """
 
-    def __init__(self, engine: ServedEngine, spec: LoadSpec, worker_id: str) -> None:
+    def __init__(self, engine: ServedEngine, spec: LoadSpec, worker_id: str, max_body: int) -> None:
         self._engine = engine
         self._spec = spec
         self._worker_id = worker_id
-        self._life = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._figures = ThreadPoolExecutor(1, thread_name_prefix="engine-status")
+        self._max_body = max_body
+        self._life = OneThread("engine")
+        self._figures = OneThread("engine-status")
         self._pool = Pool()
         self._target: Target | None = None
         self._relay: Relay | None = None
 
     async def start(self, report: StageReport) -> int | None:
-        loop = asyncio.get_running_loop()
-        endpoint = await loop.run_in_executor(self._life, self._engine.start, self._spec, report)
+        endpoint = await self._life.call(self._engine.start, self._spec, report)
         self._target = _target(endpoint)
         lease = _EngineLease(self._worker_id, self._target)
-        self._relay = Relay(_ToEngine(lease), self._pool, _render, _MAX_BODY)
+        self._relay = Relay(_ToEngine(lease), self._pool, _render, self._max_body)
         return endpoint.context_length
 
     async def stop(self) -> None:
         self._pool.close()
         self._relay = None
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._life, self._engine.stop)
-        self._life.shutdown(wait=False)
-        self._figures.shutdown(wait=False)
+        self._figures.close()
+        try:
+            await self._life.call(self._engine.stop)
+        finally:
+            self._life.close()
 
     async def status(self) -> EngineStatus:
-        return await asyncio.get_running_loop().run_in_executor(self._figures, self._engine.status)
+        return await self._figures.call(self._engine.status)
 
     def alive(self) -> bool:
-        return self._relay is not None
+        return self._relay is not None and self._engine.alive()
 
     async def openai(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._relay is None:
@@ -111,6 +114,11 @@ class ServedFace(EngineFace):
             async with contextlib.aclosing(_deltas(chunks)) as deltas:
                 async for delta in deltas:
                     yield delta
+        except (msgspec.DecodeError, AttributeError, TypeError) as error:
+            log.exception("the engine of worker %s does not speak as it should", self._worker_id)
+            raise WorkerFailedError(
+                f"The engine of worker {self._worker_id!r} sent what is no answer; the worker's log has the details."
+            ) from error
         except UpstreamError as error:
             raise WorkerFailedError(f"The engine of worker {self._worker_id!r} broke off: {error}.") from error
         finally:

@@ -64,7 +64,7 @@ def _share(parameters: Any, spec: LoadSpec) -> None:
     # Otherwise up to 8 GiB of finished conversations are kept, which no scheduler knows of.
     parameters.cache_ram_mib = 0
     parameters.cache_idle_slots = False
-    if spec.backend is Backend.CPU:
+    if spec.backend == Backend.CPU:
         parameters.n_gpu_layers = 0
         parameters.no_kv_offload = True
         parameters.no_op_offload = True

@@ -19,9 +19,9 @@ def check_device(spec: LoadSpec) -> None:
     Raises:
         EngineUnavailableError: naming the backend and what works instead.
     """
-    if spec.backend is Backend.CPU:
+    if spec.backend == Backend.CPU:
         return
-    if spec.backend is Backend.METAL and sys.platform == "darwin":
+    if spec.backend == Backend.METAL and sys.platform == "darwin":
         return
     raise EngineUnavailableError(
         f"engine 'llamacpp' cannot drive '{spec.device}' by {spec.backend} on {sys.platform}; "

@@ -24,6 +24,7 @@ class LocalVendor(ModelVendor):
     """Files and folders of this machine, used where they are: never copied, changed or deleted."""
 
     name = "local"
+    names_files = True
 
     def supports(self, ref: str) -> bool:
         """True for ``file:...``, paths beginning with ``/``, ``./``, ``../`` or ``~``, and ``*.gguf``."""

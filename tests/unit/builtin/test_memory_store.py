@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rbee.builtin import memory_store
 from rbee.builtin.memory_store import MemoryPresenceStore
-from rbee.contract import PresenceChange, PresenceEvent
+from rbee.contract import PresenceChange, PresenceEvent, PresenceStore
 
 PATIENCE_S = 10
 
@@ -198,3 +199,27 @@ def test_it_behaves_as_a_dictionary_with_deadlines(steps: list[tuple[str, str, b
         await store.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "inherited"])
+async def test_one_key_and_the_revision_can_be_asked_for(store, clock, own: bool) -> None:
+    get = store.get if own else functools.partial(PresenceStore.get, store)
+    revision = store.revision if own else functools.partial(PresenceStore.revision, store)
+    assert (await get("w1"), await revision()) == (None, 0)
+    await store.put("w10", b"ten", 5)
+    assert await get("w1") is None
+    await store.put("w1", b"one", 10)
+    assert (await get("w1")).value == b"one"
+    clock.tick(5)
+    assert (await get("w10"), await revision()) == (None, 3)
+
+
+async def test_whoever_sees_a_revision_sees_its_entry(store) -> None:
+    waiting = asyncio.create_task(take(store, 1))
+    await asyncio.sleep(0)
+    putting = store.put("a", b"1", 10)
+    # To the end in one step: there is no moment in between at which it could be cancelled, or seen half done.
+    with pytest.raises(StopIteration):
+        putting.send(None)
+    assert [entry.revision for entry in (await store.list())[0]] == [1]
+    assert told(await waiting) == [("joined", "a", b"1", 1)]

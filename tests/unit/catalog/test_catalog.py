@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -278,3 +279,55 @@ def test_a_folders_name_is_one_plain_part(name: str) -> None:
     assert len(made) < 120
     assert not made.startswith(".")
     assert folder_name(name + "x") != made
+
+
+async def test_a_vendor_that_does_not_notice_is_left_behind(catalog, shelf, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("rbee.catalog.catalog._LEAVE_S", 0.05)
+    entered, release, daemon = asyncio.Event(), threading.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def fetch(variant, destination, progress, cancel) -> None:
+        daemon.append(threading.current_thread().daemon)
+        loop.call_soon_threadsafe(entered.set)
+        release.wait(PATIENCE_S)
+
+    monkeypatch.setattr(shelf, "fetch", fetch)
+    task = asyncio.create_task(catalog.ensure(shelf.put("m", {"m.blob": b"abc"}), quiet))
+    await entered.wait()
+    async with asyncio.timeout(PATIENCE_S / 2):
+        await catalog.close()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert "shelf:m does not end" in caplog.text
+    assert daemon == [True]
+    release.set()
+
+
+async def test_who_leaves_a_deaf_vendor_does_not_wait_for_ever(catalog, shelf, monkeypatch) -> None:
+    monkeypatch.setattr("rbee.catalog.catalog._LEAVE_S", 0.05)
+    entered, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def fetch(variant, destination, progress, cancel) -> None:
+        loop.call_soon_threadsafe(entered.set)
+        release.wait(PATIENCE_S)
+
+    monkeypatch.setattr(shelf, "fetch", fetch)
+    task = asyncio.create_task(catalog.ensure(shelf.put("m", {"m.blob": b"abc"}), quiet))
+    await entered.wait()
+    task.cancel()
+    async with asyncio.timeout(PATIENCE_S / 2):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    release.set()
+
+
+async def test_a_caller_that_is_cancelled_breaks_no_statement_off(catalog, shelf) -> None:
+    entry = await catalog.ensure(shelf.put("m", {"m.blob": b"abc"}), quiet)
+    for pauses in range(8):
+        asking = asyncio.create_task(catalog.list())
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert await catalog.list() == [entry]

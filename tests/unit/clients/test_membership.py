@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from rbee.clients import Membership
+from rbee.clients import membership as membership_module
 from rbee.contract.errors import NotFoundError, UnreachableError
 from rbee.contract.wire import LeaseRenewal, Registration
 
@@ -72,25 +73,14 @@ async def test_a_registry_that_has_forgotten_is_told_again_at_once(registry: Fak
     task.cancel()
 
 
-async def test_changed_facts_are_told_soon(registry: FakeRegistry) -> None:
-    facts = [MINE]
-    membership = Membership(registry, lambda: facts[-1], 600)
-    task = asyncio.create_task(membership.run())
-    await registry.until(lambda calls: calls == ["register None"])
-    facts.append(Registration(worker_id="w", url="http://a:1", model="m"))
-    membership.changed()
-    await registry.until(lambda calls: calls == ["register None", "register m"])
-    task.cancel()
-
-
-async def test_a_registry_that_is_away_is_tried_again(registry: FakeRegistry) -> None:
+async def test_a_registry_that_is_away_is_tried_again(registry: FakeRegistry, monkeypatch) -> None:
+    monkeypatch.setattr(membership_module, "jittered", lambda _: 0.001)
     registry.trouble = UnreachableError("away")
     membership = Membership(registry, lambda: MINE, 600)
     task = asyncio.create_task(membership.run())
     await registry.until(lambda calls: len(calls) >= 2)
     assert membership.registered is False
     registry.trouble = None
-    membership.changed()
     async with asyncio.timeout(10):
         while not membership.registered:
             await asyncio.sleep(0.001)

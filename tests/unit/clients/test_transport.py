@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
+from typing import Any, Self
 
 import pytest
-from rbee.clients import Transport, backoff, jittered
+from rbee.clients import JobsClient, RegistryClient, Transport, WorkerClient, backoff, jittered
+from rbee.clients.jobs import raise_for
 from rbee.clients.transport import error_from_body
 from rbee.contract.errors import (
     ContextLengthError,
@@ -14,6 +18,7 @@ from rbee.contract.errors import (
     RbeeError,
     UnreachableError,
 )
+from rbee.contract.wire import InferRequest
 from rbee.http.errors import render
 
 
@@ -54,3 +59,88 @@ def test_tries_come_at_growing_distances_without_end() -> None:
     waits = backoff()
     assert [next(waits) for _ in range(8)] == [0, 2, 4, 8, 16, 30, 30, 30]
     assert all(7.5 <= jittered(10) <= 12.5 for _ in range(100))
+
+
+class Peer:
+    """Answers every request with an event stream of the pieces it is given, then waits."""
+
+    def __init__(self, *pieces: bytes, pause_s: float = 0.0) -> None:
+        self.pieces = pieces
+        self.pause_s = pause_s
+        self.left = asyncio.Event()
+        self.open: set[asyncio.Task[None] | None] = set()
+
+    async def __aenter__(self) -> Self:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self.open)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.add(asyncio.current_task())
+        await reader.readuntil(b"\r\n\r\n")
+        if self.pieces:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        for piece in self.pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(self.pause_s)
+        await reader.read()
+        self.left.set()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def gather(transport: Transport, **more: Any) -> list[str]:
+    async with asyncio.timeout(10), transport.stream("GET", "/events", **more) as events:
+        return [event.data async for event in events]
+
+
+async def test_a_stream_that_falls_silent_is_unreachable() -> None:
+    async with Peer(b"data: 1\n\n") as peer:
+        transport = Transport(peer.url, None, "The queen", silence_s=0.1)
+        with pytest.raises(UnreachableError, match=r"The queen .* silent"):
+            await gather(transport)
+        await asyncio.wait_for(peer.left.wait(), 10)
+        await transport.close()
+
+
+async def test_a_stream_that_does_not_even_begin_is_unreachable() -> None:
+    async with Peer() as peer:
+        transport = Transport(peer.url, None, "The queen")
+        with pytest.raises(UnreachableError, match="nothing came"):
+            await gather(transport, answer_s=0.1)
+        await transport.close()
+
+
+async def test_comments_keep_a_stream_alive_and_are_no_events() -> None:
+    async with Peer(*[b": ping\n\n"] * 8, b"data: 1\n\n", pause_s=0.05) as peer:
+        transport = Transport(peer.url, None, "The queen", silence_s=0.3)
+        async with asyncio.timeout(10), transport.stream("GET", "/events") as events:
+            assert (await anext(events)).data == "1"
+        await transport.close()
+
+
+@pytest.mark.parametrize("data", [b"no json", b"7", b"[]"])
+async def test_an_odd_event_is_an_error_of_ours_that_names_who_sent_it(data: bytes) -> None:
+    async with Peer(b"data: " + data + b"\n\n") as peer:
+        transport = Transport(peer.url, None, "The peer")
+        answer = WorkerClient(transport).infer(InferRequest(prompt="x"))
+        for events in (JobsClient(transport).events("j"), RegistryClient(transport).events(), answer):
+            with pytest.raises(UnreachableError, match=f"The peer at {peer.url}"):
+                await anext(events)
+        await transport.close()
+
+
+async def test_who_leaves_a_stream_in_the_middle_closes_it() -> None:
+    async with Peer(b'data: {"type": "error", "job_id": "j", "emitted_at_ms": 1, "message": "no"}\n\n') as peer:
+        transport = Transport(peer.url, None, "The peer")
+        async with contextlib.aclosing(JobsClient(transport).events("j")) as events:
+            with pytest.raises(RbeeError, match="no"):
+                raise_for(await anext(events))
+        await asyncio.wait_for(peer.left.wait(), 10)
+        await transport.close()

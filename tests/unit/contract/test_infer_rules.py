@@ -26,6 +26,8 @@ GOOD = InferRequest(prompt="hi")
         ("top_k", -1),
         ("seed", 2**63),
         ("stop", ["x"] * 17),
+        ("stop", [""]),
+        ("stop", ["x" * 257]),
         ("messages", [{"role": "user", "content": "both"}]),
     ],
 )

@@ -21,6 +21,7 @@ PORT = st.integers(0, 65535)
         device=TEXT,
         port=PORT,
         socket_fd=st.none() | st.integers(0, 100),
+        parent_pid=st.none() | st.integers(1, 2**22),
         queen_url=st.none() | TEXT,
         variant=st.none() | st.just('{"model_id": "a b", "files": []}'),
         threads=st.integers(1, 64),

@@ -180,7 +180,7 @@ async def test_a_whole_answer_comes_back_as_it_was(serve, pool: Pool) -> None:
     assert b"server" not in client.headers
     assert places.routes == [Route(request_id="req-1", path="/v1/chat/completions", model="m", stream=True)]
     (outcome,) = places.leases[0].outcomes
-    assert (outcome.reached, outcome.status) == (True, 200)
+    assert outcome.reached is True
     assert outcome.first_byte_s > 0
     record = client.records[0]
     assert (record.worker_id, record.status, record.error_code, record.bytes_out) == ("w0", 200, None, 7)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 from rbee.contract.errors import NotFoundError
-from rbee.hive.children import find, identify, is_alive, send_signal, tags
+from rbee.hive.children import Child, find, identify, is_alive, send_signal, signal_own, start_ticks, tags
+from rbee.hive.leftovers import end_leftovers
 
 Start = Callable[..., subprocess.Popen]
 
@@ -78,7 +80,56 @@ def test_a_signal_reaches_the_child_alone(start: Start, tmp_path: Path) -> None:
 def test_a_process_with_a_pid_of_old_is_not_signalled(start: Start, tmp_path: Path) -> None:
     process = start(tags(tmp_path, "w1", 1, 1, "m"), "--worker-id=w1")
     child = identify(process.pid, tmp_path)
-    for changed in ({"created": child.created - 1}, {"worker_id": "w2"}):
+    for changed in ({"created": child.created - 60, "ticks": None}, {"ticks": 1}, {"worker_id": "w2"}):
         with pytest.raises(NotFoundError):
             send_signal(msgspec.structs.replace(child, **changed), signal.SIGKILL, tmp_path)
     assert process.poll() is None
+
+
+def test_a_clock_that_was_set_makes_no_stranger_of_a_child(start: Start, tmp_path: Path) -> None:
+    process = start(tags(tmp_path, "w1", 1, 1, "m"), "--worker-id=w1")
+    child = identify(process.pid, tmp_path)
+    moved = msgspec.structs.replace(child, created=child.created - (3600 if child.ticks is not None else 2))
+    assert is_alive(moved)
+    send_signal(moved, signal.SIGTERM, tmp_path)
+    assert process.wait(10) == -signal.SIGTERM
+
+
+def test_a_child_of_our_own_is_signalled_without_a_look_at_its_tags(start: Start, tmp_path: Path) -> None:
+    process = start({})
+    child = Child(
+        worker_id="w1", pid=process.pid, created=0, port=1, threads=1, model_id="m", ticks=start_ticks(process.pid)
+    )
+    if child.ticks is not None:
+        with pytest.raises(ProcessLookupError):
+            signal_own(msgspec.structs.replace(child, ticks=child.ticks - 1), signal.SIGKILL)
+    assert process.poll() is None
+    signal_own(child, signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("inherits", ["session", "environment"])
+def test_what_a_worker_leaves_behind_is_ended(start: Start, tmp_path: Path, inherits: str) -> None:
+    code = (
+        "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
+        + ("env={}" if inherits == "session" else "start_new_session=True")
+        + ", stdout=subprocess.DEVNULL); print(child.pid, flush=True); time.sleep(60)"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, **tags(tmp_path, "w1", 1, 1, "m")},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    bystander = start(tags(tmp_path, "w2", 1, 1, "m"))
+    engine = psutil.Process(int(worker.stdout.readline()))
+    child = Child(
+        worker_id="w1", pid=worker.pid, created=0, port=1, threads=1, model_id="m", ticks=start_ticks(worker.pid)
+    )
+    # Not the group: the worker alone crashes.
+    worker.kill()
+    worker.communicate()
+    assert end_leftovers(child, tmp_path) == 1
+    assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE
+    assert end_leftovers(child, tmp_path) == 0
+    assert bystander.poll() is None

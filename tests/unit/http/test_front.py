@@ -102,3 +102,63 @@ def test_everything_not_named_is_control(path: str, access: Access) -> None:
 def test_an_event_is_written_with_its_fields() -> None:
     assert encode(b"{}") == b"data: {}\n\n"
     assert encode(b"{}", event="beat", event_id=3) == b"id: 3\nevent: beat\ndata: {}\n\n"
+
+
+PAGE = (b"origin", b"https://page.example")
+
+
+class Shop(Site):
+    """A site that one foreign page may call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        guard = Guard(token="the-colonys-own-token", host="127.0.0.1", allowed_origins=("https://page.example",))
+        self.front = Front(self._answer, guard, None)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+
+async def test_a_preflight_of_an_allowed_page_is_answered_without_a_token() -> None:
+    shop = Shop()
+    wanted = (b"access-control-request-headers", b"authorization,X-Stainless-OS, <bad>")
+    await shop.ask("OPTIONS", "/v1/jobs", PAGE, (b"access-control-request-method", b"POST"), wanted)
+    assert shop.sent[0]["status"] == 204
+    assert shop.headers[b"access-control-allow-origin"] == b"https://page.example"
+    assert b"DELETE" in shop.headers[b"access-control-allow-methods"]
+    names = shop.headers[b"access-control-allow-headers"].decode().split(", ")
+    assert {"authorization", "content-type", "x-api-key", "x-request-id", "x-stainless-os"} <= set(names)
+    assert not any("bad" in name for name in names)
+    assert (shop.headers[b"vary"], b"access-control-max-age" in shop.headers) == (b"origin", True)
+
+
+async def test_an_allowed_page_may_read_answers_and_refusals() -> None:
+    shop = Shop()
+    await shop.ask("GET", "/health", PAGE)
+    assert shop.headers[b"access-control-allow-origin"] == b"https://page.example"
+    assert shop.headers[b"access-control-expose-headers"] == b"x-request-id"
+    assert (shop.headers[b"a"], shop.headers[b"vary"]) == (b"b", b"origin")
+    refused = Shop()
+    await refused.ask("GET", "/v1/jobs", PAGE)
+    assert refused.sent[0]["status"] == 401
+    assert refused.headers[b"access-control-allow-origin"] == b"https://page.example"
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "GET"])
+async def test_a_foreign_page_is_told_nothing(method: str) -> None:
+    shop = Shop()
+    foreign = (b"origin", b"https://page.example.evil")
+    await shop.ask(method, "/health", foreign, (b"access-control-request-method", b"POST"))
+    assert shop.sent[0]["status"] == 403
+    assert not any(name.startswith(b"access-control") for name in shop.headers)
+
+
+async def test_without_an_origin_nothing_is_added() -> None:
+    shop = Shop()
+    await shop.ask("GET", "/health")
+    assert shop.headers == {b"a": b"b"}

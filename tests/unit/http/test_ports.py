@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from rbee.contract.errors import ConfigurationError, PortTakenError
-from rbee.http.ports import listen, port_of, url_of
+from rbee.http.ports import listen, port_of, shares_ports, url_of
 
 
 def test_port_nought_takes_a_free_one_that_can_be_reached() -> None:
@@ -41,3 +41,20 @@ def test_a_url_is_made_of_host_and_port(host: str, url: str) -> None:
 
 def test_a_wildcard_is_no_address_to_call() -> None:
     assert "0.0.0.0" not in url_of("0.0.0.0", 1)
+
+
+@pytest.mark.parametrize(
+    ("platform", "shared"), [("linux", False), ("win32", False), ("darwin", True), ("freebsd14", True)]
+)
+def test_systems_that_share_ports_are_known(platform: str, shared: bool) -> None:
+    assert shares_ports(platform) is shared
+
+
+def test_where_ports_are_shared_a_listener_is_found_by_calling_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("rbee.http.ports.holder_of", lambda _: "somebody")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortTakenError, match="somebody"):
+            listen("0.0.0.0", port_of(other), "a test")

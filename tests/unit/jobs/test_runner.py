@@ -18,9 +18,11 @@ from rbee.contract.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    UnavailableError,
 )
 from rbee.contract.wire import JobEvent
 from rbee.jobs import JobRunner, JobStore, Narrator
+from rbee.jobs.writer import Row, Writer
 
 PATIENCE_S = 10
 Make = Callable[..., Awaitable[JobRunner]]
@@ -392,3 +394,183 @@ class TestOverRestarts:
         await store.prune(datetime.now(UTC) + timedelta(days=1))
         assert (await store.get("job-1")).state == "queued"
         await store.close()
+
+
+class FullStore(JobStore):
+    """A store on a disk that is full while the test says so."""
+
+    full = False
+
+    async def append(self, rows: Any) -> None:
+        if self.full:
+            raise OSError("no space left on device")
+        await super().append(rows)
+
+
+class TestAnswers:
+    """Tokens are told and not stored."""
+
+    @pytest.fixture
+    async def runner(self, work: Work, tmp_path: Path) -> AsyncIterator[JobRunner]:
+        made = JobRunner(JobStore.at(tmp_path / "jobs.db"), {"answer": self.answer}, work.observe, linger_s=0)
+        await made.start()
+        yield made
+        await made.stop()
+
+    async def answer(self, body: dict[str, Any], say: Narrator) -> dict[str, int]:
+        say.say("test", "infer", "begins")
+        for number in range(3):
+            say.data("token", {"t": f"zanzibar{number}", "i": number})
+        say.say("test", "infer", "ends")
+        return {"tokens_out": 3}
+
+    async def ended(self, runner: JobRunner, job_id: str) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while (await states(runner))[job_id] != "completed" or job_id in runner._live:
+                await asyncio.sleep(0.001)
+
+    async def test_who_watches_hears_them_and_who_comes_later_the_rest(self, runner: JobRunner) -> None:
+        job_id = await runner.submit({"operation": "answer"})
+        heard = await watch(runner, job_id)
+        assert [seq for seq, _ in heard] == [1, 2, 3, 4, 5, 6, 7]
+        assert [event.action for _, event in heard].count("token") == 3
+        await self.ended(runner, job_id)
+        rest = [heard[index] for index in (0, 4, 5, 6)]
+        assert await watch(runner, job_id) == rest
+        assert await watch(runner, job_id, 3) == rest[1:]
+        assert await watch(runner, job_id, 7) == []
+
+    async def test_they_are_not_in_the_file(self, runner: JobRunner, tmp_path: Path) -> None:
+        job_id = await runner.submit({"operation": "answer"})
+        await watch(runner, job_id)
+        await self.ended(runner, job_id)
+        content = b"".join(file.read_bytes() for file in tmp_path.glob("jobs.db*"))
+        assert b"begins" in content
+        assert b"zanzibar" not in content
+
+    async def test_a_watcher_of_a_job_that_was_cut_off_hears_of_its_end(self, work: Work, tmp_path: Path) -> None:
+        store = JobStore.at(tmp_path / "cut.db")
+        await store.open()
+        await store.add("job-1", "answer", b"{}", None)
+        told = JobEvent(type="narration", job_id="job-1", emitted_at_ms=1)
+        await store.append([("job-1", 1, msgspec.json.encode(told))])
+        await store.close()
+        runner = JobRunner(JobStore.at(tmp_path / "cut.db"), {}, work.observe)
+        await runner.start()
+        for after in (1, 2, 9):
+            assert kinds(await watch(runner, "job-1", after)) == ["error"]
+        await runner.stop()
+
+
+async def test_a_short_job_is_still_whole_in_memory_when_its_watcher_comes(work: Work, tmp_path: Path) -> None:
+    answers = TestAnswers()
+    runner = JobRunner(JobStore.at(tmp_path / "jobs.db"), {"answer": answers.answer}, work.observe)
+    await runner.start()
+    job_id = await runner.submit({"operation": "answer"})
+    while "completed" not in (await states(runner)).values():
+        await asyncio.sleep(0.001)
+    assert len(await watch(runner, job_id)) == 7
+    assert await runner.cancel(job_id) is False
+    await runner.stop()
+
+
+async def test_too_many_events_of_ended_jobs_are_not_kept_in_memory(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rbee.jobs.live._MOST_LINGERING", 12)
+    runner = JobRunner(JobStore.at(tmp_path / "jobs.db"), work.handlers(), work.observe)
+    await runner.start()
+    jobs = []
+    for _ in range(4):
+        jobs.append(await runner.submit({"operation": "count"}))
+        await watch(runner, jobs[-1])
+        while list((await states(runner)).values()).count("completed") < len(jobs):
+            await asyncio.sleep(0.001)
+    assert list(runner._live) == jobs[-2:]
+    await runner.stop()
+
+
+async def test_a_full_disk_costs_no_end_and_is_logged_once(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rbee.jobs.writer._RETRY_S", 0.01)
+    store = FullStore.at(tmp_path / "jobs.db")
+    runner = JobRunner(store, work.handlers(), work.observe, linger_s=0.001)
+    await runner.start()
+    job_id = await runner.submit({"operation": "wait"})
+    await work.begun.wait()
+    store.full = True
+    work.go.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while job_id in runner._live or "trying again" not in caplog.text:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert caplog.text.count("trying again") == 1
+        store.full = False
+        while (await states(runner))[job_id] != "completed":
+            await asyncio.sleep(0.01)
+    assert kinds(await watch(runner, job_id))[-1] == "done"
+    await runner.stop()
+
+
+async def test_a_full_disk_does_not_keep_the_store_open(work: Work, tmp_path: Path) -> None:
+    store = FullStore.at(tmp_path / "jobs.db")
+    runner = JobRunner(store, work.handlers(), work.observe)
+    await runner.start()
+    await runner.submit({"operation": "wait"})
+    store.full = True
+    await runner.stop()
+    assert store._engine is None
+
+
+async def test_a_store_that_takes_nothing_costs_stories_and_not_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rbee.jobs.writer._MOST_UNWRITTEN", 8)
+    writer = Writer(JobStore("sqlite+aiosqlite://"), timedelta(1), 10)
+    writer.add(Row("job-1", 9, b"{}", terminal=True))
+    for seq in range(1, 30):
+        writer.add(Row("job-2", seq, b"{}", terminal=False))
+    assert len(writer._rows) <= 9
+    assert writer._rows[0].terminal
+    assert writer._rows[-1].seq == 29
+    assert "given up" in caplog.text
+
+
+async def test_a_stopped_runner_takes_no_jobs(make: Make) -> None:
+    runner = await make()
+    await runner.stop()
+    with pytest.raises(UnavailableError, match="stopping"):
+        await runner.submit({"operation": "count"})
+
+
+async def test_only_so_many_ended_jobs_are_kept(make: Make, work: Work) -> None:
+    runner = await make(keep_ended=2)
+    jobs = []
+    for _ in range(4):
+        jobs.append(await runner.submit({"operation": "count"}))
+        await watch(runner, jobs[-1])
+        while list((await states(runner)).values()).count("completed") < len(jobs):
+            await asyncio.sleep(0.001)
+    running = await runner.submit({"operation": "wait"})
+    await runner._writer.prune()
+    assert set(await states(runner)) == {*jobs[2:], running}
+
+
+async def test_old_jobs_are_forgotten_while_the_program_runs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rbee.jobs.writer._PRUNE_S", 0.01)
+    runner = await make(keep=timedelta(0))
+    job_id = await runner.submit({"operation": "count"})
+    await watch(runner, job_id)
+    async with asyncio.timeout(PATIENCE_S):
+        while await states(runner):
+            await asyncio.sleep(0.01)
+
+
+async def test_events_that_are_there_already_are_written_over(tmp_path: Path) -> None:
+    store = JobStore.at(tmp_path / "jobs.db")
+    await store.open()
+    await store.append([("job-1", 1, b"a")])
+    await store.append([("job-1", 1, b"a"), ("job-1", 2, b"b")])
+    assert await store.events("job-1", 0) == [(1, b"a"), (2, b"b")]
+    await store.close()

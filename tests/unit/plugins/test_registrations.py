@@ -11,9 +11,9 @@ from rbee.plugins.registrations import OwnedRegister, Shelf
 
 def test_a_missing_name_suggests_the_nearest() -> None:
     shelf: Shelf[int] = Shelf("policy")
-    shelf.add("affinity", 1, "core", replace=False)
-    with pytest.raises(ConfigurationError, match=r"Did you mean 'affinity'\?"):
-        shelf.get("afinity")
+    shelf.add("seed", 1, "core", replace=False)
+    with pytest.raises(ConfigurationError, match=r"Did you mean 'seed'\?"):
+        shelf.get("sed")
 
 
 @pytest.mark.parametrize(("names", "told"), [([], "none"), (["b", "a"], "a, b")])

@@ -115,3 +115,20 @@ async def test_an_id_that_begins_like_another_is_not_that_one(leases: Leases) ->
     await leases.register(Registration(worker_id="w10", url="http://a:10", instance_id="ten"))
     await leases.drop(LeaseRenewal(worker_id="w1"))
     assert [one.component_id for one in await leases.list()] == ["w10"]
+
+
+async def test_an_old_instance_cannot_keep_the_lease_of_a_new_one(leases: Leases, clock) -> None:
+    await leases.register(HIVE)
+    clock.tick(20)
+    with pytest.raises(NotFoundError, match="another instance"):
+        await leases.renew(LeaseRenewal(component_type="hive", component_id="h1", instance_id="older"))
+    clock.tick(20)
+    assert await leases.list() == []
+
+
+async def test_a_renewal_without_an_instance_is_of_whoever_is_there(leases: Leases, clock) -> None:
+    await leases.register(HIVE)
+    clock.tick(20)
+    await leases.renew(LeaseRenewal(component_type="hive", component_id="h1"))
+    clock.tick(20)
+    assert len(await leases.list()) == 1

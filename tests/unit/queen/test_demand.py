@@ -6,13 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from rbee.contract import Backend
 from rbee.contract.errors import NoPlacementError, WorkerFailedError
 from rbee.contract.wire import JobEvent
 from rbee.queen.demand import Demand
 from rbee.scheduler import Start
 
-START = Start(hive_id="h", engine="e", device="CPU-0", backend=Backend.CPU, evict=("idle",))
+START = Start(hive_id="h", engine="e", device="CPU-0", evict=("idle",))
 
 
 class FakeHives:
@@ -33,6 +32,8 @@ class FakeHives:
                 await self.go.wait()
             except asyncio.CancelledError:
                 self.cancelled.set()
+                # A hive takes its time to take a worker down.
+                await asyncio.sleep(0.02)
                 raise
             tell(JobEvent(type="narration", job_id="j", emitted_at_ms=1, human="loaded"))
             if self.trouble is not None:
@@ -52,15 +53,19 @@ def forgotten() -> list[str]:
 
 @pytest.fixture
 def demand(hives: FakeHives, clock, forgotten: list[str]) -> Demand:
-    return Demand(hives, clock, forgotten.append)
+    return Demand(hives, clock, lambda worker_id: worker_id != "busy", forgotten.append)
+
+
+def loading(demand: Demand) -> bool:
+    return bool(demand._loads)
 
 
 async def test_all_who_want_a_model_share_one_load(demand, hives, shelf, forgotten) -> None:
     variant, told = shelf.put("m", {}), []
-    waiting = [asyncio.create_task(demand.ensure(variant, START, told.append, keep=True)) for _ in range(3)]
+    waiting = [asyncio.create_task(demand.ensure(variant, START, None, told.append, keep=True)) for _ in range(3)]
     await hives.begun.wait()
-    assert demand.loading("shelf:m")
-    joined = asyncio.create_task(demand.join("shelf:m", told.append, keep=False))
+    assert loading(demand)
+    joined = asyncio.create_task(demand.join("shelf:m", None, told.append, keep=False))
     await asyncio.sleep(0)
     hives.go.set()
     await asyncio.gather(*waiting, joined)
@@ -68,16 +73,16 @@ async def test_all_who_want_a_model_share_one_load(demand, hives, shelf, forgott
     assert hives.jobs[1][2] == {"model": "shelf:m", "worker": "e", "device": "CPU-0"}
     assert forgotten == ["idle"]
     assert len(told) == 4
-    assert not demand.loading("shelf:m")
+    assert not loading(demand)
 
 
 async def test_joining_nothing_returns_at_once(demand) -> None:
-    await demand.join("shelf:m", None, keep=True)
+    await demand.join("shelf:m", None, None, keep=True)
 
 
 async def test_the_last_to_leave_cancels_the_load(demand, hives, shelf) -> None:
     variant = shelf.put("m", {})
-    waiting = [asyncio.create_task(demand.ensure(variant, START, None, keep=False)) for _ in range(2)]
+    waiting = [asyncio.create_task(demand.ensure(variant, START, None, None, keep=False)) for _ in range(2)]
     await hives.begun.wait()
     waiting[0].cancel()
     await asyncio.gather(waiting[0], return_exceptions=True)
@@ -85,33 +90,36 @@ async def test_the_last_to_leave_cancels_the_load(demand, hives, shelf) -> None:
     waiting[1].cancel()
     await asyncio.gather(waiting[1], return_exceptions=True)
     assert hives.cancelled.is_set()
-    assert not demand.loading("shelf:m")
+    assert not loading(demand)
 
 
 async def test_one_who_wants_it_kept_is_enough(demand, hives, shelf) -> None:
     variant = shelf.put("m", {})
-    keeps = asyncio.create_task(demand.ensure(variant, START, None, keep=True))
-    leaves = asyncio.create_task(demand.ensure(variant, START, None, keep=False))
+    keeps = asyncio.create_task(demand.ensure(variant, START, None, None, keep=True))
+    leaves = asyncio.create_task(demand.ensure(variant, START, None, None, keep=False))
     await hives.begun.wait()
     for task in (keeps, leaves):
         task.cancel()
     await asyncio.gather(keeps, leaves, return_exceptions=True)
-    assert demand.loading("shelf:m")
+    assert loading(demand)
     hives.go.set()
-    await demand.join("shelf:m", None, keep=True)
+    await demand.join("shelf:m", None, None, keep=True)
     assert not hives.cancelled.is_set()
 
 
-async def test_a_crash_is_remembered_with_its_time_until_a_load_succeeds(demand, hives, shelf, clock) -> None:
+async def test_two_crashes_in_a_row_are_remembered_until_a_load_succeeds(demand, hives, shelf, clock) -> None:
     variant = shelf.put("m", {})
     hives.go.set()
     hives.trouble = WorkerFailedError("it burst")
     with pytest.raises(WorkerFailedError):
-        await demand.ensure(variant, START, None, keep=True)
+        await demand.ensure(variant, START, None, None, keep=True)
+    assert demand.failure("shelf:m", "h") is None, "one crash may be an accident"
+    with pytest.raises(WorkerFailedError):
+        await demand.ensure(variant, START, None, None, keep=True)
     assert demand.failure("shelf:m", "h") == (clock.now, "it burst")
     assert demand.failure("shelf:m", "other") is None
     hives.trouble = None
-    await demand.ensure(variant, START, None, keep=True)
+    await demand.ensure(variant, START, None, None, keep=True)
     assert demand.failure("shelf:m", "h") is None
 
 
@@ -119,13 +127,46 @@ async def test_a_lack_of_room_is_no_crash(demand, hives, shelf) -> None:
     hives.go.set()
     hives.trouble = NoPlacementError("full")
     with pytest.raises(NoPlacementError):
-        await demand.ensure(shelf.put("m", {}), START, None, keep=True)
+        await demand.ensure(shelf.put("m", {}), START, None, None, keep=True)
     assert demand.failure("shelf:m", "h") is None
 
 
 async def test_closing_cancels_what_is_under_way(demand, hives, shelf) -> None:
-    task = asyncio.create_task(demand.ensure(shelf.put("m", {}), START, None, keep=True))
+    task = asyncio.create_task(demand.ensure(shelf.put("m", {}), START, None, None, keep=True))
     await hives.begun.wait()
     await demand.close()
     assert hives.cancelled.is_set()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_newcomer_does_not_join_a_load_that_is_being_cancelled(demand, hives, shelf) -> None:
+    variant = shelf.put("m", {})
+    leaver = asyncio.create_task(demand.ensure(variant, START, None, None, keep=False))
+    await hives.begun.wait()
+    leaver.cancel()
+    await hives.cancelled.wait()
+    hives.begun.clear()
+    hives.go.set()
+    assert await demand.join("shelf:m", None, None, keep=True) is True
+    await demand.ensure(variant, START, None, None, keep=True)
+    assert hives.begun.is_set()
+    await asyncio.gather(leaver, return_exceptions=True)
+
+
+async def test_a_request_that_insists_on_a_hive_joins_only_a_load_there(demand, hives, shelf) -> None:
+    variant = shelf.put("m", {})
+    here = asyncio.create_task(demand.ensure(variant, START, None, None, keep=True))
+    await hives.begun.wait()
+    assert await demand.join("shelf:m", "other", None, keep=True) is False
+    hives.go.set()
+    there = Start(hive_id="other", engine="e", device="CPU-0")
+    await demand.ensure(variant, there, "other", None, keep=True)
+    await here
+    assert [job[0] for job in hives.jobs if job[1] == "worker_spawn"] == ["h", "other"]
+
+
+async def test_a_worker_in_use_is_not_stopped_to_make_room(demand, hives, shelf) -> None:
+    start = Start(hive_id="h", engine="e", device="CPU-0", evict=("busy",))
+    with pytest.raises(NoPlacementError, match="'busy'"):
+        await demand.ensure(shelf.put("m", {}), start, None, None, keep=True)
+    assert hives.jobs == []

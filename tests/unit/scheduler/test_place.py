@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rbee.builtin.affinity import AffinityPolicy
+from rbee.builtin.seed_policy import SeedPolicy
 from rbee.contract import Backend, Capability, Device, DeviceType, EngineInfo, WorkerState, WorkerView
 from rbee.scheduler import Candidate, HiveView, IdleWorker, PlaceRequest, Refusal, Start, Use, Wait, place
 
@@ -17,7 +17,7 @@ GIB = 2**30
 WANTED = PlaceRequest(model_id="m", format="blob", size_bytes=GIB)
 CPU = Device(id="CPU-0", name="p", device_type=DeviceType.CPU, backend=Backend.CPU)
 GPU = Device(id="GPU-0", name="g", device_type=DeviceType.GPU, backend=Backend.CUDA)
-POLICY = AffinityPolicy()
+POLICY = SeedPolicy()
 
 
 def engine(name: str = "e", **more: Any) -> EngineInfo:
@@ -120,7 +120,7 @@ def test_without_a_hive_the_refusal_says_how_to_get_one() -> None:
 
 
 def test_a_start_names_everything_that_is_needed() -> None:
-    assert decide(WANTED, (), hive()) == Start(hive_id="h", engine="e", device="CPU-0", backend=Backend.CPU)
+    assert decide(WANTED, (), hive()) == Start(hive_id="h", engine="e", device="CPU-0")
 
 
 HINDRANCES = [
@@ -128,7 +128,7 @@ HINDRANCES = [
     ({"accepting": False}, "accepts no new workers"),
     ({"devices": None}, "not told"),
     ({"engines": None}, "not told"),
-    ({"failed_s": 3.0, "failed_why": "it burst"}, "3 s ago: it burst"),
+    ({"failed_s": 3.0, "failed_why": "it burst"}, "3 s ago and is next tried in 7 s (it burst)"),
     ({"devices": (GPU,)}, "suits the engines e"),
     ({"threads_free": 0}, "threads"),
     ({"ram_free_bytes": GIB}, "needs about 1228 MiB and 1024 MiB are free"),
@@ -176,12 +176,11 @@ def test_the_engine_is_blamed_only_when_engines_are_all_that_is_missing(engines:
 @pytest.mark.parametrize(
     ("better", "worse"),
     [
-        ({"devices": (GPU,), "threads_free": 1}, {"threads_free": 8, "has_model": True}),
-        ({}, {"threads_free": 0, "idle": (IdleWorker(worker_id="x", idle_s=1, threads=8),)}),
-        ({"has_model": True, "threads_free": 1}, {"threads_free": 8}),
+        ({"devices": (GPU,), "threads_free": 1}, {"threads_free": 8}),
+        ({}, {"threads_free": 0, "idle": (IdleWorker(worker_id="x", idle_s=1),)}),
         ({"threads_free": 8}, {"threads_free": 2}),
     ],
-    ids=["GPU first", "then without stopping others", "then with the files", "then with more threads"],
+    ids=["GPU first", "then without stopping others", "then with more threads"],
 )
 def test_the_better_hive_is_taken_whatever_its_name(better: dict, worse: dict) -> None:
     engines = (engine(backends=(Backend.CPU, Backend.CUDA)),)
@@ -197,9 +196,9 @@ def test_equal_hives_are_told_apart_by_name() -> None:
 
 
 IDLE = (
-    IdleWorker(worker_id="young", idle_s=1, threads=2, memory_bytes=4 * GIB),
-    IdleWorker(worker_id="oldest", idle_s=900, threads=2, memory_bytes=GIB),
-    IdleWorker(worker_id="old", idle_s=90, threads=2, memory_bytes=GIB),
+    IdleWorker(worker_id="young", idle_s=1, memory_bytes=4 * GIB),
+    IdleWorker(worker_id="oldest", idle_s=900, memory_bytes=GIB),
+    IdleWorker(worker_id="old", idle_s=90, memory_bytes=GIB),
 )
 
 
@@ -239,7 +238,6 @@ IDLES = st.lists(
         IdleWorker,
         worker_id=NAMES,
         idle_s=st.integers(0, 9).map(float),
-        threads=st.none() | st.integers(1, 4),
         memory_bytes=st.none() | st.integers(0, 2 * GIB),
     ),
     max_size=4,
@@ -254,7 +252,6 @@ HIVES = st.lists(
         engines=st.sampled_from([None, (), (engine(),), (engine(available=False),)]),
         threads_free=st.none() | st.integers(0, 3),
         ram_free_bytes=st.none() | st.integers(0, 3 * GIB),
-        has_model=st.booleans(),
         idle=IDLES,
     ),
     max_size=4,

@@ -43,6 +43,8 @@ def command(
     rbee run demo "What is Python?"
     git diff | rbee run ./model.gguf --system "Summarise this change."
     """  # noqa: D301  # \b is click's mark for text that must not be rewrapped
+    if not model.strip():
+        raise InvalidRequestError("The model's name is empty; try: rbee run demo 'Hello'")
     text = prompt if prompt is not None else _from_stdin()
     if not text.strip():
         raise InvalidRequestError("The prompt is empty.")
@@ -86,4 +88,7 @@ def _answer(context: Context, request: dict[str, Any], *, keep: bool, quiet: boo
 def _from_stdin() -> str:
     if sys.stdin.isatty():
         raise InvalidRequestError("Give a prompt, or pipe one in. To talk with a model: rbee chat MODEL")
-    return sys.stdin.read()
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError("The prompt on standard input is not UTF-8 text.") from error

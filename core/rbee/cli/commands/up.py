@@ -15,6 +15,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.contract.errors import ConflictError, RbeeError
+from rbee.http.guard import is_loopback
 
 
 @click.command("up")
@@ -81,17 +82,23 @@ def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached
         )
         return
     api = f"{record.queen_url}/v1"
+    server = context.settings.server
+    open_door = is_loopback(server.host) and not server.require_token
+    token_file = context.folders.token_file
+    needed = "for control routes; on loopback not for inference" if open_door else "for everything but /health"
+    header = "" if open_door else f""" -H "Authorization: Bearer $(cat '{token_file}')\""""
+    key = '"unused"' if open_door else f'open("{token_file}").read().strip()'
     say(f"The colony is up{' in the background' if detached else ''} (process {record.pid}).")
     say(f"  registry  {record.registry_url}")
     say(f"  queen     {record.queen_url}   OpenAI API: {api}")
     say(f"  hive      {record.hive_url}")
-    say(f"  token     {context.folders.token_file}  (needed for control routes; on loopback not for inference)")
+    say(f"  token     {token_file}  (needed {needed})")
     say("")
     say("Ask it:")
     say("  rbee run demo 'What is Python?'")
-    say(f"  curl {api}/chat/completions -H 'Content-Type: application/json' \\")
+    say(f"  curl {api}/chat/completions -H 'Content-Type: application/json'{header} \\")
     say("""    -d '{"model": "demo", "messages": [{"role": "user", "content": "What is Python?"}]}'""")
-    say(f"""  python: OpenAI(base_url="{api}", api_key="unused")  # from openai import OpenAI""")
+    say(f"""  python: OpenAI(base_url="{api}", api_key={key})  # from openai import OpenAI""")
     say("")
     say("Stop it: rbee down" + ("" if detached else ", or Ctrl+C here"))
 

@@ -22,8 +22,6 @@ from rbee.worker.tokens.openai import ChatRenderer, CompletionRenderer, Renderer
 from rbee.worker.tokens.requests import Ask, parse_chat, parse_completion
 from rbee.worker.tokens.scheduler import Scheduler
 
-BODY_LIMIT_BYTES = 32 * 1024 * 1024
-
 
 class _Route(msgspec.Struct, frozen=True):
     """A route that generates text."""
@@ -48,10 +46,12 @@ class TokenFace(EngineFace):
     Args:
         engine: not loaded yet; from now on only its own thread calls it.
         spec: what to load.
+        max_body: bytes a request may have.
         max_waiting: requests that may wait for a slot before more are refused.
     """
 
-    def __init__(self, engine: TokenEngine, spec: LoadSpec, *, max_waiting: int = 64) -> None:
+    def __init__(self, engine: TokenEngine, spec: LoadSpec, *, max_body: int, max_waiting: int = 64) -> None:
+        self._max_body = max_body
         self._spec = spec
         self._capabilities = engine.capabilities & spec.variant.capabilities
         self._scheduler = Scheduler(engine, spec, max_waiting=max_waiting)
@@ -101,12 +101,13 @@ class TokenFace(EngineFace):
         """Answer a ``/v1/infer`` request; closing the iterator cancels it in the engine.
 
         Raises:
-            InvalidRequestError: the request is not valid.
+            InvalidRequestError: not for this model, or a message is malformed.
             RbeeError: as `Scheduler.submit`, and what ended the request in the engine.
         """
         ask = ask_of(request, chat=Capability.CHAT in self._capabilities)
         answer = Answer(ask.stop)
-        job = self._scheduler.submit(ask.token_request(request_id), answer)
+        # Clients choose their ids, and two may choose the same one; the engine gets one of our own.
+        job = self._scheduler.submit(ask.token_request(f"{request_id}-{uuid.uuid4().hex}"), answer)
         try:
             async for piece in answer:
                 if piece.finish is not None:
@@ -117,7 +118,7 @@ class TokenFace(EngineFace):
             self._scheduler.cancel(job)
 
     async def _generate(self, route: _Route, exchange: Exchange) -> None:
-        body = await exchange.body(BODY_LIMIT_BYTES)
+        body = await exchange.body(self._max_body)
         if route.capability not in self._capabilities:
             raise InvalidRequestError(
                 f"{self._spec.model_id!r} does not offer {route.capability.value!r}; ask for another model.",

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
-
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import InferRequest
-from rbee.worker.tokens.checking import checked
 from rbee.worker.tokens.messages import conversation
-from rbee.worker.tokens.requests import Ask, MaxTokens, Seed, StopList, TopK, TopP
-
-
-class _Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of an `InferRequest` with the bounds that its docstring states."""
-
-    max_tokens: MaxTokens | None = None
-    temperature: Annotated[float, Meta(ge=0, le=5)] | None = None
-    top_p: TopP | None = None
-    top_k: TopK | None = None
-    seed: Seed | None = None
-    stop: StopList | None = None
+from rbee.worker.tokens.requests import Ask
 
 
 def ask_of(request: InferRequest, *, chat: bool) -> Ask:
     """The request as the scheduler takes it.
 
     Args:
-        request: as parsed, its bounds not checked yet.
+        request: within its bounds, which the worker host has checked for engines of both kinds.
         chat: the model converses; a prompt becomes a user message unless `raw`.
 
     Raises:
-        InvalidRequestError: both or neither of prompt and messages, out of bounds, or messages for a
-            model that does not converse.
+        InvalidRequestError: `raw` messages, malformed ones, or messages for a model that does not converse.
     """
-    bounds = checked({name: getattr(request, name) for name in _Bounds.__struct_fields__}, _Bounds)
-    if (request.prompt is None) == (request.messages is None):
-        raise InvalidRequestError("Send exactly one of 'prompt' and 'messages'.", param="prompt")
     messages = None
     if request.messages is not None:
         if request.raw:
@@ -52,11 +31,11 @@ def ask_of(request: InferRequest, *, chat: bool) -> Ask:
         model=request.model,
         messages=messages,
         prompt=None if messages is not None else request.prompt,
-        max_tokens=bounds.max_tokens,
-        temperature=1.0 if bounds.temperature is None else bounds.temperature,
-        top_p=1.0 if bounds.top_p is None else bounds.top_p,
-        top_k=bounds.top_k or 0,
-        seed=bounds.seed,
-        stop=tuple(bounds.stop or ()),
+        max_tokens=request.max_tokens,
+        temperature=1.0 if request.temperature is None else request.temperature,
+        top_p=1.0 if request.top_p is None else request.top_p,
+        top_k=request.top_k or 0,
+        seed=request.seed,
+        stop=tuple(request.stop or ()),
         stream=request.stream,
     )

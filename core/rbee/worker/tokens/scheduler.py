@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 import msgspec
 
+from rbee.builtin.one_thread import OneThread
 from rbee.contract.engine import EngineStatus, StageReport, TokenEngine, TokenEvent, TokenRequest
 from rbee.contract.errors import (
     CancelledByCallerError,
@@ -95,7 +96,12 @@ class Scheduler:
             self._stopping = True
             self._changed.notify_all()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            # Not a pool's thread: who gives up on an engine that hangs must be able to leave.
+            waiting = OneThread("rbee-engine-end")
+            try:
+                await waiting.call(self._thread.join)
+            finally:
+                waiting.close()
 
     def submit(self, request: TokenRequest, outlet: Outlet) -> Job:
         """Queue a request; its results go to `outlet`, on the event loop.

@@ -24,6 +24,7 @@ from rbee.contract import (
 from rbee.worker.tokens import TokenFace
 
 PATIENCE_S = 10
+MAX_BODY = 32 * 1024 * 1024
 
 
 class GatedEngine(TokenEngine):
@@ -205,7 +206,7 @@ def served():
     @asynccontextmanager
     async def serve(engine: TokenEngine, *, slots: int = 1, **options: Any) -> AsyncIterator[TokenFace]:
         capabilities = options.pop("capabilities", None)
-        face = TokenFace(engine, load_spec(slots, capabilities), **options)
+        face = TokenFace(engine, load_spec(slots, capabilities), max_body=MAX_BODY, **options)
         await face.start(lambda stage: None)
         try:
             yield face

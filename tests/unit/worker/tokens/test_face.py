@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from rbee.contract import Capability
-from rbee.contract.errors import ContextLengthError, InvalidRequestError
+from rbee.contract.errors import ContextLengthError
 from rbee.contract.wire import InferRequest
 from rbee.worker.tokens import TokenFace
 
@@ -122,7 +122,7 @@ async def test_a_full_queue_is_a_503_with_a_time_to_come_back(engine_of, served,
 
 
 async def test_before_loading_a_request_is_told_to_come_back(engine_of, spec_of, client_of):
-    said = await client_of(TokenFace(engine_of(), spec_of()).openai)("POST", CHAT, {"messages": USER})
+    said = await client_of(TokenFace(engine_of(), spec_of(), max_body=1000).openai)("POST", CHAT, {"messages": USER})
     assert said.status == 503
     assert said.json["error"]["code"] == "worker_not_ready"
 
@@ -211,7 +211,13 @@ async def test_closing_the_infer_iterator_cancels_in_the_engine(engine_of, serve
         await happened(engine.removed)
 
 
-async def test_infer_refuses_an_invalid_request(engine_of, served):
-    async with served(engine_of()) as face:
-        with pytest.raises(InvalidRequestError):
-            await anext(face.infer(InferRequest(), "r1"))
+async def test_two_infer_requests_with_one_id_are_two_requests(engine_of, served):
+    engine = engine_of(gated=True)
+    async with served(engine, slots=2) as face:
+        answers = [face.infer(InferRequest(prompt="x"), "same") for _ in range(2)]
+        for deltas in answers:
+            engine.allow()
+            assert (await anext(deltas)).text
+        engine.allow(10)
+        for deltas in answers:
+            assert [delta async for delta in deltas][-1].stop_reason == "EOS"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rbee.contract.errors import InvalidRequestError
+from rbee.contract.infer_rules import validated
 from rbee.contract.wire import InferRequest
 from rbee.worker.tokens.infer import ask_of
 from rbee.worker.tokens.requests import parse_chat, parse_completion
@@ -185,20 +186,20 @@ def test_an_infer_prompt_is_a_user_message_unless_raw():
 @pytest.mark.parametrize(
     ("request_", "param"),
     [
-        (InferRequest(), "prompt"),
-        (InferRequest(prompt="x", messages=USER), "prompt"),
         (InferRequest(messages=USER, raw=True), "raw"),
         (InferRequest(messages=[]), "messages"),
-        (InferRequest(prompt="x", max_tokens=0), "max_tokens"),
-        (InferRequest(prompt="x", temperature=5.5), "temperature"),
-        (InferRequest(prompt="x", top_k=100_001), "top_k"),
-        (InferRequest(prompt="x", stop=[""]), "stop[0]"),
+        (InferRequest(messages=[{"role": "user"}]), "messages[0].content"),
     ],
 )
-def test_an_infer_request_keeps_its_bounds(request_, param):
+def test_messages_of_an_infer_request_must_be_a_conversation(request_, param):
     with pytest.raises(InvalidRequestError) as caught:
         ask_of(request_, chat=True)
     assert caught.value.param == param
+
+
+def test_an_infer_request_takes_as_many_stop_strings_with_any_engine():
+    stops = [str(number) for number in range(16)]
+    assert ask_of(validated(InferRequest(prompt="x", stop=stops)), chat=True).stop == tuple(stops)
 
 
 def test_messages_need_a_model_that_converses():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rbee.builtin.affinity import AffinityPolicy
+from rbee.builtin.seed_policy import SeedPolicy
 from rbee.contract import WorkerView
 
 VIEWS = st.lists(
@@ -23,7 +23,7 @@ VIEWS = st.lists(
 
 
 def ranked(*views: WorkerView) -> list[str]:
-    return [view.worker_id for view in AffinityPolicy().rank(views)]
+    return [view.worker_id for view in SeedPolicy().rank(views)]
 
 
 @pytest.mark.parametrize(

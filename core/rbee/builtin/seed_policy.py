@@ -9,7 +9,7 @@ from rbee.contract.policy import Policy, WorkerView
 _UNKNOWN_LATENCY_S = 0.0
 
 
-class AffinityPolicy(Policy):
+class SeedPolicy(Policy):
     """Lowest GPU load, then most free slots, then lowest measured latency, then the worker's name.
 
     GPU load counts in steps of ten per cent: finer differences between two samples are noise, and following them
@@ -17,7 +17,7 @@ class AffinityPolicy(Policy):
     measurement goes before measured ones, so that it gets one.
     """
 
-    name = "affinity"
+    name = "seed"
 
     def rank(self, workers: Sequence[WorkerView]) -> Sequence[WorkerView]:
         if len(workers) == 1:

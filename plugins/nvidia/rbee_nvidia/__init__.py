@@ -1,0 +1,5 @@
+"""NVIDIA GPUs in rbee, through NVML."""
+
+from rbee_nvidia.probe import NvidiaProbe
+
+__all__ = ["NvidiaProbe"]

@@ -1,0 +1,15 @@
+"""What the entry point names."""
+
+from __future__ import annotations
+
+from rbee.contract import Register, hookimpl
+
+from rbee_nvidia.probe import NvidiaProbe
+
+RBEE_CONTRACT = ">=0.1,<0.2"
+
+
+@hookimpl
+def rbee_register(register: Register) -> None:
+    """Register the probe."""
+    register.probe(NvidiaProbe)

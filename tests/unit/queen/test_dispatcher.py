@@ -1,0 +1,269 @@
+"""From a request to a slot: who waits, who goes first, who is told what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from rbee.builtin.seed_policy import SeedPolicy
+from rbee.catalog import Resolver
+from rbee.contract import Backend, Device, DeviceType, EngineInfo
+from rbee.contract.errors import (
+    AllSlotsBusyError,
+    InvalidRequestError,
+    NoPlacementError,
+    QueueFullError,
+    RequestTimeoutError,
+    WorkerFailedError,
+)
+from rbee.contract.wire import HiveHeartbeat, HiveInfo, WorkerBeat, utc_now
+from rbee.gateway import Outcome
+from rbee.queen.demand import Demand
+from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
+from rbee.queen.names import ModelNames
+from rbee.settings.model import QueenSettings, Settings
+from rbee.telemetry import TelemetryRegistry
+
+PATIENCE_S = 10.0
+WANTED = Wanted(model="m", trusted=True)
+DONE = Outcome(reached=True)
+
+
+class FakeHives:
+    """One hive whose spawn does what the test says."""
+
+    def __init__(self) -> None:
+        self.spawns = 0
+        self.go = asyncio.Event()
+        self.spawned: Any = lambda: None
+        self.trouble: Exception | None = None
+
+    async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
+        assert operation == "worker_spawn"
+        self.spawns += 1
+        await self.go.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        self.spawned()
+        return {}
+
+
+class Colony:
+    """A dispatcher with real telemetry, real demand and one pretended hive."""
+
+    def __init__(self, shelf: Any, clock: Any, **queen: Any) -> None:
+        self.telemetry = TelemetryRegistry(clock, None, self._changed)
+        self.hives = FakeHives()
+        self.hives.spawned = lambda: self.beat("w")
+        names = ModelNames(Resolver([shelf]), self.telemetry, clock)
+        demand = Demand(self.hives, clock, lambda worker_id: True, self.telemetry.remove_worker)
+        settings = Settings(queen=QueenSettings(**queen))
+        self.dispatcher = QueenDispatcher(self.telemetry, names, demand, SeedPolicy(), settings, "token", clock)
+        self._seq = 0
+
+    def _changed(self, model_id: str) -> None:
+        self.dispatcher.changes.tell(model_id)
+        self.dispatcher.room.wake(model_id)
+
+    def beat(self, worker: str, status: str = "ready", slots: int = 1) -> None:
+        self._seq += 1
+        self.telemetry.beat_worker(
+            WorkerBeat(
+                id=worker, model_id="shelf:m", device="CPU-0", port=1, status=status, implementation="e",
+                version=None, instance_id="i", seq=self._seq, slots_total=slots, slots_available=slots,
+                capabilities=("chat",),
+            )
+        )  # fmt: skip
+
+    def hive(self, **engine: Any) -> None:
+        facts = {"formats": ("blob",), "backends": (Backend.CPU,), "capabilities": ("chat",), "available": True}
+        self.telemetry.update_hive_state(
+            HiveHeartbeat(
+                hive=HiveInfo(id="h", hostname="box", port=1, url="http://box:1", threads_free=2),
+                timestamp=utc_now(),
+                capabilities=(Device(id="CPU-0", name="p", device_type=DeviceType.CPU),),
+                engines=(EngineInfo(name="e", version=None, **(facts | engine)),),
+            )
+        )
+
+    def ask(self, wanted: Wanted = WANTED) -> asyncio.Task[WorkerLease]:
+        return asyncio.create_task(self.dispatcher.place(wanted))
+
+
+@pytest.fixture
+async def make(shelf, clock):
+    shelf.put("m", {"a": b"a"})
+    tasks: list[asyncio.Task[Any]] = []
+
+    def made(**queen: Any) -> Colony:
+        colony = Colony(shelf, clock, **queen)
+        ask = colony.ask
+
+        def recorded(wanted: Wanted = WANTED) -> asyncio.Task[WorkerLease]:
+            tasks.append(ask(wanted))
+            return tasks[-1]
+
+        colony.ask = recorded
+        return colony
+
+    yield made
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def soon(task: asyncio.Task[Any]) -> Any:
+    async with asyncio.timeout(PATIENCE_S):
+        return await task
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+    # Names are resolved in a thread.
+    await asyncio.sleep(0.05)
+
+
+async def test_a_free_slot_is_taken_at_once(make) -> None:
+    colony = make()
+    colony.beat("w")
+    lease = await soon(colony.ask())
+    assert (lease.worker_id, lease.target.headers) == ("w", ((b"authorization", b"Bearer token"),))
+    assert colony.telemetry.get_worker("w").slots_free == 0
+
+
+async def test_those_who_wait_are_served_in_the_order_of_their_coming(make) -> None:
+    colony = make()
+    colony.beat("w")
+    first = await soon(colony.ask())
+    second, third = colony.ask(), colony.ask()
+    await settle()
+    first.finish(DONE)
+    lease = await soon(second)
+    await settle()
+    assert not third.done()
+    lease.finish(DONE)
+    assert (await soon(third)).worker_id == "w"
+
+
+async def test_several_free_slots_reach_several_who_wait(make) -> None:
+    colony = make()
+    colony.beat("w")
+    await soon(colony.ask())
+    waiting = [colony.ask() for _ in range(3)]
+    await settle()
+    colony.beat("v", slots=3)
+    assert {(await soon(task)).worker_id for task in waiting} == {"v"}
+
+
+async def test_one_who_was_called_and_cannot_be_served_calls_the_next(make) -> None:
+    colony = make()
+    colony.beat("w")
+    held = await soon(colony.ask())
+    picky = colony.ask(Wanted(model="m", worker_id="w", trusted=True))
+    patient = colony.ask()
+    await settle()
+    colony.beat("v")
+    colony.telemetry.remove_worker("w")
+    with pytest.raises(NoPlacementError):
+        await soon(picky)
+    assert (await soon(patient)).worker_id == "v"
+    held.finish(DONE)
+
+
+async def test_a_slot_that_stays_busy_is_told_in_the_end(make) -> None:
+    colony = make(slot_wait_s=0.05)
+    colony.beat("w")
+    await soon(colony.ask())
+    with pytest.raises(AllSlotsBusyError):
+        await soon(colony.ask())
+
+
+async def test_many_requests_for_a_model_that_is_not_loaded_start_one_worker(make) -> None:
+    colony = make(slot_wait_s=0.05)
+    colony.hive()
+    waiting = [colony.ask() for _ in range(3)]
+    await settle()
+    assert colony.hives.spawns == 1
+    # Longer than a request may wait for a slot: nothing serves yet, so this is no such wait.
+    await asyncio.sleep(0.1)
+    colony.hives.spawned = lambda: colony.beat("w", slots=3)
+    colony.hives.go.set()
+    assert {(await soon(task)).worker_id for task in waiting} == {"w"}
+
+
+async def test_a_load_that_fails_is_told_to_all_who_wait(make) -> None:
+    colony = make()
+    colony.hive()
+    waiting = [colony.ask() for _ in range(3)]
+    await settle()
+    colony.hives.trouble = WorkerFailedError("it burst")
+    colony.hives.go.set()
+    for task in waiting:
+        with pytest.raises(WorkerFailedError, match="it burst"):
+            await soon(task)
+
+
+async def test_a_load_has_a_deadline(make) -> None:
+    colony = make(load_timeout_s=0.1)
+    colony.hive()
+    with pytest.raises(RequestTimeoutError):
+        await soon(colony.ask())
+
+
+async def test_waiting_for_somebody_elses_load_leaves_the_event_loop_free(make) -> None:
+    colony = make(max_waiting=1, load_timeout_s=PATIENCE_S)
+    colony.beat("w", status="loading")
+    waiting = [colony.ask() for _ in range(4)]
+    await settle()
+    assert not any(task.done() for task in waiting)
+    colony.beat("w", slots=4)
+    assert {(await soon(task)).worker_id for task in waiting} == {"w"}
+
+
+async def test_more_than_may_wait_are_refused(make) -> None:
+    colony = make(max_waiting=1)
+    colony.beat("w")
+    await soon(colony.ask())
+    colony.ask()
+    await settle()
+    with pytest.raises(QueueFullError):
+        await soon(colony.ask())
+
+
+async def test_what_no_engine_offers_is_the_callers_mistake_and_starts_nothing(make) -> None:
+    colony = make()
+    colony.hive()
+    colony.beat("w")
+    with pytest.raises(InvalidRequestError, match="embeddings") as raised:
+        await soon(colony.ask(Wanted(model="m", capability="embeddings", trusted=True)))
+    assert raised.value.param == "model"
+    assert colony.hives.spawns == 0
+
+
+async def test_a_worker_that_was_not_reached_gets_nothing_until_it_speaks(make) -> None:
+    colony = make(slot_wait_s=0.05)
+    colony.beat("w")
+    lease = await soon(colony.ask())
+    lease.finish(Outcome(reached=False))
+    with pytest.raises(NoPlacementError):
+        await soon(colony.ask())
+    colony.beat("w")
+    assert (await soon(colony.ask())).worker_id == "w"
+
+
+async def test_requests_at_a_worker_that_hangs_are_told(make, clock) -> None:
+    colony = make()
+    colony.beat("w", slots=2)
+    hanging, ended = await soon(colony.ask()), await soon(colony.ask())
+    told: list[str] = []
+    hanging.watch(lambda: told.append("hanging"))
+    ended.watch(lambda: told.append("ended"))
+    ended.finish(DONE)
+    colony.dispatcher.abandon_lost()
+    assert told == []
+    clock.tick(20)
+    colony.dispatcher.abandon_lost()
+    colony.dispatcher.abandon_lost()
+    assert told == ["hanging"]
