@@ -94,11 +94,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         url: ``http://127.0.0.1:PORT``, without a path.
         headers: to be sent with every request, a private key for one.
         context_length: tokens a slot; None when unknown.
+        whole_answers_cancel: closing the connection of a request for a whole answer ends that request.  Where the
+            server notices a lost client only when it writes, say False: the host then asks for a stream in its stead,
+            whose loss is noticed, and puts the whole answer together.
+        stream_fields: added to requests for streams that the host itself makes (whole answers by way of a stream, and
+            ``/v1/infer``), and never to a client's; for a server that notices a lost client sooner with them.
     """
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     context_length: int | None = None
+    whole_answers_cancel: bool = True
+    stream_fields: dict[str, Any] = {}
 
 
 class ServedEngine(Engine):

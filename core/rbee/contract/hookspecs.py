@@ -60,6 +60,8 @@ def rbee_job_event(event: JobEvent) -> None:
 def rbee_request_finished(record: RequestRecord) -> None:
     """Observe one finished inference request.  Called on the queen's event loop: be quick.
 
+    Also for jobs of the operation `infer`, with the path ``/v1/jobs``.
+
     Args:
         record: what was asked, who answered, how it ended.
     """

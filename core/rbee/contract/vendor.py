@@ -74,6 +74,9 @@ class ModelVendor(ABC):
 
         Not called for a variant with `in_place`.  Called again after a failure with the same folder.
 
+        Must look at `cancel` at least once a second, also while it waits for the network; one that does not is left
+        behind after five seconds, and the model cannot be fetched again until its thread ends.
+
         Raises:
             CancelledByCallerError: through `cancel`; what was written stays for a later try.
             InsufficientDiskError, UnreachableError, ModelNotFoundError: as their names say.

@@ -370,7 +370,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         request_id: of the request.
-        path: route asked for.
+        path: route asked for; ``/v1/jobs`` for an `infer` job.
         model: name asked for.
         worker_id: who answered, None when nobody did.
         status: HTTP status sent.

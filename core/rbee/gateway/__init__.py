@@ -1,5 +1,6 @@
 """The data plane: bytes from a client to a worker and back, as they come."""
 
+from rbee.gateway.body import read_body, routing_fields
 from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Route, Target
 from rbee.gateway.pool import Pool
 from rbee.gateway.relay import Relay
@@ -15,4 +16,6 @@ __all__ = [
     "Target",
     "UpstreamError",
     "UpstreamResponse",
+    "read_body",
+    "routing_fields",
 ]

@@ -8,17 +8,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from rbee.contract.errors import (
     CancelledByCallerError,
-    InvalidRequestError,
-    PayloadTooLargeError,
     RbeeError,
     WorkerFailedError,
 )
 from rbee.contract.wire import RequestRecord
-from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Route, RoutingFields
+from rbee.gateway.body import read_body, routing_fields
+from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Route
 from rbee.gateway.message import answer_headers, is_event_stream, request_bytes
 from rbee.gateway.pool import Exchange, Pool
 from rbee.gateway.upstream import UpstreamError
@@ -31,7 +28,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 RenderError = Callable[[RbeeError, str], tuple[int, tuple[tuple[bytes, bytes], ...], bytes]]
 """Makes status, headers and body of an error in OpenAI's envelope, from the error and the request's id."""
 
-_DECODER = msgspec.json.Decoder(RoutingFields)
 _WHOLE_LIMIT = 1024 * 1024
 _ATTEMPTS = 3
 
@@ -102,8 +98,8 @@ class _Request:
         error: RbeeError | None = None
         watch: asyncio.Task[None] | None = None
         try:
-            body = await _read_body(self._receive, self._scope, self._relay.max_body)
-            fields = _routing_fields(body)
+            body = await read_body(self._receive, self._scope, self._relay.max_body)
+            fields = routing_fields(body)
             self._model = fields.model
             route = Route(
                 request_id=self._request_id,
@@ -251,43 +247,3 @@ class _Request:
             bytes_out=self._bytes_out,
         )
         self._relay.observe(record)
-
-
-async def _read_body(receive: Receive, scope: Scope, limit: int) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise PayloadTooLargeError(f"The body has {int(value)} bytes; at most {limit} are taken.")
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise InvalidRequestError(
-                f"Content-Encoding {value.decode('latin-1')!r} is not taken; send the body uncompressed."
-            )
-    parts = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CancelledByCallerError("The client went away.")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise PayloadTooLargeError(f"The body has more than {limit} bytes.")
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _routing_fields(body: bytes) -> RoutingFields:
-    try:
-        fields = _DECODER.decode(body)
-    except msgspec.ValidationError as error:
-        field = str(error).rpartition("`$.")[2].rstrip("`") if "`$." in str(error) else None
-        missing = "missing required field `model`" in str(error)
-        message = "The body lacks 'model'; GET /v1/models lists what there is." if missing else f"The body: {error}."
-        raise InvalidRequestError(message, param="model" if missing else field) from error
-    except RecursionError as error:
-        raise InvalidRequestError("The body is nested too deeply.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"The body is not JSON: {error}.") from error
-    if not fields.model:
-        raise InvalidRequestError("'model' must not be empty; GET /v1/models lists what there is.", param="model")
-    return fields

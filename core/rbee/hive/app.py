@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 
 from litestar import get, post
 from litestar.response import Stream
@@ -33,9 +34,10 @@ async def capabilities(service: HiveService) -> HiveCapabilities:
 async def heartbeats(service: HiveService) -> Stream:
     """Telemetry, every second."""
 
-    async def body() -> AsyncIterator[bytes]:
-        async for beat in service.beats():
-            yield sse(telemetry_line(beat), event="heartbeat")
+    async def body() -> AsyncGenerator[bytes]:
+        async with contextlib.aclosing(service.beats()) as beats:
+            async for beat in beats:
+                yield sse(telemetry_line(beat), event="heartbeat")
 
     return event_stream(body())
 

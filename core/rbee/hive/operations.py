@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rbee.catalog import CatalogEntry, ModelCatalog, Resolver
-from rbee.contract.errors import EngineUnavailableError, InvalidRequestError
+from rbee.contract.devices import find_device
+from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant
 from rbee.contract.wire import Registration
 from rbee.hive.supervisor import Supervisor, address
@@ -167,17 +168,13 @@ class Operations:
     def _device(self, wanted: str | int | None) -> tuple[str, str]:
         devices = self._hive.capabilities().capabilities
         if wanted is None or wanted == "":
+            if not devices:
+                raise UnavailableError("No device of this machine is known; the hive's log says why.")
             return devices[0].id, devices[0].backend
-        for device in devices:
-            if device.id == str(wanted):
-                return device.id, device.backend
-        if isinstance(wanted, int) or str(wanted).isdecimal():
-            # The documents' numbers: an index among the GPUs where there are any, else among processors.
-            kind = "GPU" if any(device.id.startswith("GPU-") for device in devices) else "CPU"
-            for device in devices:
-                if device.id == f"{kind}-{wanted}":
-                    return device.id, device.backend
-        names = ", ".join(device.id for device in devices)
+        device = find_device(devices, str(wanted))
+        if device is not None:
+            return device.id, device.backend
+        names = ", ".join(device.id for device in devices) or "none"
         raise InvalidRequestError(f"There is no device {wanted!r} here. Devices: {names}.", param="device")
 
     def _engine(self, variant: ModelVariant, wanted: str | None, backend: str) -> EngineInfo:

@@ -7,9 +7,18 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from rbee.clients import Membership, QueenClient, RegistryClient, Transport, WorkerClient, backoff, jittered
+from rbee.clients import (
+    Membership,
+    QueenClient,
+    RegistryClient,
+    Transport,
+    WorkerClient,
+    backoff,
+    jittered,
+    keep_running,
+)
 from rbee.contract.errors import RbeeError
-from rbee.contract.wire import ColonyAddresses, Registration
+from rbee.contract.wire import ColonyAddresses, HiveHeartbeat, Registration
 from rbee.hive.children import Child
 from rbee.hive.supervisor import address
 from rbee.settings import Settings
@@ -18,6 +27,8 @@ if TYPE_CHECKING:
     from rbee.hive.service import HiveService
 
 log = logging.getLogger(__name__)
+
+_LAST_BEAT_S = 1.0
 
 
 class Reporter:
@@ -58,8 +69,18 @@ class Reporter:
         """Report until cancelled."""
         async with asyncio.TaskGroup() as group:
             if self._membership is not None:
-                group.create_task(self._membership.run())
-            group.create_task(self._report_forever())
+                group.create_task(keep_running("the hive's lease", self._membership.run))
+            group.create_task(keep_running("reporting to the queen", self._report_forever))
+
+    async def tell_stopping(self, beat: HiveHeartbeat) -> None:
+        """The last beat: nothing is to be placed here any more.  Silent when no queen hears it in time."""
+        if self._queen is None:
+            return
+        try:
+            async with asyncio.timeout(_LAST_BEAT_S):
+                await QueenClient(self._queen).beat_hive(beat)
+        except Exception as error:
+            log.debug("the queen was not told of the stop: %s", error)
 
     async def leave(self) -> None:
         """End the lease and close connections."""
@@ -115,9 +136,10 @@ class Reporter:
                         await QueenClient(queen).beat_hive(await self._hive.measure())
                         introduced = True
                         log.info("reporting to the queen at %s", queen.url)
-                    async for beat in self._hive.beats():
-                        waits = backoff()
-                        await QueenClient(queen).beat_hive(beat)
+                    async with contextlib.aclosing(self._hive.beats()) as beats:
+                        async for beat in beats:
+                            waits = backoff()
+                            await QueenClient(queen).beat_hive(beat)
                 except RbeeError as error:
                     if introduced:
                         log.warning("queen: %s", error)

@@ -7,13 +7,14 @@ import logging
 import platform
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
 from rbee.builtin.host_probe import usable_cores
 from rbee.builtin.one_thread import OneThread
 from rbee.catalog import ModelCatalog, Resolver
+from rbee.clients import keep_running
 from rbee.contract.types import Device, EngineInfo
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
@@ -37,6 +38,8 @@ from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
 
 log = logging.getLogger(__name__)
+
+_KEEP_JOBS = 50
 
 
 class HiveService:
@@ -86,7 +89,9 @@ class HiveService:
         self._reporter = Reporter(self, settings, token, queen_url, registry_url)
         operations = Operations(self, self.catalog, resolver, self.supervisor, self._reporter, settings)
         # The hive remembers nothing over a restart: its jobs are the queen's, which keeps them.
-        self.jobs = JobRunner(JobStore("sqlite+aiosqlite://"), operations.handlers(), self._observe)
+        self.jobs = JobRunner(
+            JobStore("sqlite+aiosqlite://"), operations.handlers(), self._observe, keep_ended=_KEEP_JOBS
+        )
         self._probing = OneThread("probes")
         self._devices: tuple[Device, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,16 +111,19 @@ class HiveService:
         engines = self._plugins.registrations.engines.things()
         self._engines = tuple(await asyncio.gather(*(loop.run_in_executor(None, cls.info) for cls in engines)))
         self._tasks = [
-            asyncio.create_task(self._measure_forever(), name="telemetry"),
+            asyncio.create_task(keep_running("telemetry", self._measure_forever), name="telemetry"),
             asyncio.create_task(self._reporter.run(), name="reporter"),
             *(asyncio.create_task(self._reporter.introduce(child), name="introduce") for child in adopted),
         ]
 
     async def stop(self) -> None:
-        """Stop workers, jobs and telemetry, in this order."""
+        """Tell the queen, then stop jobs, workers and telemetry, in this order."""
         self._stopping = True
         async with self._beaten:
             self._beaten.notify_all()
+        if self._beat is not None:
+            # Not measured anew: a probe that hangs must not hold up the end.
+            await self._reporter.tell_stopping(await self._tell(self._beat.node, self._beat.workers))
         await self.jobs.stop()
         await self.supervisor.stop_all()
         for task in self._tasks:
@@ -155,7 +163,7 @@ class HiveService:
             metadata={"version": __version__, "platform": platform.platform(terse=True)},
         )
 
-    async def beats(self) -> AsyncIterator[HiveHeartbeat]:
+    async def beats(self) -> AsyncGenerator[HiveHeartbeat]:
         """Telemetry as it is taken, until the hive stops."""
         while not self._stopping:
             async with self._beaten:
@@ -170,7 +178,7 @@ class HiveService:
         node, stats = await self._probing.call(self._sampler.sample, children)
         return await self._tell(node, stats)
 
-    async def _tell(self, node: NodeStats, stats: tuple[ProcessStats, ...]) -> HiveHeartbeat:
+    async def _tell(self, node: NodeStats | None, stats: tuple[ProcessStats, ...]) -> HiveHeartbeat:
         self._seq += 1
         alive = {child.worker_id for child in self.supervisor.children()}
         beat = HiveHeartbeat(

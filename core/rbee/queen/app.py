@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -130,9 +131,10 @@ async def hive_heartbeat(service: QueenService, data: HiveHeartbeat) -> dict[str
 async def heartbeats(service: QueenService) -> Stream:
     """The colony as it lives."""
 
-    async def body() -> AsyncIterator[bytes]:
-        async for line in service.heartbeats():
-            yield sse(line, event="heartbeat")
+    async def body() -> AsyncGenerator[bytes]:
+        async with contextlib.aclosing(service.heartbeats()) as lines:
+            async for line in lines:
+                yield sse(line, event="heartbeat")
 
     return event_stream(body())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 _BEHIND = 256
 
@@ -35,7 +35,7 @@ class Broadcast:
                 queue.get_nowait()
             queue.put_nowait(None)
 
-    async def listen(self) -> AsyncIterator[bytes]:
+    async def listen(self) -> AsyncGenerator[bytes]:
         """Messages from now on, until `close`."""
         if self._closed:
             return

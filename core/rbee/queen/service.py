@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 
 from rbee.catalog import Resolver
+from rbee.clients import keep_running
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.types import WorkerState
 from rbee.contract.version import __version__
@@ -96,8 +98,8 @@ class QueenService:
         """Open the store of jobs, begin to discover and to judge."""
         await self.jobs.start()
         self._tasks = [
-            asyncio.create_task(self._judge_forever(), name="judge"),
-            asyncio.create_task(self._summarise_forever(), name="summary"),
+            asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
+            asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
         ]
         if self._discovery is not None:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
@@ -261,11 +263,12 @@ class QueenService:
             metadata={"version": __version__},
         )
 
-    async def heartbeats(self) -> AsyncIterator[bytes]:
+    async def heartbeats(self) -> AsyncGenerator[bytes]:
         """Telemetry of all hives as it comes, and a summary every few seconds, as JSON lines."""
         yield self._summary()
-        async for line in self._stream.listen():
-            yield line
+        async with contextlib.aclosing(self._stream.listen()) as lines:
+            async for line in lines:
+                yield line
 
     def _summary(self) -> bytes:
         entries = self.telemetry.list_all_workers()

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 
-from rbee.clients import Membership, QueenClient, RegistryClient, Transport
+from rbee.clients import Membership, QueenClient, RegistryClient, Transport, keep_running
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Registration
 from rbee.settings import Settings
@@ -60,8 +60,8 @@ class Beats:
         self._join_registry()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._beat_forever())
-                group.create_task(self._watch_parent())
+                group.create_task(keep_running("the worker's heartbeat", self._beat_forever))
+                group.create_task(keep_running("the watch over the parent", self._watch_parent))
         finally:
             if self._renewing is not None:
                 self._renewing.cancel()
@@ -134,7 +134,7 @@ class Beats:
             self._registry_transport = Transport(self._registry_url, self._token, "The registry", timeout_s=5.0)
             client = RegistryClient(self._registry_transport)
             self._membership = Membership(client, self._registration, self._settings.registry.heartbeat_s)
-            self._renewing = asyncio.create_task(self._membership.run(), name="lease")
+            self._renewing = asyncio.create_task(keep_running("the worker's lease", self._membership.run), name="lease")
 
     async def _find_queen(self) -> Transport | None:
         if self._queen is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import urllib.parse
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from types import MappingProxyType
 from typing import Any
 
@@ -18,9 +19,22 @@ from rbee.contract.engine import Endpoint, EngineStatus, ServedEngine, StageRepo
 from rbee.contract.errors import RbeeError, WorkerFailedError
 from rbee.contract.types import LoadSpec
 from rbee.contract.wire import InferRequest
-from rbee.gateway import Dispatcher, Lease, Outcome, Pool, Relay, Route, Target, UpstreamError
-from rbee.gateway.message import request_bytes
+from rbee.gateway import (
+    Dispatcher,
+    Lease,
+    Outcome,
+    Pool,
+    Relay,
+    Route,
+    Target,
+    UpstreamError,
+    UpstreamResponse,
+    read_body,
+    routing_fields,
+)
+from rbee.gateway.message import is_event_stream, request_bytes
 from rbee.http.errors import render
+from rbee.worker.assemble import as_stream, assemble
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -66,11 +80,15 @@ class ServedFace(EngineFace):
         self._figures = OneThread("engine-status")
         self._pool = Pool()
         self._target: Target | None = None
+        self._whole_answers_cancel = True
+        self._stream_fields: dict[str, Any] = {}
         self._relay: Relay | None = None
 
     async def start(self, report: StageReport) -> int | None:
         endpoint = await self._life.call(self._engine.start, self._spec, report)
         self._target = _target(endpoint)
+        self._whole_answers_cancel = endpoint.whole_answers_cancel
+        self._stream_fields = endpoint.stream_fields
         lease = _EngineLease(self._worker_id, self._target)
         self._relay = Relay(_ToEngine(lease), self._pool, _render, self._max_body)
         return endpoint.context_length
@@ -94,26 +112,68 @@ class ServedFace(EngineFace):
         if self._relay is None:
             raise WorkerFailedError("The engine is not loaded.")
         request_id = scope.get("state", {}).get("request_id", "")
-        await self._relay(scope, receive, send, path=scope["path"], request_id=request_id)
+        path = scope["path"]
+        if self._whole_answers_cancel:
+            await self._relay(scope, receive, send, path=path, request_id=request_id)
+            return
+        raw = await read_body(receive, scope, self._max_body)
+        fields = routing_fields(raw)
+        streamed = None if fields.stream else as_stream(path, msgspec.json.decode(raw))
+        if streamed is None:
+            await self._relay(scope, _again(raw, receive), send, path=path, request_id=request_id)
+            return
+        await self._whole(scope, receive, send, path, {**streamed, **self._stream_fields}, request_id)
 
-    async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
+    async def _whole(
+        self, scope: Scope, receive: Receive, send: Send, path: str, streamed: dict[str, Any], request_id: str
+    ) -> None:
+        """A whole answer by way of a stream; a client that leaves ends it."""
+        work = asyncio.ensure_future(self._assembled(scope, path, streamed, request_id))
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return
+            status, headers, body = work.result()
+        finally:
+            for task in (work, gone):
+                task.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _assembled(
+        self, scope: Scope, path: str, streamed: dict[str, Any], request_id: str
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body; what the engine refuses is passed on as it is."""
+        async with self._exchange(path, scope["headers"], streamed, request_id) as response:
+            chunks = _chunks(response)
+            if is_event_stream(response.headers):
+                body = msgspec.json.encode(await assemble(path, chunks))
+                headers = [(b"content-type", b"application/json")]
+            else:
+                body = b"".join([chunk async for chunk in chunks])
+                headers = [header for header in response.headers if header[0] == b"content-type"]
+            return response.status, [*headers, (b"content-length", str(len(body)).encode())], body
+
+    @contextlib.asynccontextmanager
+    async def _exchange(
+        self, path: str, headers: Iterable[tuple[bytes, bytes]], body: dict[str, Any], request_id: str
+    ) -> AsyncIterator[UpstreamResponse]:
+        """One request to the engine; an answer that is left before its end is cancelled there.
+
+        Raises:
+            WorkerFailedError: the engine does not answer, breaks off, or sends what is no answer.
+        """
         if self._target is None:
             raise WorkerFailedError("The engine is not loaded.")
-        path, body = _openai_request(request, self._spec.model_id)
-        headers = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
         message = request_bytes(path, headers, msgspec.json.encode(body), self._target, request_id)
         try:
             exchange = await self._pool.request(self._target, message)
         except UpstreamError as error:
             raise WorkerFailedError(f"The engine of worker {self._worker_id!r} does not answer: {error}.") from error
         try:
-            chunks = _chunks(exchange.response)
-            if exchange.response.status >= 400:
-                raw = b"".join([chunk async for chunk in chunks])
-                raise error_from_body(exchange.response.status, raw, where="the engine")
-            async with contextlib.aclosing(_deltas(chunks)) as deltas:
-                async for delta in deltas:
-                    yield delta
+            yield exchange.response
         except (msgspec.DecodeError, AttributeError, TypeError) as error:
             log.exception("the engine of worker %s does not speak as it should", self._worker_id)
             raise WorkerFailedError(
@@ -124,6 +184,19 @@ class ServedFace(EngineFace):
         finally:
             # An answer that is not complete closes the line here, which is how the engine learns of a cancellation.
             self._pool.done(exchange)
+
+    async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
+        path, body = _openai_request(request, self._spec.model_id)
+        body |= self._stream_fields
+        headers = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
+        async with self._exchange(path, headers, body, request_id) as response:
+            chunks = _chunks(response)
+            if response.status >= 400:
+                raw = b"".join([chunk async for chunk in chunks])
+                raise error_from_body(response.status, raw, where="the engine")
+            async with contextlib.aclosing(_deltas(chunks)) as deltas:
+                async for delta in deltas:
+                    yield delta
 
 
 def _target(endpoint: Endpoint) -> Target:
@@ -147,6 +220,23 @@ def _openai_request(request: InferRequest, model_id: str) -> tuple[str, dict[str
         return "/v1/completions", {**body, "prompt": request.prompt}
     messages = request.messages or [{"role": "user", "content": request.prompt}]
     return "/v1/chat/completions", {**body, "messages": messages}
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that has been taken in, for somebody else to take in."""
+    pending = [body]
+
+    async def again() -> dict[str, Any]:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await receive()
+
+    return again
 
 
 async def _chunks(response: Any) -> AsyncIterator[bytes]:

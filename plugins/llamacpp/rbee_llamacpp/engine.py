@@ -75,7 +75,15 @@ class LlamaCppEngine(ServedEngine):
         self._server = _load(library, parameters, spec, path)
         unmeasured = Endpoint(url=self._server.listening_address, headers=(("Authorization", f"Bearer {key}"),))
         self._console = Console(unmeasured, spec.slots)
-        return Endpoint(url=unmeasured.url, headers=unmeasured.headers, context_length=self._console.context_length())
+        return Endpoint(
+            url=unmeasured.url,
+            headers=unmeasured.headers,
+            context_length=self._console.context_length(),
+            # Seen with 2026.10: a client that leaves before its whole answer is complete occupies the slot to its end.
+            whole_answers_cancel=False,
+            # With progress to write, the server notices a lost client between two batches of a prompt.
+            stream_fields={"return_progress": True},
+        )
 
     def stop(self) -> None:
         """Drop the server: that ends its threads, cuts open answers, closes its port and frees the memory."""

@@ -1,0 +1,68 @@
+"""What a hive tells the queen."""
+
+from __future__ import annotations
+
+import asyncio
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+from rbee.contract.wire import HiveHeartbeat, HiveInfo, utc_now
+from rbee.hive import reporter
+from rbee.hive.reporter import Reporter
+from rbee.settings import Settings
+
+
+@pytest.fixture
+def queen(monkeypatch) -> Mock:
+    told = Mock(beat_hive=AsyncMock())
+    monkeypatch.setattr(reporter, "QueenClient", lambda transport: told)
+    return told
+
+
+@pytest.fixture
+def reporting() -> Reporter:
+    one = Reporter(Mock(), Settings(), None, "http://127.0.0.1:9", None)
+    one._queen = Mock(close=AsyncMock())
+    return one
+
+
+LAST = HiveHeartbeat(
+    hive=HiveInfo(id="h", hostname="x", port=1, operational_status="stopping"), timestamp=utc_now(), workers=()
+)
+
+
+async def test_the_last_beat_reaches_the_queen(reporting: Reporter, queen: Mock) -> None:
+    await reporting.tell_stopping(LAST)
+    queen.beat_hive.assert_awaited_once_with(LAST)
+
+
+async def test_a_queen_that_does_not_answer_holds_up_no_stop(reporting: Reporter, queen: Mock, monkeypatch) -> None:
+    monkeypatch.setattr(reporter, "_LAST_BEAT_S", 0.01)
+
+    async def never(beat: HiveHeartbeat) -> None:
+        await asyncio.Event().wait()
+
+    queen.beat_hive.side_effect = never
+    async with asyncio.timeout(5):
+        await reporting.tell_stopping(LAST)
+
+
+async def test_without_a_queen_the_last_beat_is_not_sent(reporting: Reporter, queen: Mock) -> None:
+    reporting._queen = None
+    await reporting.tell_stopping(LAST)
+    queen.beat_hive.assert_not_awaited()
+
+
+async def test_an_oddity_does_not_end_the_reports(reporting: Reporter, queen: Mock, monkeypatch) -> None:
+    monkeypatch.setattr("rbee.clients.supervised.jittered", lambda seconds: 0.0)
+    heard = asyncio.Event()
+    queen.register_hive = AsyncMock(side_effect=[KeyError("odd"), None])
+    queen.beat_hive.side_effect = lambda beat: heard.set()
+    reporting._hive.measure = AsyncMock(return_value=LAST)
+    task = asyncio.create_task(reporting.run())
+    try:
+        async with asyncio.timeout(5):
+            await heard.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
