@@ -126,7 +126,12 @@ class Operations:
         )
         # Measured before the job ends: who asked sees the new worker and the threads it took.
         await self._hive.measure()
-        say.say("worker", "ready", f"{variant.name} is loaded ({child.threads} threads)", child.worker_id)
+        say.say(
+            "worker",
+            "ready",
+            f"{variant.name} is loaded ({child.threads} thread{'' if child.threads == 1 else 's'})",
+            child.worker_id,
+        )
         return {"worker_id": child.worker_id, "url": url, "pid": child.pid, "threads": child.threads}
 
     async def worker_process_delete(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:

@@ -69,6 +69,18 @@ def load_plugins(allowed: str | None = None, *, found: Callable[[], Iterable[Ent
             continue
         owned = {kind: shelf.owned_by(point.name) for kind, shelf in registrations.shelves.items()}
         records.append(_record(point, "loaded", registered={k: v for k, v in owned.items() if v}))
+    present = {point.name for point in points}
+    records.extend(
+        PluginRecord(
+            name=name,
+            distribution=None,
+            version=None,
+            builtin=False,
+            status="failed",
+            error="RBEE_PLUGINS names it, and no installed distribution brings it.",
+        )
+        for name in sorted((names or set()) - present)
+    )
     return Plugins(manager, registrations, records)
 
 

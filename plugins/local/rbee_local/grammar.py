@@ -40,9 +40,10 @@ def path_of(ref: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         # RuntimeError: no such home folder, or links that lead in circles.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ModelNotFoundError(
-            f"there is no model at '{ref}': {reason}. Check the path; a relative one counts from '{Path.cwd()}'."
-        ) from error
+        # Whoever resolves a relative path may have been started in another folder than the one who wrote it.
+        absolute = ref.removeprefix(SCHEME).startswith(("/", "~"))
+        counted = "" if absolute else f"; a relative one counts from '{Path.cwd()}'"
+        raise ModelNotFoundError(f"there is no model at '{ref}': {reason}. Check the path{counted}.") from error
 
 
 def _plain(ref: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 from rbee.contract.errors import NotFoundError
 from rbee.hive.children import Child, find, identify, is_alive, send_signal, signal_own, start_ticks, tags
 from rbee.hive.leftovers import end_leftovers
+from rbee.testing.colony import eventually
 
 Start = Callable[..., subprocess.Popen]
 
@@ -123,6 +124,8 @@ def test_what_a_worker_leaves_behind_is_ended(start: Start, tmp_path: Path, inhe
     )
     bystander = start(tags(tmp_path, "w2", 1, 1, "m"))
     engine = psutil.Process(int(worker.stdout.readline()))
+    # Its starter goes on a moment before the system shows its environment.
+    eventually(lambda: inherits == "session" or "RBEE_WORKER_ID" in engine.environ())
     child = Child(
         worker_id="w1", pid=worker.pid, created=0, port=1, threads=1, model_id="m", ticks=start_ticks(worker.pid)
     )

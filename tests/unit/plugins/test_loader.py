@@ -157,6 +157,8 @@ def test_one_module_under_two_names_loads_once(make) -> None:
 def test_only_allowed_plugins_are_imported(make) -> None:
     plugins = load(make("yes", good("a")), make("no", "raise AssertionError"), allowed=" yes ,absent")
     assert (record(plugins, "yes").status, record(plugins, "no").status) == ("loaded", "skipped")
+    assert (record(plugins, "absent").status, record(plugins, "absent").distribution) == ("failed", None)
+    assert "RBEE_PLUGINS" in record(plugins, "absent").error
     assert "unit_plugin_no" not in sys.modules
 
 
