@@ -38,7 +38,9 @@ def engine():
     endpoint = made.start(
         LoadSpec(model_id=variant.model_id, model_path=str(path), variant=variant, slots=1), lambda stage: None
     )
-    with httpx2.Client(base_url=endpoint.url, headers=dict(endpoint.headers), timeout=60, trust_env=False) as client:
+    # A connection each: the server may close one that rests, in the moment in which it is used again.
+    headers = {**dict(endpoint.headers), "connection": "close"}
+    with httpx2.Client(base_url=endpoint.url, headers=headers, timeout=60, trust_env=False) as client:
         yield client
     made.stop()
 
