@@ -32,7 +32,9 @@ def listen(host: str, port: int, what: str, setting: str | None = None) -> socke
     if port and shares_ports(sys.platform) and _answers(host, port):
         raise _taken(port, what, setting)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio sets TCP_NODELAY only where it is: without it, an answer in several
+    # pieces waits 40 ms for an acknowledgement.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # Only against lingering connections of a predecessor: two listeners still exclude each other.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 
@@ -58,3 +59,22 @@ def test_where_ports_are_shared_a_listener_is_found_by_calling_it(monkeypatch: p
         other.listen()
         with pytest.raises(PortTakenError, match="somebody"):
             listen("0.0.0.0", port_of(other), "a test")
+
+
+async def test_connections_send_small_pieces_at_once() -> None:
+    def nodelay(writer: asyncio.StreamWriter) -> int:
+        return writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set_result(nodelay(writer))
+        writer.close()
+
+    sock = listen("127.0.0.1", 0, "a test")
+    async with await asyncio.start_server(serve, sock=sock):
+        _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+        async with asyncio.timeout(10):
+            assert await accepted == 1
+        writer.close()
+        await writer.wait_closed()
