@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from types import MappingProxyType
 import click
 
 from rbee.cli.exits import run_and_exit
+from rbee.cli.lazy import LazyGroup
 from rbee.contract.version import __version__
 
 # Name, short help: here, so that `rbee --help` imports no command.
@@ -21,6 +21,15 @@ _COMMANDS = MappingProxyType(
         "down": "Stop the colony and its workers.",
         "status": "Say whether the colony runs, and where.",
         "ps": "List workers.",
+        "top": "Watch hives and workers live.",
+        "logs": "Print or follow logs of workers and programs.",
+        "doctor": "Check this machine and the colony; say what to do.",
+        "infer": "Generate text, by the queen or straight at a worker.",
+        "worker": "Start, list and stop workers.",
+        "job": "List, watch and cancel jobs.",
+        "registry": "Run the registry by itself.",
+        "queen": "Run the queen by herself.",
+        "hive": "Run a hive by itself; keep the list of hives.",
         "plugins": "List plugins: what they bring, or why they failed.",
         "config": "Show settings and where they come from.",
         "completion": "Print the shell's completion script.",
@@ -28,46 +37,11 @@ _COMMANDS = MappingProxyType(
 )
 
 
-class _Lazy(click.Group):
-    """A group that knows its commands' names and imports a command when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _COMMANDS:
-            module = importlib.import_module(f"rbee.cli.commands.{cmd_name}")
-            found: click.Command = module.command
-            return found
-        return _plugin_commands().get(cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-        extra = _plugin_commands()
-        if extra:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, one.get_short_help_str()) for name, one in sorted(extra.items())])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib
-
-            close = difflib.get_close_matches(args[0], [*_COMMANDS, *_plugin_commands()], n=1)
-            if close:
-                raise click.UsageError(f"There is no command {args[0]!r}. Did you mean {close[0]!r}?", ctx) from error
-            raise
-
-
 def _plugin_commands() -> dict[str, click.Command]:
     from rbee.plugins import load_plugins
 
     shelf = load_plugins(os.environ.get("RBEE_PLUGINS")).registrations.commands
-    return {name: shelf.get(name) for name in shelf.names() if name not in _COMMANDS}
+    return {name: shelf.get(name) for name in shelf.names()}
 
 
 def _overrides(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
@@ -80,7 +54,13 @@ def _overrides(_ctx: click.Context, _param: click.Parameter, value: tuple[str, .
     return found
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    package="rbee.cli.commands",
+    table=_COMMANDS,
+    more=_plugin_commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="rbee", message="%(prog)s %(version)s")
 @click.option(
     "--set",

@@ -1,0 +1,1 @@
+"""The list of machines that the operator has entered."""

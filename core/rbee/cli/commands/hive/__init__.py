@@ -1,0 +1,27 @@
+"""``rbee hive``: the group; one module a command beside it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import click
+
+from rbee.cli.lazy import LazyGroup
+
+_COMMANDS = MappingProxyType(
+    {
+        "start": "Run the hive of this machine.",
+        "stop": "Stop the hive of this machine.",
+        "status": "Say whether the hive of this machine runs, and where.",
+        "add": "Enter a machine into the list of hives.",
+        "ls": "List the hives that were entered.",
+        "show": "Show one of them.",
+        "rm": "Take one out of the list.",
+        "import": "Enter machines from an SSH configuration or a hosts file.",
+    }
+)
+
+
+@click.group("hive", cls=LazyGroup, package=__name__, table=_COMMANDS)
+def command() -> None:
+    """Run a hive by itself; keep the list of hives."""

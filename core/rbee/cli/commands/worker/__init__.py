@@ -1,0 +1,23 @@
+"""``rbee worker``: the group; one module a command beside it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import click
+
+from rbee.cli.lazy import LazyGroup
+
+_COMMANDS = MappingProxyType(
+    {
+        "spawn": "Start a worker for a model.",
+        "ls": "List workers.",
+        "show": "Show one worker with everything known of it.",
+        "stop": "Stop a worker.",
+    }
+)
+
+
+@click.group("worker", cls=LazyGroup, package=__name__, table=_COMMANDS)
+def command() -> None:
+    """Start, list and stop workers."""

@@ -1,0 +1,66 @@
+"""The worker's own inference route, and the record of a finished request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class InferRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of a worker's ``POST /v1/infer`` and of the queen's job ``infer``.
+
+    Exactly one of `prompt` and `messages`.  A prompt to a chat model is its first user message unless `raw`.
+    Bounds: `max_tokens` 1 to 1,000,000; `temperature` 0 to 5; `top_p` above 0 to 1; `top_k` 0 to 100,000.
+    """
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    raw: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: list[str] | None = None
+    stream: bool = True
+    hive_id: str | None = None
+    device: str | int | None = None
+    worker_id: str | None = None
+    request_id: str | None = None
+
+
+class InferAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole answer of ``POST /v1/infer``.  `stop_reason`: MAX_TOKENS, EOS, STOP_SEQUENCE, CANCELLED or ERROR."""
+
+    text: str
+    tokens_generated: int | None
+    duration_ms: int
+    stop_reason: str
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished inference request, as observers and the access log see it.
+
+    Attributes:
+        request_id: of the request.
+        path: route asked for; ``/v1/jobs`` for an `infer` job.
+        model: name asked for.
+        worker_id: who answered, None when nobody did.
+        status: HTTP status sent.
+        error_code: None when it ended well.
+        first_byte_s: seconds to the first byte of the body, None when none came.
+        duration_s: seconds in all.
+        bytes_out: bytes of the body sent on.
+    """
+
+    request_id: str
+    path: str
+    model: str | None
+    worker_id: str | None
+    status: int
+    error_code: str | None
+    first_byte_s: float | None
+    duration_s: float
+    bytes_out: int

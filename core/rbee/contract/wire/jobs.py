@@ -1,0 +1,63 @@
+"""Jobs and their events."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event of a job's stream; which fields are set depends on `type`.
+
+    Attributes:
+        type: ``narration``, ``progress``, ``data``, ``error``, ``cancelled`` or ``done``; the last three end a job.
+        job_id: the job.
+        emitted_at_ms: Unix time in milliseconds.
+        correlation_id: of the request that started the job.
+        actor: program that speaks, for narration.
+        action: what it does.
+        target: to what.
+        human: the sentence for a person.
+        formatted: the same with actor and action in columns.
+        done: for progress, units done.
+        total: units in all, None when unknown.
+        unit: ``bytes``, by custom.
+        rate: units a second.
+        eta_s: seconds left.
+        payload: for data, any JSON.
+        code: for error, an error code.
+        message: for error, the sentence for a person.
+        details: for error, further facts.
+    """
+
+    type: Literal["narration", "progress", "data", "error", "cancelled", "done"]
+    job_id: str
+    emitted_at_ms: int
+    correlation_id: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    target: str | None = None
+    human: str | None = None
+    formatted: str | None = None
+    done: int | None = None
+    total: int | None = None
+    unit: str | None = None
+    rate: float | None = None
+    eta_s: float | None = None
+    payload: Any = None
+    code: str | None = None
+    message: str | None = None
+    details: dict[str, Any] | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """True for the one event that ends a job."""
+        return self.type in {"error", "cancelled", "done"}
+
+
+class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``POST /v1/jobs``."""
+
+    job_id: str
+    sse_url: str

@@ -1,0 +1,73 @@
+"""What the queen tells of what she knows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rbee.contract.types import WorkerState
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as the queen lists it (``GET /v1/workers/list``): one record merged from three sources.
+
+    Attributes:
+        worker_id: identity.
+        url: address; from registration or heartbeat.
+        model_id: canonical model; from the heartbeat.
+        model_name: short name; from the heartbeat.
+        implementation: engine; from the heartbeat.
+        version: of the engine.
+        hive_id: machine.
+        device: device id.
+        backend: how it is driven.
+        state: last state told.
+        presence: ``online``, ``unobserved``, ``hung`` or ``offline``.
+        routable: takes requests now.
+        slots_total: from the heartbeat.
+        slots_available: from the heartbeat, less reservations.
+        queue_depth: from the heartbeat.
+        tokens_per_second: from the heartbeat.
+        context_length: from the heartbeat.
+        capabilities: from the heartbeat.
+        spawned_by: from registration.
+        instance_id: from the newest source.
+        pid: from telemetry.
+        cpu_pct: from telemetry.
+        rss_mb: from telemetry.
+        vram_mb: from telemetry.
+        gpu_pct: from telemetry.
+        uptime_s: from telemetry.
+        heartbeat_age_s: seconds since the worker's last beat.
+        telemetry_age_s: seconds since the hive last measured it.
+        stage: what a loading worker does.
+    """
+
+    worker_id: str
+    url: str | None
+    model_id: str | None
+    model_name: str | None
+    implementation: str | None
+    version: str | None
+    hive_id: str | None
+    device: str | None
+    backend: str | None
+    state: WorkerState
+    presence: str
+    routable: bool
+    slots_total: int | None
+    slots_available: int | None
+    queue_depth: int | None
+    tokens_per_second: float | None
+    context_length: int | None
+    capabilities: tuple[str, ...] | None
+    spawned_by: str | None
+    instance_id: str | None
+    pid: int | None
+    cpu_pct: float | None
+    rss_mb: int | None
+    vram_mb: int | None
+    gpu_pct: float | None
+    uptime_s: int | None
+    heartbeat_age_s: float | None
+    telemetry_age_s: float | None
+    stage: str | None

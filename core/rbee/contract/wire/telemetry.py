@@ -1,0 +1,165 @@
+"""What workers and hives tell of themselves: heartbeats, telemetry, capabilities."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from rbee.contract.types import Device, EngineInfo
+
+
+class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker in its own heartbeat.
+
+    Attributes:
+        id: worker id.
+        model_id: canonical model name; None while nothing is loaded.
+        device: id of its device.
+        port: where it listens.
+        status: a `WorkerState`, in any case.
+        implementation: name of the engine.
+        version: of the engine.
+        url: address at which the queen reaches it.
+        hive_id: the hive on its machine.
+        instance_id: new with every start of the process.
+        seq: rises with every beat of an instance.
+        slots_total: requests it serves at the same time.
+        slots_available: of these, free ones.
+        queue_depth: requests waiting inside the worker.
+        tokens_per_second: generated, over the last seconds.
+        context_length: tokens a slot.
+        capabilities: what the OpenAI routes of this worker can do.
+        model_name: what a person types to get the model.
+        backend: how the engine drives its device.
+        pid: its process.
+        stage: what a loading worker is doing.
+    """
+
+    id: str
+    model_id: str | None
+    device: str | None
+    port: int
+    status: str
+    implementation: str
+    version: str | None
+    url: str | None = None
+    hive_id: str | None = None
+    instance_id: str | None = None
+    seq: int | None = None
+    slots_total: int | None = None
+    slots_available: int | None = None
+    queue_depth: int | None = None
+    tokens_per_second: float | None = None
+    context_length: int | None = None
+    capabilities: tuple[str, ...] | None = None
+    model_name: str | None = None
+    backend: str | None = None
+    pid: int | None = None
+    stage: str | None = None
+
+
+class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``POST /v1/worker-heartbeat``; also what a worker's ``GET /info`` says."""
+
+    worker: WorkerBeat
+    timestamp: datetime
+
+
+class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's process in a hive's telemetry."""
+
+    pid: int
+    group: str = "llm"
+    instance: str | None = None
+    cpu_pct: float | None = None
+    rss_mb: int | None = None
+    io_r_mb_s: float | None = None
+    io_w_mb_s: float | None = None
+    uptime_s: int | None = None
+    gpu_util_pct: float | None = None
+    vram_mb: int | None = None
+    total_vram_mb: int | None = None
+    model: str | None = None
+    worker_id: str | None = None
+    cgroup: str | None = None
+    pids: tuple[int, ...] = ()
+    port: int | None = None
+    gpu: str | None = None
+    state: str | None = None
+
+
+class GpuStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU in the node record."""
+
+    id: str
+    util_pct: float | None = None
+    vram_used_mb: int | None = None
+    vram_total_mb: int | None = None
+    temp_c: float | None = None
+    power_w: float | None = None
+
+
+class NodeStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine in a hive's telemetry."""
+
+    cpu_pct: float | None = None
+    ram_used_mb: int | None = None
+    ram_total_mb: int | None = None
+    gpus: tuple[GpuStats, ...] = ()
+
+
+class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``healthy``, or ``degraded`` with a reason."""
+
+    status: str = "healthy"
+    reason: str | None = None
+
+
+class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A hive in its own heartbeat.
+
+    Attributes:
+        id: hive id.
+        hostname: of its machine.
+        port: where it listens.
+        operational_status: ``ready``, ``draining`` or ``stopping``.
+        health_status: and why, when not healthy.
+        version: of rbee.
+        url: address at which the queen reaches it.
+        instance_id: new with every start of the process.
+        seq: rises with every beat of an instance.
+        threads_total: processor threads that its workers may have in all.
+        threads_free: of these, not promised to a worker.
+    """
+
+    id: str
+    hostname: str
+    port: int
+    operational_status: str = "ready"
+    health_status: HealthStatus = HealthStatus()
+    version: str | None = None
+    url: str | None = None
+    instance_id: str | None = None
+    seq: int | None = None
+    threads_total: int | None = None
+    threads_free: int | None = None
+
+
+class HiveHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``POST /v1/hive-heartbeat``.  `capabilities` may be left out when they have not changed."""
+
+    hive: HiveInfo
+    timestamp: datetime
+    workers: tuple[ProcessStats, ...] = ()
+    capabilities: tuple[Device, ...] | None = None
+    engines: tuple[EngineInfo, ...] | None = None
+    node: NodeStats | None = None
+
+
+class HiveCapabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of a hive's ``GET /v1/capabilities``."""
+
+    hive: HiveInfo
+    capabilities: tuple[Device, ...]
+    engines: tuple[EngineInfo, ...]
