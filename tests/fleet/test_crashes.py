@@ -140,7 +140,7 @@ def test_rbee_down_ends_the_workers_of_a_killed_colony(colony):
     worker_id = colony.run_job("worker_spawn", model="echo")["result"]["worker_id"]
     colony.kill9()
     done = colony.cli("down", "--json")
-    assert json.loads(done.stdout) == {"stopped_pid": None, "leftover_workers": [worker_id]}
+    assert json.loads(done.stdout) == {"stopped_pid": None, "stopped_programs": [], "leftover_workers": [worker_id]}
     colony.nothing_left()
 
 

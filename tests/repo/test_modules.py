@@ -46,7 +46,6 @@ def test_the_environment_is_read_by_settings_and_entry_points_alone(root: Path, 
     allowed = {
         "core/rbee/cli/context.py",
         "core/rbee/cli/main.py",
-        "core/rbee/cli/hosting.py",
         "core/rbee/cli/commands/plugins.py",
         "core/rbee/worker/program.py",
     }

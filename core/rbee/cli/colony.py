@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
+from rbee.cli import detached
 from rbee.cli.context import Context
-from rbee.cli.exits import NotRunningError
+from rbee.cli.locate import find_queen
 from rbee.cli.locks import FileLock
-from rbee.contract.errors import ConfigurationError, RbeeError, UnreachableError, error_types
+from rbee.contract.errors import ConfigurationError, UnreachableError
 from rbee.settings import Folders
 
-_START_S = 60.0
 _USERS_S = 30.0
 _STOP_S = 30.0
 _POLL_S = 0.02
@@ -42,13 +39,6 @@ class ColonyRecord(msgspec.Struct, frozen=True, kw_only=True):
     hive_url: str
     started_at: float
     while_used: bool = False
-
-
-class StartReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a detached colony tells its starter through a pipe: that it is up, or why not."""
-
-    code: str | None = None
-    message: str | None = None
 
 
 class ColonyFiles:
@@ -96,19 +86,6 @@ class ColonyFiles:
             return None
 
 
-def running(context: Context) -> ColonyRecord:
-    """The running colony.
-
-    Raises:
-        NotRunningError: there is none.
-    """
-    context.check()
-    record = ColonyFiles(context.folders).read()
-    if record is None:
-        raise NotRunningError("No colony is running. Start one: rbee up")
-    return record
-
-
 def start_detached(context: Context, *, while_used: bool) -> ColonyRecord:
     """Start a colony in a process of its own and wait until it answers.
 
@@ -122,33 +99,7 @@ def start_detached(context: Context, *, while_used: bool) -> ColonyRecord:
     folders = context.folders
     folders.make()
     log = folders.logs / "colony.log"
-    reading, writing = os.pipe()
-    argv = [sys.executable, "-m", "rbee"]
-    for name, value in context.overrides.items():
-        argv += ["--set", f"{name}={value}"]
-    argv += ["up", f"--report-fd={writing}"]
-    if while_used:
-        argv.append("--while-used")
-    with log.open("ab") as output, os.fdopen(reading, "rb") as pipe:
-        log.chmod(0o600)
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(writing,),
-                start_new_session=True,
-            )
-        finally:
-            os.close(writing)
-        try:
-            _await_report(pipe.fileno(), process, log)
-        except BaseException:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_S)
-            raise
+    detached.start(context, ["up", *(["--while-used"] if while_used else [])], log, "The colony")
     record = ColonyFiles(folders).read()
     if record is None:
         raise UnreachableError(f"The colony ended as soon as it was up. Its log: '{log}'")
@@ -156,21 +107,27 @@ def start_detached(context: Context, *, while_used: bool) -> ColonyRecord:
 
 
 @contextlib.contextmanager
-def used(context: Context, *, keep: bool, on_start: Callable[[], None]) -> Iterator[ColonyRecord]:
-    """A running colony for as long as the block lasts: the one that is there, or one for the occasion.
+def used(context: Context, *, keep: bool, on_start: Callable[[], None]) -> Iterator[str]:
+    """The address of a running queen for as long as the block lasts: the one there is, or one for the occasion.
 
     Args:
         context: of the command.
-        keep: leave it running afterwards.
+        keep: leave the colony that is started running afterwards.
         on_start: told before one is started.
     """
+    if ColonyFiles(context.folders).read() is None:
+        # A colony that is just starting is used under its locks, further down.
+        elsewhere = find_queen(context, of_colony=False)
+        if elsewhere is not None:
+            yield elsewhere
+            return
     context.folders.make()
     files = ColonyFiles(context.folders)
     if not files.users.shared(_USERS_S):
         raise ConfigurationError(f"A colony in '{context.folders.state}' does not finish stopping; see its log.")
     record: ColonyRecord | None = None
     try:
-        if not files.start.exclusive(_START_S):
+        if not files.start.exclusive(detached.START_S):
             raise ConfigurationError(f"A colony in '{context.folders.state}' does not finish starting; see its log.")
         record = files.read()
         if record is None:
@@ -179,7 +136,7 @@ def used(context: Context, *, keep: bool, on_start: Callable[[], None]) -> Itera
         elif keep and record.while_used:
             files.keep.touch()
         files.start.release()
-        yield record
+        yield record.queen_url
     finally:
         files.start.release()
         files.users.release()
@@ -209,27 +166,3 @@ def _await_end(files: ColonyFiles) -> None:
                 if time.monotonic() - others_since > 1.0:
                     return
         time.sleep(_POLL_S)
-
-
-def _await_report(fd: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Read the pipe to its end or its first line.
-
-    Raises:
-        RbeeError: what the colony reports, or that it died or hangs.
-    """
-    import select
-
-    deadline = time.monotonic() + _START_S
-    received = b""
-    while b"\n" not in received:
-        if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            raise UnreachableError(f"The colony did not come up within {_START_S:.0f} s. Its log: '{log}'")
-        part = os.read(fd, 65536)
-        if not part:
-            process.wait(_STOP_S)
-            raise UnreachableError(f"The colony ended while it started. Its log: '{log}'")
-        received += part
-    report = msgspec.json.decode(received, type=StartReport)
-    if report.code is not None:
-        process.wait(_STOP_S)
-        raise error_types().get(report.code, RbeeError)(report.message or "The colony did not start.")

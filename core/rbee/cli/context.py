@@ -42,6 +42,11 @@ class Context:
         """The environment for processes that must have the same settings, those of the command line included."""
         return {**os.environ, **{variable_of(name): value for name, value in self.overrides.items()}}
 
+    @property
+    def plugins_wanted(self) -> str | None:
+        """``RBEE_PLUGINS``: names of the plugins to load, None for all."""
+        return os.environ.get("RBEE_PLUGINS")
+
     def check(self) -> None:
         """Raise ConfigurationError when a setting is wrong, for commands that need none themselves."""
         _ = self.settings

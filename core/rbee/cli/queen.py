@@ -6,27 +6,28 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from rbee.cli.colony import ColonyRecord
 from rbee.cli.context import Context
+from rbee.cli.locate import queen_url
 from rbee.clients import QueenClient, Transport
 
 T = TypeVar("T")
 
 
-def ask_queen(context: Context, record: ColonyRecord, question: Callable[[QueenClient], Awaitable[T]]) -> T:
+def ask_queen(context: Context, question: Callable[[QueenClient], Awaitable[T]]) -> T:
     """Run one question to its answer.
 
     Args:
         context: of the command.
-        record: the running colony.
         question: asks.
 
     Raises:
+        NotRunningError: there is no queen to be found.
         RbeeError: what the queen raised, or that she does not answer.
     """
+    url = queen_url(context)
 
     async def ask() -> T:
-        transport = Transport(record.queen_url, context.token(), "The queen")
+        transport = Transport(url, context.token(), "The queen")
         try:
             return await question(QueenClient(transport))
         finally:

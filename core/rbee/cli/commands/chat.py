@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rbee.cli.asking import absolute, ask
-from rbee.cli.colony import ColonyRecord, used
+from rbee.cli.colony import used
 from rbee.cli.console import say, talking
 from rbee.cli.context import Context, current
 from rbee.contract.errors import CancelledByCallerError, RbeeError, UnreachableError
@@ -30,13 +30,13 @@ def command(*, model: str, keep: bool, system: str | None, **sampling: Any) -> N
     context = current()
     with talking() as talk:
         talk.note("Looking for a colony")
-        with used(context, keep=keep, on_start=lambda: talk.note("Starting a colony for this chat")) as record:
+        with used(context, keep=keep, on_start=lambda: talk.note("Starting a colony for this chat")) as queen_url:
             talk.done()
             say("Ctrl+C stops an answer, Ctrl+D ends.")
-            _converse(context, record, absolute(model), system, sampling)
+            _converse(context, queen_url, absolute(model), system, sampling)
 
 
-def _converse(context: Context, record: ColonyRecord, model: str, system: str | None, sampling: dict[str, Any]) -> None:
+def _converse(context: Context, queen_url: str, model: str, system: str | None, sampling: dict[str, Any]) -> None:
     history: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
     while True:
         try:
@@ -50,12 +50,12 @@ def _converse(context: Context, record: ColonyRecord, model: str, system: str | 
         if not text.strip():
             continue
         asked = [*history, {"role": "user", "content": text}]
-        answer = _turn(context, record, {"model": model, "messages": asked, **sampling})
+        answer = _turn(context, queen_url, {"model": model, "messages": asked, **sampling})
         if answer is not None:
             history = [*asked, {"role": "assistant", "content": answer}]
 
 
-def _turn(context: Context, record: ColonyRecord, request: dict[str, Any]) -> str | None:
+def _turn(context: Context, queen_url: str, request: dict[str, Any]) -> str | None:
     """One answer; what was said before a Ctrl+C, and None when nothing was."""
     said: list[str] = []
 
@@ -66,7 +66,7 @@ def _turn(context: Context, record: ColonyRecord, request: dict[str, Any]) -> st
 
     try:
         with talking() as talk:
-            asyncio.run(ask(record.queen_url, context.token(), request, talk, write))
+            asyncio.run(ask(queen_url, context.token(), request, talk, write))
     except (KeyboardInterrupt, CancelledByCallerError):
         print(flush=True)
         say("Stopped.")

@@ -11,9 +11,11 @@ import time
 import click
 import msgspec
 
+from rbee.cli.apart import end
 from rbee.cli.colony import ColonyFiles, ColonyRecord
 from rbee.cli.console import say
 from rbee.cli.context import Context, current
+from rbee.cli.programs import PROGRAMS
 from rbee.clients import QueenClient, Transport
 from rbee.contract.errors import ConfigurationError, RbeeError
 from rbee.settings import Settings
@@ -25,18 +27,26 @@ _POLL_S = 0.05
 @click.command("down")
 @click.option("--json", "as_json", is_flag=True, help="Print what was stopped as JSON.")
 def command(*, as_json: bool) -> None:
-    """Stop the colony and its workers; workers that an earlier colony left behind too."""
+    """Stop everything of rbee on this machine: colony, programs that run by themselves, workers left behind."""
     context = current()
     files = ColonyFiles(context.folders)
     record = files.read()
     if record is not None:
         _stop(context, files, record)
+    # The hive first: its workers say good-bye to a queen who is still there.
+    apart = [ended for program in reversed(PROGRAMS) if (ended := end(context, program)) is not None]
     leftover = _stop_leftover(context)
     if as_json:
         stopped = None if record is None else record.pid
-        click.echo(msgspec.json.encode({"stopped_pid": stopped, "leftover_workers": leftover}).decode())
+        told = {"stopped_pid": stopped, "stopped_programs": apart, "leftover_workers": leftover}
+        click.echo(msgspec.json.encode(told).decode())
         return
-    say("No colony was running." if record is None else f"The colony (process {record.pid}) is stopped.")
+    if record is not None:
+        say(f"The colony (process {record.pid}) is stopped.")
+    for one in apart:
+        say(f"The {one.program} (process {one.pid}) is stopped.")
+    if record is None and not apart:
+        say("No colony was running.")
     if leftover:
         say(f"Stopped workers of an earlier colony: {', '.join(leftover)}.")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 import msgspec
 
 from rbee.cli.console import say, table_console
+from rbee.cli.context import current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.format import text
 
@@ -18,7 +17,7 @@ def command(*, as_json: bool) -> int:
     """List installed plugins: version, what each registered, or why it failed.  Exit code 1 when one failed."""
     from rbee.plugins import load_plugins
 
-    plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
+    plugins = load_plugins(current().plugins_wanted)
     engines = [cls.info() for cls in plugins.registrations.engines.things()]
     failed = any(record.status == "failed" for record in plugins.records)
     if as_json:

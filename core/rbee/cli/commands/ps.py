@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 import msgspec
 
-from rbee.cli.colony import running
 from rbee.cli.console import say, table_console
 from rbee.cli.context import current
 from rbee.cli.format import duration, megabytes, text
@@ -18,7 +17,7 @@ from rbee.contract.wire import WorkerRecord
 def command(*, as_json: bool) -> None:
     """List the workers of the running colony."""
     context = current()
-    workers = ask_queen(context, running(context), lambda queen: queen.workers())
+    workers = ask_queen(context, lambda queen: queen.workers())
     if as_json:
         click.echo(msgspec.json.encode({"workers": workers}).decode())
         return

@@ -73,10 +73,10 @@ def _answer(context: Context, request: dict[str, Any], *, keep: bool, quiet: boo
 
     with talking() as talk:
         talk.note("Looking for a colony")
-        with used(context, keep=keep, on_start=lambda: talk.note("Starting a colony for this run")) as record:
+        with used(context, keep=keep, on_start=lambda: talk.note("Starting a colony for this run")) as queen_url:
             try:
                 return asyncio.run(
-                    ask(record.queen_url, context.token(), request, talk, (lambda piece: None) if quiet else write)
+                    ask(queen_url, context.token(), request, talk, (lambda piece: None) if quiet else write)
                 )
             finally:
                 talk.done()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 import msgspec
 
-from rbee.cli.colony import ColonyFiles, ColonyRecord
+from rbee.cli.colony import ColonyFiles
 from rbee.cli.console import say
 from rbee.cli.context import current
 from rbee.cli.exits import NOT_RUNNING, OK
 from rbee.cli.format import duration, megabytes
+from rbee.cli.locate import find_queen
+from rbee.cli.programs import PROGRAMS, ProgramFiles, ProgramRecord
 from rbee.cli.queen import ask_queen
 from rbee.clients import QueenClient
 from rbee.contract.wire import WorkerRecord
@@ -20,11 +23,13 @@ from rbee.contract.wire import WorkerRecord
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> int:
-    """Say whether the colony runs, where, and what it has.  Exit code 3 when it does not run."""
+    """Say whether the colony runs, where, and what it has.  Exit code 3 when nothing of it runs."""
     context = current()
     context.check()
-    record = ColonyFiles(context.folders).read()
-    if record is None:
+    colony = ColonyFiles(context.folders).read()
+    programs = [found for program in PROGRAMS if (found := ProgramFiles(context.folders, program).read()) is not None]
+    queen_url = find_queen(context)
+    if not programs and queen_url is None:
         if as_json:
             click.echo('{"running":false}')
         else:
@@ -34,26 +39,39 @@ def command(*, as_json: bool) -> int:
     async def ask(queen: QueenClient) -> tuple[dict[str, Any], list[WorkerRecord]]:
         return await queen.info(), await queen.workers()
 
-    info, workers = ask_queen(context, record, ask)
+    info, workers = ask_queen(context, ask) if queen_url is not None else (None, [])
     if as_json:
         facts = {
             "running": True,
-            "colony": record,
-            "openai_base_url": f"{record.queen_url}/v1",
+            "colony": colony,
+            "programs": programs,
+            "openai_base_url": None if queen_url is None else f"{queen_url}/v1",
             "token_file": str(context.folders.token_file),
             "queen": info,
             "workers": workers,
         }
         click.echo(msgspec.json.encode(facts).decode())
         return OK
-    _print(record, info, workers)
+    if colony is not None:
+        print(f"colony    process {colony.pid}, up {duration(int(time.time() - colony.started_at))}")
+    for record in programs:
+        if colony is None or record.program == "registry":
+            by_itself = "" if colony is not None else f" process {record.pid}, up {duration(_age(record))},"
+            print(f"{record.program:<9}{by_itself} {record.url}")
+    if info is None:
+        print("queen     none known; start one, or set queen.url or registry.url")
+    else:
+        _print(info, workers)
     return OK
 
 
-def _print(record: ColonyRecord, info: dict[str, Any], workers: list[WorkerRecord]) -> None:
-    print(f"colony    up {duration(info['uptime_s'])}, process {record.pid}, rbee {info['version']}")
-    print(f"registry  {record.registry_url}")
-    print(f"queen     {record.queen_url}   OpenAI API: {record.queen_url}/v1")
+def _age(record: ProgramRecord) -> int:
+    return int(time.time() - record.started_at)
+
+
+def _print(info: dict[str, Any], workers: list[WorkerRecord]) -> None:
+    up = duration(info["uptime_s"])
+    print(f"queen     {info['url']}   OpenAI API: {info['url']}/v1   up {up}, rbee {info['version']}")
     for hive in info["hives"]:
         node = hive["node"] or {}
         memory = f"{megabytes(node.get('ram_used_mb'))} of {megabytes(node.get('ram_total_mb'))} used"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
 import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import click
 import msgspec
 
-from rbee.cli.colony import ColonyFiles, ColonyRecord, StartReport, start_detached
+from rbee.cli.colony import ColonyFiles, ColonyRecord, start_detached
 from rbee.cli.console import say
 from rbee.cli.context import Context, current
-from rbee.cli.exits import INTERRUPTED, OK
-from rbee.contract.errors import ConflictError, RbeeError
+from rbee.cli.exits import OK
+from rbee.cli.foreground import run_program
+from rbee.contract.errors import ConflictError
 from rbee.http.guard import is_loopback
 
 
@@ -45,25 +45,13 @@ def command(*, detach: bool, as_json: bool, while_used: bool, report_fd: int | N
 def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd: int | None) -> int:
     from rbee.cli.hosting import host_colony
 
-    def ready(record: ColonyRecord) -> None:
-        if report_fd is not None:
-            _report(report_fd, StartReport())
-        else:
-            _announce(context, record, as_json=as_json, detached=False)
+    def host(ready: Callable[[ColonyRecord], None]) -> Coroutine[Any, Any, signal.Signals | None]:
+        return host_colony(context, while_used=while_used, on_ready=ready)
 
-    try:
-        _configure_logging(context, detached=report_fd is not None)
-        ended_by = asyncio.run(host_colony(context, while_used=while_used, on_ready=ready))
-    except RbeeError as error:
-        if report_fd is not None:
-            _report(report_fd, StartReport(code=error.code, message=error.message))
-        raise
-    except Exception as error:
-        if report_fd is not None:
-            told = f"The colony failed while it started: {error}. Its log: '{context.folders.logs / 'colony.log'}'"
-            _report(report_fd, StartReport(code=RbeeError.code, message=told))
-        raise
-    return INTERRUPTED if ended_by is signal.SIGINT else OK
+    def announce(record: ColonyRecord) -> None:
+        _announce(context, record, as_json=as_json, detached=False)
+
+    return run_program(context, host, announce, report_fd, context.folders.logs / "colony.log", "The colony")
 
 
 def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached: bool) -> None:
@@ -101,22 +89,3 @@ def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached
     say(f"""  python: OpenAI(base_url="{api}", api_key={key})  # from openai import OpenAI""")
     say("")
     say("Stop it: rbee down" + ("" if detached else ", or Ctrl+C here"))
-
-
-def _configure_logging(context: Context, *, detached: bool) -> None:
-    level = context.settings.server.log_level.upper()
-    # In the foreground the terminal is for people: requests by the hundred would hide what matters.
-    if not detached and level == "INFO":
-        level = "WARNING"
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx2", "httpcore2", "uvicorn", "aiosqlite"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _report(fd: int, report: StartReport) -> None:
-    try:
-        os.write(fd, msgspec.json.encode(report) + b"\n")
-        os.close(fd)
-    except OSError:
-        # The starter has left; the colony it asked for runs on.
-        return

@@ -1,0 +1,101 @@
+"""Starting a program in a process of its own, and hearing whether it came up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from rbee.cli.context import Context
+from rbee.contract.errors import RbeeError, UnreachableError, error_types
+
+START_S = 60.0
+_STOP_S = 30.0
+
+
+class StartReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a detached program tells its starter through a pipe: that it is up, or why not."""
+
+    code: str | None = None
+    message: str | None = None
+
+
+def start(context: Context, command: Sequence[str], log: Path, what: str) -> None:
+    """Start ``rbee COMMAND --report-fd=N`` in a session of its own and wait until it answers.
+
+    Args:
+        context: of the command; its settings of the command line are passed on.
+        command: as on a command line.
+        log: appended to.
+        what: who starts, for messages: "The colony".
+
+    Raises:
+        RbeeError: it did not come up, and why.
+    """
+    reading, writing = os.pipe()
+    argv = [sys.executable, "-m", "rbee"]
+    for name, value in context.overrides.items():
+        argv += ["--set", f"{name}={value}"]
+    argv += [*command, f"--report-fd={writing}"]
+    with log.open("ab") as output, os.fdopen(reading, "rb") as pipe:
+        log.chmod(0o600)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        try:
+            _await_report(pipe.fileno(), process, log, what)
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_S)
+            raise
+
+
+def report(fd: int | None, told: StartReport) -> None:
+    """For the program itself: tell the starter, if there is one."""
+    if fd is None:
+        return
+    try:
+        os.write(fd, msgspec.json.encode(told) + b"\n")
+        os.close(fd)
+    except OSError:
+        # The starter has left; the program it asked for runs on.
+        return
+
+
+def _await_report(fd: int, process: subprocess.Popen[bytes], log: Path, what: str) -> None:
+    """Read the pipe to its end or its first line.
+
+    Raises:
+        RbeeError: what the program reports, or that it died or hangs.
+    """
+    import select
+
+    deadline = time.monotonic() + START_S
+    received = b""
+    while b"\n" not in received:
+        if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise UnreachableError(f"{what} did not come up within {START_S:.0f} s. Its log: '{log}'")
+        part = os.read(fd, 65536)
+        if not part:
+            process.wait(_STOP_S)
+            raise UnreachableError(f"{what} ended while it started. Its log: '{log}'")
+        received += part
+    told = msgspec.json.decode(received, type=StartReport)
+    if told.code is not None:
+        process.wait(_STOP_S)
+        raise error_types().get(told.code, RbeeError)(told.message or f"{what} did not start.")

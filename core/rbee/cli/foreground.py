@@ -1,0 +1,67 @@
+"""Running a program in this process: its log, its report to whoever started it detached, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rbee.cli.context import Context
+from rbee.cli.detached import StartReport, report
+from rbee.cli.exits import INTERRUPTED, OK
+from rbee.contract.errors import RbeeError
+
+R = TypeVar("R")
+
+_CHATTY = ("httpx2", "httpcore2", "uvicorn", "aiosqlite", "alembic")
+
+
+def run_program(
+    context: Context,
+    host: Callable[[Callable[[R], None]], Coroutine[Any, Any, signal.Signals | None]],
+    announce: Callable[[R], None],
+    report_fd: int | None,
+    log: Path,
+    what: str,
+) -> int:
+    """Run a program to its end; returns the exit code.
+
+    Args:
+        context: of the command.
+        host: runs it; calls what it is given once the program answers.
+        announce: tells a person where it listens; not called when somebody started it detached.
+        report_fd: where to tell who started it detached.
+        log: where its output goes then.
+        what: who that is, for messages: "The colony".
+    """
+
+    def ready(record: R) -> None:
+        if report_fd is not None:
+            report(report_fd, StartReport())
+        else:
+            announce(record)
+
+    try:
+        _configure_logging(context, detached=report_fd is not None)
+        ended_by = asyncio.run(host(ready))
+    except RbeeError as error:
+        report(report_fd, StartReport(code=error.code, message=error.message))
+        raise
+    except Exception as error:
+        told = f"{what} failed while it started: {error}. Its log: '{log}'"
+        report(report_fd, StartReport(code=RbeeError.code, message=told))
+        raise
+    return INTERRUPTED if ended_by is signal.SIGINT else OK
+
+
+def _configure_logging(context: Context, *, detached: bool) -> None:
+    level = context.settings.server.log_level.upper()
+    # In the foreground the terminal is for people: requests by the hundred would hide what matters.
+    if not detached and level == "INFO":
+        level = "WARNING"
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)

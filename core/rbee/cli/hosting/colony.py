@@ -1,0 +1,160 @@
+"""Running registry, queen and hive in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from rbee.cli.colony import ColonyFiles, ColonyRecord
+from rbee.cli.context import Context
+from rbee.cli.hosting.ends import Ends
+from rbee.cli.hosting.parts import Parts
+from rbee.cli.programs import PROGRAMS, ProgramFiles, ProgramRecord
+from rbee.contract.errors import ConfigurationError, ConflictError, UnreachableError
+from rbee.hive import HiveService
+from rbee.queen import QueenService
+
+log = logging.getLogger(__name__)
+
+_HIVE_S = 15.0
+_LIFE_S = 0.3
+_USERS_POLL_S = 0.1
+
+
+async def host_colony(
+    context: Context, *, while_used: bool, on_ready: Callable[[ColonyRecord], None]
+) -> signal.Signals | None:
+    """Run until told to stop.
+
+    Args:
+        context: of the command.
+        while_used: take free ports and end when nobody uses the colony.
+        on_ready: called once everything answers.
+
+    Returns:
+        The signal that ended it, None when it was asked to.
+
+    Raises:
+        ConflictError: a colony of this home runs already.
+        PortTakenError, ConfigurationError: as their names say.
+    """
+    context.folders.make()
+    files = ColonyFiles(context.folders)
+    # Not at the first failure: who only looks whether a colony runs holds the lock for an instant.
+    if not files.life.exclusive(_LIFE_S):
+        raise ConflictError(already_running(files))
+    try:
+        return await _host(context, files, while_used=while_used, on_ready=on_ready)
+    finally:
+        # The lock itself goes with the process: who sees it free knows that the process is gone.
+        files.record.unlink(missing_ok=True)
+
+
+def already_running(files: ColonyFiles) -> str:
+    """The sentence for a second ``rbee up``."""
+    record = files.read()
+    if record is None:
+        return "A colony is starting or stopping in this home; try again in a moment."
+    return f"A colony is running already: process {record.pid}, API at {record.queen_url}/v1. Stop it: rbee down"
+
+
+async def _host(
+    context: Context, files: ColonyFiles, *, while_used: bool, on_ready: Callable[[ColonyRecord], None]
+) -> signal.Signals | None:
+    ends = Ends()
+    ends.watch()
+    async with contextlib.AsyncExitStack() as stack:
+        programs = _claim(context, stack)
+        _refuse_equal_ports(context, free=while_used)
+        parts = Parts(context, stack, ends)
+        # All of them before anything starts: a taken port is told at once.
+        sockets = {program: parts.listen(program, free=while_used) for program in PROGRAMS}
+        urls = {program: url for program, (_, url) in sockets.items()}
+        await parts.registry(sockets["registry"][0])
+        queen = await parts.queen(*sockets["queen"], urls["registry"])
+        hive = await parts.hive(*sockets["hive"], urls["queen"], urls["registry"])
+        try:
+            async with asyncio.timeout(_HIVE_S):
+                await queen.first_hive()
+        except TimeoutError as error:
+            raise UnreachableError(f"The hive did not report to the queen within {_HIVE_S:.0f} s.") from error
+        record = ColonyRecord(
+            pid=os.getpid(),
+            registry_url=urls["registry"],
+            queen_url=urls["queen"],
+            hive_url=urls["hive"],
+            started_at=time.time(),
+            while_used=while_used,
+        )
+        files.keep.unlink(missing_ok=True)
+        files.write(record)
+        for one in programs:
+            one.write(
+                ProgramRecord(
+                    program=one.program,
+                    pid=record.pid,
+                    url=urls[one.program],
+                    started_at=record.started_at,
+                    colony=True,
+                )
+            )
+        on_ready(record)
+        unused = await _until_over(files, ends, queen, hive, while_used=while_used)
+        # From here on nobody finds it any more.
+        files.record.unlink(missing_ok=True)
+        for one in programs:
+            one.record.unlink(missing_ok=True)
+        if unused:
+            # Whoever asked is gone, by accident perhaps: workers need not finish what nobody reads.
+            await queen.jobs.cancel_all()
+        log.info("stopping")
+    return ends.number
+
+
+def _claim(context: Context, stack: contextlib.AsyncExitStack) -> list[ProgramFiles]:
+    """The names of all three programs in this home, so that none is run a second time beside the colony."""
+    claimed = []
+    for program in PROGRAMS:
+        files = ProgramFiles(context.folders, program)
+        files.claim()
+        stack.callback(files.disclaim)
+        claimed.append(files)
+    return claimed
+
+
+async def _until_over(
+    files: ColonyFiles, ends: Ends, queen: QueenService, hive: HiveService, *, while_used: bool
+) -> bool:
+    """Wait for whatever ends the colony; True when it is that nobody uses it."""
+    asked = asyncio.create_task(ends.wait(queen.shutdown_asked, hive.shutdown_asked))
+    waiting: list[asyncio.Task[None]] = [asked]
+    if while_used:
+        waiting.append(asyncio.create_task(_until_unused(files)))
+    try:
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return asked not in done
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def _until_unused(files: ColonyFiles) -> None:
+    """Return when nobody shares the lock of users; never when the colony is to be kept."""
+    while not files.users.try_exclusive():
+        await asyncio.sleep(_USERS_POLL_S)
+        if files.keep.exists():
+            files.keep.unlink(missing_ok=True)
+            files.mark_kept()
+            await asyncio.Event().wait()
+
+
+def _refuse_equal_ports(context: Context, *, free: bool) -> None:
+    settings = context.settings
+    chosen = [port for port in (settings.registry.port, settings.queen.port, settings.hive.port) if port]
+    if not free and len(set(chosen)) < len(chosen):
+        raise ConfigurationError(f"registry.port, queen.port and hive.port must differ: {', '.join(map(str, chosen))}.")

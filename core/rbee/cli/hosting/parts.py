@@ -1,0 +1,123 @@
+"""The three programs as parts of a process: each a service, its application and its server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+from rbee.cli.context import Context
+from rbee.cli.hosting.ends import Ends
+from rbee.cli.programs import ProgramName
+from rbee.gateway import Pool
+from rbee.hive import HiveService
+from rbee.hive import make_app as make_hive_app
+from rbee.http.front import Front
+from rbee.http.guard import Guard
+from rbee.http.ports import listen, port_of, url_of
+from rbee.http.server import HttpServer
+from rbee.plugins import load_plugins
+from rbee.queen import QueenService
+from rbee.queen import make_app as make_queen_app
+from rbee.registry import RegistryService
+from rbee.registry import make_app as make_registry_app
+
+_MIB = 1024 * 1024
+
+
+class Parts:
+    """Starts programs in this process; what is started is stopped when the stack is left, the newest first.
+
+    Args:
+        context: of the command.
+        stack: left when the process ends.
+        ends: told what to do when there is no time for order.
+    """
+
+    def __init__(self, context: Context, stack: contextlib.AsyncExitStack, ends: Ends) -> None:
+        self._context = context
+        self._stack = stack
+        self._ends = ends
+        self._token = context.token()
+        self._plugins = load_plugins(context.plugins_wanted)
+        server = context.settings.server
+        self._guard = Guard(
+            token=self._token,
+            host=server.host,
+            allowed_hosts=server.allowed_hosts,
+            allowed_origins=server.allowed_origins,
+            require_token=server.require_token,
+        )
+        self._sockets: list[socket.socket] = []
+        self._servers: list[HttpServer] = []
+        # Left last: services first, whose ends end the streams that servers would wait for.
+        stack.callback(self._close_sockets)
+        stack.push_async_callback(self._stop_servers)
+
+    def listen(self, program: ProgramName, *, free: bool = False) -> tuple[socket.socket, str]:
+        """A program's socket and address.
+
+        Args:
+            program: which one.
+            free: take a free port, whatever the settings say.
+
+        Raises:
+            PortTakenError, ConfigurationError: as their names say.
+        """
+        settings = self._context.settings
+        port = 0 if free else getattr(settings, program).port
+        sock = listen(settings.server.host, port, f"the {program}", f"{program}.port")
+        self._sockets.append(sock)
+        return sock, url_of(settings.server.host, port_of(sock))
+
+    async def registry(self, sock: socket.socket) -> RegistryService:
+        """Start the registry."""
+        settings = self._context.settings
+        store = self._plugins.registrations.presence_stores.get(settings.registry.store)()
+        service = RegistryService(store, settings.registry.online_s)
+        self._stack.push_async_callback(service.stop)
+        await service.start()
+        await self._serve(make_registry_app(service, self._guard), sock)
+        return service
+
+    async def queen(self, sock: socket.socket, url: str, registry_url: str | None) -> QueenService:
+        """Start the queen."""
+        settings = self._context.settings
+        service = QueenService(settings, self._context.folders, self._plugins, url, self._token, registry_url)
+        self._stack.push_async_callback(service.stop)
+        await service.start()
+        pool = Pool()
+        self._stack.callback(pool.close)
+        await self._serve(make_queen_app(service, self._guard, pool, settings.queen.max_body_mb * _MIB), sock)
+        return service
+
+    async def hive(self, sock: socket.socket, url: str, queen_url: str | None, registry_url: str | None) -> HiveService:
+        """Start the hive."""
+        context = self._context
+        service = HiveService(
+            context.settings,
+            context.folders,
+            self._plugins,
+            url,
+            self._token,
+            queen_url,
+            registry_url,
+            context.environment(),
+        )
+        self._stack.push_async_callback(service.stop)
+        self._ends.at_once = service.supervisor.kill_all
+        await service.start()
+        await self._serve(make_hive_app(service, self._guard), sock)
+        return service
+
+    async def _serve(self, app: Front, sock: socket.socket) -> None:
+        server = HttpServer(app, sock)
+        self._servers.append(server)
+        await server.start()
+
+    async def _stop_servers(self) -> None:
+        await asyncio.gather(*(server.stop() for server in self._servers))
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets:
+            sock.close()

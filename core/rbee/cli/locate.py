@@ -1,0 +1,72 @@
+"""Where queen and registry are, for commands: by setting, by what runs in this home, by the registry."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rbee.cli.context import Context
+from rbee.cli.exits import NotRunningError
+from rbee.cli.programs import ProgramFiles, ProgramName
+from rbee.clients import RegistryClient, Transport
+from rbee.contract.errors import RbeeError
+from rbee.http.ports import url_of
+
+_LOOKUP_S = 2.0
+
+
+def registry_url(context: Context) -> str | None:
+    """The registry's address: the setting ``registry.url``, else the registry of this home; None for neither."""
+    return context.settings.registry.url or _of_this_home(context, "registry")
+
+
+def expected_registry_url(context: Context) -> str | None:
+    """Where a program started by itself looks for a registry: as `registry_url`, else at the usual port.
+
+    One that is not there yet may come later; with ``registry.port = 0`` nobody can know where.
+    """
+    found = registry_url(context)
+    port = context.settings.registry.port
+    return found or (url_of("127.0.0.1", port) if port else None)
+
+
+def find_queen(context: Context, *, of_colony: bool = True) -> str | None:
+    """The queen's address: the setting ``queen.url``, else the queen of this home, else whom the registry names.
+
+    Args:
+        context: of the command.
+        of_colony: whether the queen of a `rbee up` in this home counts.
+    """
+    found = context.settings.queen.url or _of_this_home(context, "queen", of_colony=of_colony)
+    if found is None:
+        registry = registry_url(context)
+        found = None if registry is None else asyncio.run(_ask_registry(registry, context.token()))
+    return found
+
+
+def queen_url(context: Context) -> str:
+    """The queen's address.
+
+    Raises:
+        NotRunningError: there is none to be found.
+    """
+    found = find_queen(context)
+    if found is None:
+        raise NotRunningError("No colony is running. Start one: rbee up")
+    return found
+
+
+def _of_this_home(context: Context, program: ProgramName, *, of_colony: bool = True) -> str | None:
+    record = ProgramFiles(context.folders, program).read()
+    return record.url if record is not None and (of_colony or not record.colony) else None
+
+
+async def _ask_registry(url: str, token: str) -> str | None:
+    transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
+    try:
+        found = await RegistryClient(transport).queen()
+    except RbeeError:
+        # A registry that is away hides nothing that this machine could know.
+        return None
+    finally:
+        await transport.close()
+    return None if found is None else found.url

@@ -1,0 +1,92 @@
+"""The programs of one home as other processes see them: which of them run, and where."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Literal
+
+import msgspec
+
+from rbee.cli.locks import FileLock
+from rbee.contract.errors import ConflictError
+from rbee.settings import Folders
+
+ProgramName = Literal["registry", "queen", "hive"]
+PROGRAMS: tuple[ProgramName, ...] = ("registry", "queen", "hive")
+
+_LIFE_S = 0.3
+
+
+class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running program writes of itself.
+
+    Attributes:
+        program: which one.
+        pid: its process.
+        url: its address.
+        started_at: Unix time.
+        colony: it shares its process with the others of ``rbee up``.
+    """
+
+    program: ProgramName
+    pid: int
+    url: str
+    started_at: float
+    colony: bool = False
+
+
+class ProgramFiles:
+    """The files by which processes of one home know of a program.
+
+    Args:
+        folders: of the home.
+        program: which one.
+    """
+
+    def __init__(self, folders: Folders, program: ProgramName) -> None:
+        self.program = program
+        self.record = folders.state / f"{program}.json"
+        self.life = FileLock(folders.state / f"{program}.lock")
+        """Held alone by the running program: whoever can take it knows that there is none."""
+
+    def claim(self) -> None:
+        """Become the one program of that name in this home, until this process ends or `disclaim` is called.
+
+        Raises:
+            ConflictError: another process is.
+        """
+        # Not at the first failure: who only looks whether a program runs holds the lock for an instant.
+        if self.life.exclusive(_LIFE_S):
+            return
+        present = self.read()
+        if present is None:
+            raise ConflictError(f"A {self.program} is starting or stopping in this home; try again in a moment.")
+        stop = "rbee down" if present.colony else f"rbee {self.program} stop"
+        raise ConflictError(
+            f"A {self.program} runs in this home already: process {present.pid} at {present.url}. Stop it: {stop}"
+        )
+
+    def disclaim(self) -> None:
+        """Make room for another one; harmless when nothing was claimed."""
+        with contextlib.suppress(OSError):
+            self.record.unlink(missing_ok=True)
+        self.life.release()
+
+    def write(self, record: ProgramRecord) -> None:
+        """Make the record visible, whole."""
+        staged = self.record.with_name(f".{self.record.name}.{os.getpid()}")
+        staged.write_bytes(msgspec.json.encode(record))
+        staged.replace(self.record)
+
+    def read(self) -> ProgramRecord | None:
+        """The running program; None when none runs, whatever an earlier one has left."""
+        if not self.record.parent.is_dir():
+            return None
+        if self.life.try_exclusive():
+            self.life.release()
+            return None
+        try:
+            return msgspec.json.decode(self.record.read_bytes(), type=ProgramRecord)
+        except (OSError, msgspec.DecodeError):
+            return None
