@@ -4,5 +4,14 @@ from rbee.telemetry.heartbeats import HeartbeatRegistry
 from rbee.telemetry.judgement import Limits, Presence
 from rbee.telemetry.records import HiveRecord, WorkerEntry
 from rbee.telemetry.registry import TelemetryRegistry
+from rbee.telemetry.resources import HiveResources
 
-__all__ = ["HeartbeatRegistry", "HiveRecord", "Limits", "Presence", "TelemetryRegistry", "WorkerEntry"]
+__all__ = [
+    "HeartbeatRegistry",
+    "HiveRecord",
+    "HiveResources",
+    "Limits",
+    "Presence",
+    "TelemetryRegistry",
+    "WorkerEntry",
+]

@@ -36,6 +36,10 @@ class Index:
         """Ids under a key."""
         return self._ids.get(key, {}).keys()
 
+    def count(self, key: str) -> int:
+        """How many ids stand under a key."""
+        return len(self._ids.get(key, ()))
+
     def keys(self) -> Iterable[str]:
         """Keys with at least one id."""
         return self._ids.keys()

@@ -40,8 +40,14 @@ def worker_presence(beat_age_s: float | None, sample_age_s: float | None, limits
         sample_age_s: since it was last seen in its hive's telemetry, None when never.
         limits: the ages that count.
     """
-    beating = beat_age_s is not None and beat_age_s < limits.worker_stale_s
-    observed = sample_age_s is not None and sample_age_s < limits.hive_down_s
+    return presence_of(
+        beating=beat_age_s is not None and beat_age_s < limits.worker_stale_s,
+        observed=sample_age_s is not None and sample_age_s < limits.hive_down_s,
+    )
+
+
+def presence_of(*, beating: bool, observed: bool) -> Presence:
+    """Presence from which of its two sources is heard."""
     if beating:
         return Presence.ONLINE if observed else Presence.UNOBSERVED
     return Presence.HUNG if observed else Presence.OFFLINE
@@ -56,4 +62,4 @@ def hive_health(age_s: float | None, limits: Limits) -> str:
 
 def routable(presence: Presence, state: WorkerState) -> bool:
     """Whether requests may be sent there."""
-    return presence in {Presence.ONLINE, Presence.UNOBSERVED} and state.serving
+    return (presence is Presence.ONLINE or presence is Presence.UNOBSERVED) and state.serving

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 import msgspec
 
 from rbee.contract.types import Device, EngineInfo, WorkerState
 from rbee.contract.wire import HiveInfo, NodeStats, ProcessStats
 
+Voice = Literal["registration", "worker", "hive"]
+"""Who told a worker's model and state: its registration, its own heartbeat, or a hive's aggregate heartbeat."""
+
 
 class WorkerEntry(msgspec.Struct, kw_only=True):
-    """One worker, merged from three sources; times are of the registry's clock.
+    """One worker, merged from three sources.  When each of them last spoke is known to the `WorkerTable` alone.
 
     Attributes:
         worker_id: identity.
-        registered_at: when a registration last came.
-        beat_at: when the worker itself last spoke (registration counts until its first beat).
-        sampled_at: when a hive last measured it.
-        sampled_by: which hive that was.
+        registered_at: when a registration last came, by the registry's clock.
+        voice: who told its model and state; None when a hive has only measured its process.
+        heard_at: when its hive last heard of it, by the hive's clock; of the aggregate form.
+        health: the hive's word on it; of the aggregate form.
+        sample: the newest measurement; None when there is none or the process has ended.
+        sampled_by: which hive measured it.
+        vram_free_mb: left on its GPU when it was measured; None when unknown.
         seq: of the newest beat of `instance_id`.
         reserved: requests that the queen has sent there and that have not ended.
         external: slots in use by others than the queen, as of the last beat.
@@ -48,11 +57,13 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
     seq: int | None = None
     stage: str | None = None
     pid: int | None = None
+    voice: Voice | None = None
+    heard_at: datetime | None = None
+    health: str | None = None
     sample: ProcessStats | None = None
-    registered_at: float | None = None
-    beat_at: float | None = None
-    sampled_at: float | None = None
     sampled_by: str | None = None
+    vram_free_mb: int | None = None
+    registered_at: float | None = None
     superseded: str | None = None
     reserved: int = 0
     external: int = 0
@@ -68,9 +79,28 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
             return None
         return max(0, self.slots_total - self.reserved - self.external)
 
+    @property
+    def idle(self) -> bool:
+        """True when it has its model loaded and no slot is in use or reserved, as far as is known."""
+        return self.state is WorkerState.READY and self.reserved == 0 and self.external == 0
+
 
 class HiveRecord(msgspec.Struct, kw_only=True):
-    """One hive; `devices`, `engines` and `node` stay None until it has told them."""
+    """One hive; `devices`, `engines`, `node` and `worker_ids` stay None until it has told them.
+
+    Attributes:
+        hive_id: identity.
+        url: address at which the queen reaches it.
+        info: its own words, of the contract form.
+        devices: its processors.
+        engines: what its workers can run.
+        node: its machine's figures.
+        instance_id: of the process that speaks.
+        superseded: instance before this one, whose late beats are ignored.
+        seq: of the newest beat of `instance_id`.
+        aggregate_at: timestamp of the newest beat in the aggregate form.
+        worker_ids: workers it measured at its last beat.
+    """
 
     hive_id: str
     url: str | None = None
@@ -81,4 +111,5 @@ class HiveRecord(msgspec.Struct, kw_only=True):
     instance_id: str | None = None
     superseded: str | None = None
     seq: int | None = None
-    worker_ids: frozenset[str] = frozenset()
+    aggregate_at: datetime | None = None
+    worker_ids: frozenset[str] | None = None

@@ -1,25 +1,34 @@
-"""The registry of what runs: upserts from three sources, queries from indexes."""
+"""The registry of what runs: the one door to hives and workers, for those who tell and for those who ask."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 
 from rbee.contract.types import WorkerState
-from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration, WorkerBeat, WorkerRecord
-from rbee.telemetry.heartbeats import HeartbeatRegistry
-from rbee.telemetry.index import Index
-from rbee.telemetry.judgement import Limits, Presence, routable, worker_presence
+from rbee.contract.wire import (
+    AggregateHeartbeat,
+    HiveHeartbeat,
+    HiveInfo,
+    ProcessStats,
+    Registration,
+    WorkerBeat,
+    WorkerRecord,
+)
+from rbee.telemetry.aggregate import process_stats
+from rbee.telemetry.describe import describe
+from rbee.telemetry.hives import HiveTable
+from rbee.telemetry.judgement import Limits, Presence
 from rbee.telemetry.records import HiveRecord, WorkerEntry
-
-_LATENCY_WEIGHT = 0.2
-_BEAT_DELAY_S = 2.0
-_ENDS_KEPT = 63
-_SERVING_GUESS = WorkerState.READY
+from rbee.telemetry.resources import HiveResources, free_vram_mb, resources_of
+from rbee.telemetry.selection import takes_requests
+from rbee.telemetry.workers import WorkerTable
 
 
 class TelemetryRegistry:
     """Hives and workers of the colony.  Not thread-safe: it belongs to the queen's event loop.
+
+    A question costs what its answer is long; what has fallen silent since the last one is settled first, once.
+    Records are the registry's own and change with the next message: read them at once, and change nothing in them.
 
     Args:
         clock: seconds that never go back.
@@ -33,342 +42,255 @@ class TelemetryRegistry:
         limits: Limits | None = None,
         on_change: Callable[[str], None] = lambda model_id: None,
     ) -> None:
-        self._clock = clock
-        self._on_change = on_change
         self.limits = limits or Limits()
-        self._hives: HeartbeatRegistry[HiveRecord] = HeartbeatRegistry(clock, self.limits.hive_down_s)
-        self._workers: dict[str, WorkerEntry] = {}
-        self._by_model = Index()
-        self._by_hive = Index()
-        self._by_backend = Index()
-        self._by_name = Index()
+        self._hives = HiveTable(clock, self.limits)
+        self._workers = WorkerTable(clock, self.limits, on_change)
 
-    # --- upserts -------------------------------------------------------------------------------------------------
+    # --- what is told --------------------------------------------------------------------------------------------
 
     def register_worker(self, registration: Registration) -> bool:
         """Fast path, ready callback or registry event; True when the worker was not known.
 
         A registration that repeats, or comes after the worker's own beats, changes no field that those own.
         """
-        worker_id = registration.identity or ""
-        known = self._workers.get(worker_id)
-        if known is not None and registration.instance_id and registration.instance_id == known.superseded:
-            return False
-        entry = known or WorkerEntry(worker_id=worker_id)
-        fresh = known is None or (
-            registration.instance_id is not None and registration.instance_id != known.instance_id
-        )
-        if fresh and known is not None:
-            entry = _successor(known)
-        now = self._clock()
-        entry.registered_at = now
-        entry.url = registration.address or entry.url
-        entry.spawned_by = registration.spawned_by or entry.spawned_by
-        entry.hive_id = registration.hive_id or _spawning_hive(registration.spawned_by) or entry.hive_id
-        entry.instance_id = registration.instance_id or entry.instance_id
-        entry.pid = registration.pid or entry.pid
-        if fresh or entry.beat_at is None:
-            entry.model_id = registration.model or registration.model_ref or entry.model_id
-            entry.state = _registered_state(registration, entry.state)
-            entry.backend = registration.backend or entry.backend
-            if registration.device is not None:
-                entry.device = str(registration.device)
-            entry.beat_at = now
-        self._store(entry)
-        return known is None
+        return self._workers.register(registration)
 
     def beat_worker(self, beat: WorkerBeat) -> bool:
-        """The worker's own heartbeat; False when it is late or replayed and was ignored."""
-        entry = self._workers.get(beat.id) or WorkerEntry(worker_id=beat.id)
-        if beat.instance_id is not None and beat.instance_id == entry.superseded:
-            return False
-        same_instance = beat.instance_id == entry.instance_id
-        if same_instance and beat.seq is not None and entry.seq is not None and beat.seq <= entry.seq:
-            return False
-        if not same_instance and entry.instance_id is not None:
-            entry = _successor(entry)
-        entry.instance_id, entry.seq = beat.instance_id or entry.instance_id, beat.seq
-        entry.beat_at = self._clock()
-        entry.failed_at = None
-        entry.url = beat.url or entry.url or f"http://127.0.0.1:{beat.port}"
-        entry.model_id, entry.model_name = beat.model_id, beat.model_name
-        entry.device, entry.backend = beat.device, beat.backend
-        entry.implementation, entry.version = beat.implementation, beat.version
-        entry.hive_id = beat.hive_id or entry.hive_id
-        entry.state = WorkerState.parse(beat.status)
-        entry.slots_total, entry.slots_available = beat.slots_total, beat.slots_available
-        entry.queue_depth, entry.tokens_per_second = beat.queue_depth, beat.tokens_per_second
-        entry.context_length, entry.capabilities = beat.context_length, beat.capabilities
-        entry.stage, entry.pid = beat.stage, beat.pid or entry.pid
-        if beat.slots_total is not None and beat.slots_available is not None:
-            # A request that ended while the beat was on its way still shows in it.
-            ours = entry.reserved + sum(1 for ended in entry.ended_at if self._clock() - ended < _BEAT_DELAY_S)
-            entry.external = max(0, beat.slots_total - beat.slots_available - ours)
-        self._store(entry)
-        return True
+        """The worker's own heartbeat; False when it is late or replayed and was ignored.
+
+        Raises:
+            ValueError: when its status names no state.
+        """
+        return self._workers.beat(beat)
 
     def update_hive(self, hive_id: str, url: str | None, instance_id: str | None = None) -> HiveRecord:
-        """A hive was registered or discovered; its figures come with its heartbeat."""
-        record = self._hives.get(hive_id) or HiveRecord(hive_id=hive_id)
-        if _is_current(record, instance_id):
-            record.url = url or record.url
-            self._hives.update(hive_id, record)
-        return record
+        """A hive was registered or discovered; its figures come with its heartbeat (`update_hive_state`)."""
+        return self._hives.introduce(hive_id, url, instance_id)
 
     def update_hive_state(self, beat: HiveHeartbeat) -> bool:
         """A hive's heartbeat with its workers' processes; False when it is late or replayed and was ignored."""
-        hive: HiveInfo = beat.hive
-        record = self._hives.get(hive.id) or HiveRecord(hive_id=hive.id)
-        if not _is_current(record, hive.instance_id):
+        record = self._hives.beat(beat)
+        if record is not None:
+            self._measure(record, beat.workers)
+        return record is not None
+
+    def update_aggregate(self, beat: AggregateHeartbeat) -> bool:
+        """A hive's heartbeat in the aggregate form; False when it is late or replayed and was ignored.
+
+        The hive measures its workers and speaks for them.  The words of a worker that beats the queen itself come
+        before those of its hive.  A worker of which the hive has not heard for `worker_stale_s` does not count as
+        beating; one that the hive no longer lists is gone unless it speaks for itself.
+        """
+        record = self._hives.aggregate(beat)
+        if record is None:
             return False
-        if hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
-            return False
-        record.info, record.seq = hive, hive.seq
-        record.url = hive.url or record.url
-        record.devices = beat.capabilities if beat.capabilities is not None else record.devices
-        record.engines = beat.engines if beat.engines is not None else record.engines
-        record.node = beat.node if beat.node is not None else record.node
-        self._hives.update(hive.id, record)
-        now = self._clock()
-        seen = set()
-        for sample in beat.workers:
-            if sample.worker_id is None:
-                continue
-            seen.add(sample.worker_id)
-            entry = self._workers.get(sample.worker_id) or WorkerEntry(worker_id=sample.worker_id)
-            entry.sample, entry.sampled_at, entry.sampled_by, entry.pid = sample, now, hive.id, sample.pid
-            entry.hive_id = hive.id
-            entry.model_id = entry.model_id or sample.model
-            self._store(entry)
-        # A process that has ended is no longer measured: without this it would look observed for seconds.
-        for worker_id in record.worker_ids - seen:
-            gone = self._workers.get(worker_id)
-            if gone is not None and gone.sampled_by == hive.id:
-                gone.sampled_at = None
-        record.worker_ids = frozenset(seen)
+        health = {worker.worker_id: (worker.health_status or "").lower() for worker in beat.workers}
+        self._measure(record, [process_stats(worker) for worker in beat.workers], health)
+        for worker in beat.workers:
+            self._workers.relay(worker, beat.timestamp)
         return True
 
-    def remove_worker(self, worker_id: str) -> bool:
-        """Forget a worker; False when it was not known."""
-        entry = self._workers.pop(worker_id, None)
-        for index in (self._by_model, self._by_hive, self._by_backend, self._by_name):
-            index.discard(worker_id)
-        if entry is not None and entry.model_id is not None:
-            self._on_change(entry.model_id)
-        return entry is not None
-
-    def remove_hive(self, hive_id: str) -> bool:
-        """Forget a hive; its workers stay as long as they beat."""
-        return self._hives.remove(hive_id) is not None
+    def update_workers(self, hive_id: str, workers: Iterable[ProcessStats]) -> None:
+        """Telemetry of all processes of a hive without its own heartbeat, as from its stream; it counts as one."""
+        self._measure(self._hives.touch(hive_id), workers)
 
     def set_state(self, worker_id: str, state: WorkerState) -> bool:
         """A state told about a worker (``POST /v1/workers/update``); its next beat may tell another."""
-        entry = self._workers.get(worker_id)
-        if entry is None:
-            return False
-        entry.state = state
-        self._store(entry)
-        return True
+        return self._workers.set_state(worker_id, state)
+
+    def remove_worker(self, worker_id: str) -> bool:
+        """Forget a worker; False when it was not known."""
+        return self._workers.remove(worker_id)
+
+    def remove_hive(self, hive_id: str) -> bool:
+        """Forget a hive; its workers stay as long as they beat.  False when it was not known."""
+        return self._hives.beats.remove(hive_id) is not None
+
+    def cleanup(self) -> list[str]:
+        """Forget workers that are gone and hives that have long been silent; returns the workers' ids."""
+        self._hives.cleanup()
+        return self._workers.cleanup()
 
     # --- the queen's own knowledge of a worker -------------------------------------------------------------------
 
     def reserve(self, worker_id: str) -> None:
         """A request is about to be sent there."""
-        entry = self._workers.get(worker_id)
-        if entry is not None:
-            entry.reserved += 1
-            entry.last_used_at = self._clock()
+        self._workers.reserve(worker_id)
 
     def release(self, worker_id: str, first_byte_s: float | None = None) -> None:
         """A request sent there has ended."""
-        entry = self._workers.get(worker_id)
-        if entry is None:
-            return
-        entry.reserved = max(0, entry.reserved - 1)
-        entry.last_used_at = self._clock()
-        entry.ended_at = (*entry.ended_at[-_ENDS_KEPT:], entry.last_used_at)
-        if first_byte_s is not None:
-            before = entry.latency_s if entry.latency_s is not None else first_byte_s
-            entry.latency_s = before + _LATENCY_WEIGHT * (first_byte_s - before)
+        self._workers.release(worker_id, first_byte_s)
 
     def mark_failed(self, worker_id: str) -> None:
         """A connection to the worker broke: nothing goes there until it has spoken again."""
-        entry = self._workers.get(worker_id)
-        if entry is not None:
-            entry.failed_at = self._clock()
+        self._workers.mark_failed(worker_id)
 
-    # --- queries -------------------------------------------------------------------------------------------------
+    # --- hives ---------------------------------------------------------------------------------------------------
+
+    def get_hive_state(self, hive_id: str) -> HiveRecord | None:
+        """The hive's record, online or not; None when not known."""
+        return self._hives.beats.get(hive_id)
+
+    def get_hive(self, hive_id: str) -> HiveInfo | None:
+        """What the hive says of itself, online or not; None when not known or when it has not said anything."""
+        record = self._hives.beats.get(hive_id)
+        return None if record is None else record.info
+
+    def list_all_hives(self) -> list[HiveRecord]:
+        """Every hive known, in the order of entry."""
+        return self._hives.beats.list_all()
+
+    def list_active_hives(self) -> list[HiveRecord]:
+        """Hives that are online."""
+        return self._hives.beats.list_online()
+
+    def list_online_hives(self) -> list[HiveInfo]:
+        """What the hives that are online say of themselves; those that have only been introduced are left out."""
+        return [record.info for record in self._hives.beats.list_online() if record.info is not None]
+
+    def list_available_hives(self) -> list[HiveRecord]:
+        """Hives that are online and do not say that they are stopping."""
+        return self._hives.beats.list_available()
+
+    def is_hive_online(self, hive_id: str) -> bool:
+        """True while the hive beats."""
+        return self._hives.beats.is_online(hive_id)
+
+    def hive_age(self, hive_id: str) -> float | None:
+        """Seconds since the hive's last sign of life; None when it is not known."""
+        return self._hives.beats.age(hive_id)
+
+    def hive_count(self) -> int:
+        """How many hives are known, online or not."""
+        return self._hives.beats.count_total()
+
+    def get_available_resources(self, hive_id: str) -> HiveResources | None:
+        """What the hive's machine has and what is free; None when the hive is not known."""
+        record = self._hives.beats.get(hive_id)
+        return None if record is None else resources_of(record, online=self.is_hive_online(hive_id))
+
+    def get_worker_count(self, hive_id: str) -> int | None:
+        """How many workers there are on a hive's machine, in any state; None when nobody knows the hive."""
+        count = self._workers.indexes().by_hive.count(hive_id)
+        return count if count or self._hives.beats.get(hive_id) is not None else None
+
+    # --- workers: the merged records -----------------------------------------------------------------------------
 
     def get_worker(self, worker_id: str) -> WorkerEntry | None:
         """The worker's record; None when not known."""
         return self._workers.get(worker_id)
 
     def get_worker_url(self, worker_id: str) -> str | None:
-        """Address of a worker."""
+        """Address of a worker; None when it is not known."""
         entry = self._workers.get(worker_id)
         return None if entry is None else entry.url
 
     def list_all_workers(self) -> list[WorkerEntry]:
-        """Every worker known."""
-        return list(self._workers.values())
+        """Every worker known, in any state, in the order of entry."""
+        return self._workers.all()
+
+    def total_worker_count(self) -> int:
+        """How many workers are known, in any state."""
+        return self._workers.count()
+
+    def list_routable_workers(self) -> list[WorkerEntry]:
+        """Workers that take requests now."""
+        return self._workers.entries(self._workers.indexes().routable())
+
+    def find_idle_workers(self) -> list[WorkerEntry]:
+        """Workers that take requests now, have their model loaded and have none in hand, as far as is known."""
+        return self._workers.entries(self._workers.indexes().idle.ids())
 
     def find_workers_by_model(self, model_id: str) -> list[WorkerEntry]:
-        """Workers that serve or load a model, in any state; costs what that model has workers."""
-        return [self._workers[worker_id] for worker_id in self._by_model.get(model_id)]
-
-    def get_workers_on_hive(self, hive_id: str) -> list[WorkerEntry]:
-        """Workers on a hive's machine."""
-        return [self._workers[worker_id] for worker_id in self._by_hive.get(hive_id)]
+        """Workers that serve or load a model of that canonical name, in any state."""
+        return self._workers.entries(self._workers.indexes().by_model.get(model_id))
 
     def find_workers_by_backend(self, backend: str) -> list[WorkerEntry]:
-        """Workers whose engine drives its device in that way."""
-        return [self._workers[worker_id] for worker_id in self._by_backend.get(backend)]
+        """Workers whose engine drives its device in that way, in any state."""
+        return self._workers.entries(self._workers.indexes().by_backend.get(backend))
+
+    def get_workers_on_hive(self, hive_id: str) -> list[WorkerEntry]:
+        """Workers on a hive's machine, in any state."""
+        return self._workers.entries(self._workers.indexes().by_hive.get(hive_id))
+
+    def find_best_worker_for_model(self, model_id: str) -> WorkerEntry | None:
+        """The worker to which a request for a model of that canonical name goes best.
+
+        Of the model's workers that take requests: one with a free slot, the lowest GPU load, most free slots, the
+        lowest latency, and by id among equals.  Where there is none: the idle worker of any model with the lowest
+        GPU load, which would have to load this one.  What is unknown comes after what is known.  None when nobody
+        will do.
+        """
+        indexes = self._workers.indexes()
+        found = indexes.best(model_id) or indexes.idle.first()
+        return None if found is None else self._workers.get(found)
 
     def model_called(self, name: str) -> str | None:
         """Canonical name of the model that workers serve under a name, short or canonical; None when none does."""
-        if any(True for _ in self._by_model.get(name)):
+        indexes = self._workers.indexes()
+        if indexes.by_model.count(name):
             return name
-        for worker_id in self._by_name.get(name):
-            return self._workers[worker_id].model_id
-        return None
+        entry = next(iter(self._workers.entries(indexes.by_name.get(name))), None)
+        return None if entry is None else entry.model_id
 
     def models(self) -> list[str]:
-        """Models that some worker serves or loads."""
-        return sorted(self._by_model.keys())
-
-    def get_hive_state(self, hive_id: str) -> HiveRecord | None:
-        """The hive's record; None when not known."""
-        return self._hives.get(hive_id)
-
-    def list_all_hives(self) -> list[HiveRecord]:
-        """Every hive known."""
-        return self._hives.list_all()
-
-    def list_active_hives(self) -> list[HiveRecord]:
-        """Hives that are online."""
-        return self._hives.list_online()
-
-    def is_hive_online(self, hive_id: str) -> bool:
-        """True while the hive beats."""
-        return self._hives.is_online(hive_id)
-
-    def hive_age(self, hive_id: str) -> float | None:
-        """Seconds since the hive's last sign of life."""
-        return self._hives.age(hive_id)
+        """Canonical names of the models that some worker serves or loads, sorted."""
+        return sorted(self._workers.indexes().by_model.keys())
 
     def presence(self, entry: WorkerEntry) -> Presence:
         """What the worker's silence means now."""
-        return worker_presence(self._age(entry.beat_at), self._age(entry.sampled_at), self.limits)
+        return self._workers.presence(entry.worker_id)
 
     def is_routable(self, entry: WorkerEntry) -> bool:
         """Whether requests may be sent to the worker now."""
-        return entry.failed_at is None and entry.url is not None and routable(self.presence(entry), entry.state)
+        return takes_requests(entry, self.presence(entry))
 
     def describe(self, entry: WorkerEntry) -> WorkerRecord:
-        """The worker as the API lists it."""
-        sample = entry.sample if entry.sampled_at is not None else None
-        return WorkerRecord(
-            worker_id=entry.worker_id,
-            url=entry.url,
-            model_id=entry.model_id,
-            model_name=entry.model_name,
-            implementation=entry.implementation,
-            version=entry.version,
-            hive_id=entry.hive_id,
-            device=entry.device,
-            backend=entry.backend,
-            state=entry.state,
-            presence=self.presence(entry),
+        """The worker as the API lists it, with the age of each source."""
+        return describe(
+            entry,
+            self.presence(entry),
             routable=self.is_routable(entry),
-            slots_total=entry.slots_total,
-            slots_available=entry.slots_free,
-            queue_depth=entry.queue_depth,
-            tokens_per_second=entry.tokens_per_second,
-            context_length=entry.context_length,
-            capabilities=entry.capabilities,
-            spawned_by=entry.spawned_by,
-            instance_id=entry.instance_id,
-            pid=entry.pid,
-            cpu_pct=sample.cpu_pct if sample else None,
-            rss_mb=sample.rss_mb if sample else None,
-            vram_mb=sample.vram_mb if sample else None,
-            gpu_pct=sample.gpu_util_pct if sample else None,
-            uptime_s=sample.uptime_s if sample else None,
-            heartbeat_age_s=_rounded(self._age(entry.beat_at)),
-            telemetry_age_s=_rounded(self._age(entry.sampled_at)),
-            stage=entry.stage,
+            beat_age_s=self._workers.beat_age(entry.worker_id),
+            sample_age_s=self._workers.sample_age(entry.worker_id),
         )
 
-    def cleanup(self) -> list[str]:
-        """Forget workers that are gone and hives that have long been silent; returns the workers' ids."""
-        self._hives.cleanup_stale(self.limits.cleanup_s)
-        gone = [entry.worker_id for entry in self._workers.values() if self._is_gone(entry)]
-        for worker_id in gone:
-            self.remove_worker(worker_id)
-        return gone
+    # --- workers: their processes, as hives measure them now -----------------------------------------------------
 
-    def _is_gone(self, entry: WorkerEntry) -> bool:
-        if self.presence(entry) is not Presence.OFFLINE:
-            return False
-        ages = [age for age in (self._age(entry.beat_at), self._age(entry.sampled_at)) if age is not None]
-        limit = self.limits.worker_stale_s if entry.state is WorkerState.STOPPED else self.limits.worker_gone_s
-        return not ages or min(ages) >= limit
+    def get_workers(self, hive_id: str) -> list[ProcessStats] | None:
+        """The workers' processes that a hive measures; None when it is not known, is down or has told none yet."""
+        record = self._hives.beats.get(hive_id)
+        if record is None or record.worker_ids is None or not self.is_hive_online(hive_id):
+            return None
+        return self._samples(record.worker_ids, hive_id)
 
-    def _age(self, moment: float | None) -> float | None:
-        return None if moment is None else self._clock() - moment
+    def get_all_workers(self) -> list[ProcessStats]:
+        """The processes of all workers that some hive measures now."""
+        return self._workers.measured()
 
-    def _store(self, entry: WorkerEntry) -> None:
-        self._workers[entry.worker_id] = entry
-        self._by_model.put(entry.worker_id, _keys(entry.model_id))
-        self._by_hive.put(entry.worker_id, _keys(entry.hive_id))
-        self._by_backend.put(entry.worker_id, _keys(entry.backend))
-        self._by_name.put(entry.worker_id, _keys(entry.model_name))
-        if entry.model_id is not None:
-            self._on_change(entry.model_id)
+    def find_workers_with_model(self, model_id: str) -> list[ProcessStats]:
+        """The processes measured now whose workers serve or load a model of that canonical name."""
+        return self._samples(self._workers.indexes().by_model.get(model_id))
 
+    def find_workers_with_capacity(self, vram_mb: int) -> list[ProcessStats]:
+        """The processes measured now on whose GPU at least so many MiB are free; never one of which that is unknown."""
+        return self._samples(self._workers.indexes().vram_free.at_least(vram_mb))
 
-def _is_current(record: HiveRecord, instance_id: str | None) -> bool:
-    """Note the instance that speaks; False for a late word of the one before it."""
-    if instance_id is None or instance_id == record.instance_id:
-        return True
-    if instance_id == record.superseded:
-        return False
-    record.superseded, record.instance_id, record.seq = record.instance_id, instance_id, None
-    return True
+    def _samples(self, worker_ids: Iterable[str], hive_id: str | None = None) -> list[ProcessStats]:
+        found = (self._workers.sample_now(worker_id, hive_id) for worker_id in worker_ids)
+        return [sample for sample in found if sample is not None]
 
-
-def _successor(entry: WorkerEntry) -> WorkerEntry:
-    """The record of a new process under the same id.
-
-    Requests sent to the old one end one by one and are released one by one, so they still count; a late beat of the
-    old one must not be taken for yet another.
-    """
-    return WorkerEntry(
-        worker_id=entry.worker_id,
-        spawned_by=entry.spawned_by,
-        sample=entry.sample,
-        sampled_at=entry.sampled_at,
-        sampled_by=entry.sampled_by,
-        reserved=entry.reserved,
-        superseded=entry.instance_id,
-    )
-
-
-def _keys(*values: str | None) -> Iterable[str]:
-    return tuple(value for value in values if value is not None)
-
-
-def _spawning_hive(spawned_by: str | None) -> str | None:
-    return spawned_by.removeprefix("hive-") if spawned_by and spawned_by.startswith("hive-") else None
-
-
-def _registered_state(registration: Registration, before: WorkerState) -> WorkerState:
-    if registration.state:
-        with contextlib.suppress(ValueError):
-            return WorkerState.parse(registration.state)
-    # The documents' spawners notify once the worker is healthy, and say no state.
-    return before if before is not WorkerState.STARTING else _SERVING_GUESS
-
-
-def _rounded(age: float | None) -> float | None:
-    return None if age is None else round(age, 3)
+    def _measure(
+        self, record: HiveRecord, samples: Iterable[ProcessStats], health: dict[str, str] | None = None
+    ) -> None:
+        """Take in all samples of a hive; its workers that are not among them have ended."""
+        seen = set()
+        for sample in samples:
+            worker_id = sample.worker_id
+            if worker_id is not None:
+                seen.add(worker_id)
+                told = None if health is None else health[worker_id]
+                self._workers.measure(record.hive_id, worker_id, sample, free_vram_mb(sample, record.node), told)
+        for worker_id in (record.worker_ids or frozenset()) - seen:
+            self._workers.ended(record.hive_id, worker_id)
+        record.worker_ids = frozenset(seen)

@@ -6,13 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from rbee.contract import Backend, Device, DeviceType, WorkerState
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, ProcessStats, Registration, WorkerBeat, utc_now
-from rbee.telemetry import Limits, TelemetryRegistry
-from rbee.telemetry.judgement import worker_presence
+from rbee.telemetry import TelemetryRegistry
 
 
 def beat(worker_id: str = "w", *, seq: int | None = 1, instance: str | None = "i1", **more: Any) -> WorkerBeat:
@@ -313,153 +309,99 @@ def test_a_hive_that_was_only_introduced_has_an_address(colony) -> None:
     assert colony.remove_hive("h") is False
 
 
-WORKERS, HIVES, MODELS = st.sampled_from(["a", "b", "c"]), st.sampled_from(["h1", "h2"]), st.sampled_from(["m", "n"])
-INSTANCES, SEQ = st.sampled_from(["i1", "i2"]), st.integers(1, 6)
-STATES = st.sampled_from(["ready", "busy", "loading", "stopped"])
+def test_the_best_worker_has_the_model_and_the_lowest_load(colony) -> None:
+    for name, model in (("a", "m"), ("b", "m"), ("c", "n")):
+        colony.beat_worker(beat(name, model_id=model))
+    colony.update_workers(
+        "h",
+        [ProcessStats(pid=1, worker_id=name, gpu_util_pct=gpu) for name, gpu in (("a", 60.0), ("b", 50.0), ("c", 0.0))],
+    )
+    assert colony.find_best_worker_for_model("m").worker_id == "b"
+    for _ in range(4):
+        colony.reserve("b")
+    assert colony.find_best_worker_for_model("m").worker_id == "a"
 
 
-class _Known:
-    """What the model remembers of a worker."""
-
-    def __init__(self, sampled_at: float | None = None) -> None:
-        self.instance: str | None = None
-        self.seq: int | None = None
-        self.beat_at: float | None = None
-        self.sampled_at = sampled_at
-        self.model: str | None = None
-        self.hive: str | None = None
-        self.state = "starting"
-        self.superseded: str | None = None
-        self.sampled_by: str | None = None
-
-    def successor(self) -> _Known:
-        new = _Known(self.sampled_at)
-        new.sampled_by, new.superseded = self.sampled_by, self.instance
-        return new
+def test_without_one_that_has_the_model_the_idlest_is_best(colony, clock) -> None:
+    for name in ("a", "b", "c", "d"):
+        colony.beat_worker(beat(name))
+    colony.update_workers("h", [ProcessStats(pid=1, worker_id=name, gpu_util_pct=5.0) for name in ("b", "c")])
+    assert colony.find_best_worker_for_model("other").worker_id == "b"
+    colony.reserve("b")
+    assert colony.find_best_worker_for_model("other").worker_id == "c"
+    colony.mark_failed("c")
+    assert colony.find_best_worker_for_model("other").worker_id == "a"
+    clock.tick(15)
+    assert colony.find_best_worker_for_model("other") is None
+    assert colony.find_best_worker_for_model("m") is None
 
 
-class Colony(RuleBasedStateMachine):
-    """The registry beside a model that searches everything every time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.real = TelemetryRegistry(lambda: self.now)
-        self.workers: dict[str, _Known] = {}
-        self.hives: dict[str, tuple[int | None, float, frozenset[str]]] = {}
-
-    @rule(seconds=st.sampled_from([1.0, 4.0, 10.0, 15.0, 31.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule(worker=WORKERS, instance=st.none() | INSTANCES, model=MODELS, hive=st.none() | HIVES)
-    def register(self, worker: str, instance: str | None, model: str, hive: str | None) -> None:
-        created = self.real.register_worker(
-            Registration(worker_id=worker, url="http://x:1", instance_id=instance, model=model, hive_id=hive)
-        )
-        known = self.workers.get(worker)
-        assert created is (known is None)
-        if known is not None and instance is not None and instance == known.superseded:
-            return
-        fresh = known is None or (instance is not None and instance != known.instance)
-        if fresh:
-            known = self.workers[worker] = known.successor() if known else _Known()
-        known.hive = hive or known.hive
-        known.instance = instance or known.instance
-        if known.beat_at is None:
-            known.model, known.beat_at = model, self.now
-            known.state = "ready" if known.state == "starting" else known.state
-
-    @rule(worker=WORKERS, instance=INSTANCES, seq=SEQ, model=MODELS, hive=st.none() | HIVES, status=STATES)
-    def beat(self, worker: str, instance: str, seq: int, model: str, hive: str | None, status: str) -> None:
-        taken = self.real.beat_worker(
-            beat(worker, seq=seq, instance=instance, model_id=model, hive_id=hive, status=status)
-        )
-        known = self.workers.get(worker) or _Known()
-        late = known.instance == instance and known.seq is not None and seq <= known.seq
-        late = late or instance == known.superseded
-        assert taken is not late
-        if late:
-            return
-        if known.instance not in {None, instance}:
-            known = known.successor()
-        known.instance, known.seq, known.beat_at = instance, seq, self.now
-        known.model, known.hive, known.state = model, hive or known.hive, status
-        self.workers[worker] = known
-
-    @rule(hive=HIVES, seq=SEQ, seen=st.frozensets(WORKERS))
-    def measure(self, hive: str, seq: int, seen: frozenset[str]) -> None:
-        taken = self.real.update_hive_state(hive_beat(hive, *sorted(seen), seq=seq))
-        before = self.hives.get(hive)
-        late = before is not None and before[0] is not None and seq <= before[0]
-        assert taken is not late
-        if late:
-            return
-        for worker in seen:
-            known = self.workers.setdefault(worker, _Known())
-            known.sampled_at, known.sampled_by = self.now, hive
-            known.hive, known.model = hive, known.model or "m"
-        for worker in (before[2] if before else frozenset()) - seen:
-            if worker in self.workers and self.workers[worker].sampled_by == hive:
-                self.workers[worker].sampled_at = None
-        self.hives[hive] = (seq, self.now, seen)
-
-    @rule(worker=WORKERS)
-    def remove(self, worker: str) -> None:
-        assert self.real.remove_worker(worker) is (self.workers.pop(worker, None) is not None)
-
-    @rule()
-    def clean(self) -> None:
-        limits = Limits()
-        gone = set()
-        for worker, known in self.workers.items():
-            ages = [self.now - moment for moment in (known.beat_at, known.sampled_at) if moment is not None]
-            most = limits.worker_stale_s if known.state == "stopped" else limits.worker_gone_s
-            if self._presence(known) == "offline" and all(age >= most for age in ages):
-                gone.add(worker)
-        assert set(self.real.cleanup()) == gone
-        for worker in gone:
-            del self.workers[worker]
-        self.hives = {hive: held for hive, held in self.hives.items() if self.now - held[1] < limits.cleanup_s}
-
-    def _presence(self, known: _Known) -> str:
-        ages = [None if moment is None else self.now - moment for moment in (known.beat_at, known.sampled_at)]
-        return worker_presence(ages[0], ages[1], Limits())
-
-    @invariant()
-    def the_records_are_the_models(self) -> None:
-        real = {entry.worker_id: entry for entry in self.real.list_all_workers()}
-        assert set(real) == set(self.workers)
-        for worker, known in self.workers.items():
-            entry = real[worker]
-            assert (entry.instance_id, entry.seq, entry.model_id, entry.hive_id, entry.state) == (
-                known.instance,
-                known.seq,
-                known.model,
-                known.hive,
-                known.state,
-            )
-            presence = self._presence(known)
-            assert self.real.presence(entry) == presence
-            serving = known.state in {"ready", "busy"} and presence in {"online", "unobserved"}
-            assert self.real.is_routable(entry) is serving
-
-    @invariant()
-    def the_indexes_equal_a_full_search(self) -> None:
-        for model in ("m", "n"):
-            found = {entry.worker_id for entry in self.real.find_workers_by_model(model)}
-            assert found == {name for name, known in self.workers.items() if known.model == model}
-        for hive in ("h1", "h2"):
-            found = {entry.worker_id for entry in self.real.get_workers_on_hive(hive)}
-            assert found == {name for name, known in self.workers.items() if known.hive == hive}
-        assert self.real.models() == sorted({known.model for known in self.workers.values() if known.model})
-
-    @invariant()
-    def hives_are_online_for_ten_seconds(self) -> None:
-        assert {record.hive_id for record in self.real.list_all_hives()} == set(self.hives)
-        online = {record.hive_id for record in self.real.list_active_hives()}
-        assert online == {hive for hive, held in self.hives.items() if self.now - held[1] < 10}
+def test_an_unknown_load_never_counts_as_none(colony, clock) -> None:
+    colony.beat_worker(beat("a"))
+    colony.beat_worker(beat("b"))
+    colony.update_workers("h", [ProcessStats(pid=1, worker_id="b", gpu_util_pct=100.0)])
+    assert colony.find_best_worker_for_model("m").worker_id == "b"
+    clock.tick(10)
+    assert colony.find_best_worker_for_model("m").worker_id == "a"
 
 
-Colony.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestColony = Colony.TestCase
+def test_telemetry_without_a_heartbeat_is_a_sign_of_life(colony) -> None:
+    colony.update_workers("h", [ProcessStats(pid=1, worker_id="w"), ProcessStats(pid=2)])
+    assert colony.is_hive_online("h")
+    assert [sample.worker_id for sample in colony.get_workers("h")] == ["w"]
+    assert (colony.get_hive("h"), colony.list_online_hives()) == (None, [])
+    colony.update_workers("h", [])
+    assert (colony.get_workers("h"), colony.get_all_workers()) == ([], [])
+
+
+def test_processes_of_a_hive_that_is_down_are_unknown(colony, clock) -> None:
+    assert colony.get_workers("h") is None
+    colony.update_hive("h", "http://box:1")
+    assert colony.get_workers("h") is None
+    colony.update_hive_state(hive_beat("h", "w"))
+    assert len(colony.get_workers("h")) == len(colony.get_all_workers()) == 1
+    clock.tick(10)
+    assert (colony.get_workers("h"), colony.get_all_workers()) == (None, [])
+    assert colony.get_hive("h").id == "h"
+
+
+def test_workers_are_found_by_what_is_free_on_their_gpu(colony, clock) -> None:
+    samples = [
+        ProcessStats(pid=1, worker_id="small", total_vram_mb=100, vram_mb=90),
+        ProcessStats(pid=2, worker_id="large", total_vram_mb=100, vram_mb=20),
+        ProcessStats(pid=3, worker_id="unknown"),
+    ]
+    colony.update_workers("h", samples)
+    assert [sample.worker_id for sample in colony.find_workers_with_capacity(0)] == ["small", "large"]
+    assert [sample.worker_id for sample in colony.find_workers_with_capacity(11)] == ["large"]
+    assert colony.find_workers_with_capacity(81) == []
+    clock.tick(10)
+    assert colony.find_workers_with_capacity(0) == []
+
+
+def test_workers_of_an_unknown_hive_are_not_counted_as_none(colony) -> None:
+    assert (colony.get_worker_count("h"), colony.get_available_resources("h")) == (None, None)
+    colony.beat_worker(beat(hive_id="h"))
+    assert colony.get_worker_count("h") == 1
+    colony.update_hive("empty", None)
+    assert colony.get_worker_count("empty") == 0
+    assert colony.hive_count() == colony.total_worker_count() == 1
+
+
+def test_a_stopping_hive_is_online_and_not_available(colony) -> None:
+    told = HiveInfo(id="h", hostname="x", port=1, operational_status="stopping")
+    colony.update_hive_state(HiveHeartbeat(hive=told, timestamp=utc_now()))
+    assert (len(colony.list_active_hives()), colony.list_available_hives()) == (1, [])
+
+
+def test_waiters_are_told_of_changes_and_not_of_every_measurement(clock) -> None:
+    told: list[str] = []
+    colony = TelemetryRegistry(clock, on_change=told.append)
+    colony.beat_worker(beat())
+    colony.update_hive_state(hive_beat("h", "w", seq=1))
+    told.clear()
+    colony.update_hive_state(hive_beat("h", "w", seq=2))
+    assert told == []
+    colony.beat_worker(beat(seq=2))
+    colony.remove_worker("w")
+    assert told == ["m", "m"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -61,3 +62,47 @@ class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: str
     sse_url: str
+
+
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as lists show it.
+
+    Attributes:
+        job_id: its id.
+        operation: what it does.
+        state: ``queued``, ``running``, ``completed``, ``failed`` or ``cancelled``.
+        created_at: when it was taken.
+        started_at: when it began; None while it is queued.
+        finished_at: when it ended; None before.
+        error_code: why it failed.
+        error_message: the same for a person.
+        correlation_id: of the request that started it.
+        resumed: how often it was begun again after a restart of the program.
+    """
+
+    job_id: str
+    operation: str
+    state: str
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    correlation_id: str | None = None
+    resumed: int = 0
+
+
+class JobDetail(JobSummary, frozen=True, kw_only=True):
+    """One job by itself.
+
+    Attributes:
+        request: its body, without prompts and messages.
+        progress: its last ``progress`` event; None when there was none.
+        said: its last sentence; None when there was none.
+        result: payload of its result; None when it has none (yet).
+    """
+
+    request: dict[str, Any] = {}
+    progress: JobEvent | None = None
+    said: str | None = None
+    result: Any = None

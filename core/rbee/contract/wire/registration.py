@@ -94,10 +94,17 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColonyAddresses(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of a worker's ``POST /v1/colony``: where queen and registry are now, None for none."""
+    """Body of a worker's ``POST /v1/colony``: where queen and registry are now.
+
+    Attributes:
+        queen_url: None for none, or for whom the registry names.
+        registry_url: None for none.
+        hive_pid: process of the hive that has found the worker, on the same machine; None from somebody else.
+    """
 
     queen_url: str | None = None
     registry_url: str | None = None
+    hive_pid: int | None = None
 
 
 class LeaseRenewal(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,9 +67,9 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's process in a hive's telemetry."""
+    """One worker's process in a hive's telemetry.  `pid` is None where only the aggregate form told of it."""
 
-    pid: int
+    pid: int | None
     group: str = "llm"
     instance: str | None = None
     cpu_pct: float | None = None
@@ -155,6 +155,36 @@ class HiveHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: tuple[Device, ...] | None = None
     engines: tuple[EngineInfo, ...] | None = None
     node: NodeStats | None = None
+
+
+class HiveBeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to ``POST /v1/hive-heartbeat``.
+
+    Attributes:
+        status: ``ok``.
+        message: whether it was taken.
+        subscribed: the queen hears the hive's own stream at present: it need not push every beat.
+    """
+
+    status: str = "ok"
+    message: str = ""
+    subscribed: bool = False
+
+
+class HiveTelemetry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a hive's ``GET /v1/heartbeats/stream``.
+
+    `capabilities` and `engines` are in a listener's first line, and again whenever they have changed.
+    """
+
+    type: str = "telemetry"
+    hive_id: str
+    hive_info: HiveInfo
+    timestamp: datetime
+    workers: tuple[ProcessStats, ...] = ()
+    node: NodeStats | None = None
+    capabilities: tuple[Device, ...] | None = None
+    engines: tuple[EngineInfo, ...] | None = None
 
 
 class HiveCapabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,134 @@
+"""Requests of operations: what `POST /v1/jobs` takes for each, at the queen and at a hive alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+"""An id becomes a file's name and an argument: a letter or digit, then at most 127 of these, dots, dashes and
+underscores."""
+
+_Name = Annotated[str, Meta(min_length=1, max_length=128)]
+_Ref = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class OperationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every operation takes.
+
+    Attributes:
+        operation: its name.
+        hive_id: whose job it is; may be left out where there is one hive.
+    """
+
+    operation: str = ""
+    hive_id: str | None = None
+
+
+class ModelRequest(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_download``, ``model_get``.
+
+    Attributes:
+        model: any name that leads to the model: short, canonical, a path, an alias.
+    """
+
+    model: _Ref
+
+
+class ModelDelete(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_delete``.
+
+    Attributes:
+        force: stop the workers that use it, and end a fetch of it, instead of refusing.
+        missing_ok: a model that is not there is no error.
+    """
+
+    force: bool = False
+    missing_ok: bool = False
+
+
+class ModelUnload(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_unload``.
+
+    Attributes:
+        force: do not wait for open requests.
+        missing_ok: a model that no worker has is no error.
+    """
+
+    force: bool = False
+    missing_ok: bool = False
+
+
+class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``worker_spawn``, ``model_load``.
+
+    Attributes:
+        worker: an engine's name, or a backend; None lets the model's format decide.
+        worker_id: None makes one.
+        device: id or number of a device; None for the first.
+        slots: requests at the same time; None for the setting.
+        context_length: tokens a slot; None for the setting.
+    """
+
+    worker: _Name | None = None
+    worker_id: WorkerId | None = None
+    device: str | int | None = None
+    slots: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    context_length: Annotated[int, Meta(ge=16, le=16_777_216)] | None = None
+
+
+class WorkerProcessGet(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``worker_process_get``; `id` is an older word for `worker_id`."""
+
+    worker_id: WorkerId | None = None
+    id: WorkerId | None = None
+
+
+class WorkerProcessDelete(WorkerProcessGet, frozen=True, kw_only=True, omit_defaults=True):
+    """``worker_process_delete``.
+
+    Attributes:
+        force: at once, without waiting for open requests.
+    """
+
+    force: bool = False
+
+
+class WorkerCatalogGet(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``worker_catalog_get``, ``worker_installed_get``, ``worker_install``, ``worker_remove``.
+
+    Attributes:
+        worker: name of an engine, as `worker_spawn` takes it.
+        vendor: which worker vendor's; needed only where several offer it.
+    """
+
+    worker: _Name
+    vendor: _Name | None = None
+
+
+HIVE_OPERATIONS: Mapping[str, type[OperationRequest]] = MappingProxyType(
+    {
+        "worker_catalog_list": OperationRequest,
+        "worker_catalog_get": WorkerCatalogGet,
+        "worker_list_installed": OperationRequest,
+        "worker_installed_get": WorkerCatalogGet,
+        "worker_install": WorkerCatalogGet,
+        "worker_remove": WorkerCatalogGet,
+        "worker_spawn": WorkerSpawn,
+        "worker_process_list": OperationRequest,
+        "worker_process_get": WorkerProcessGet,
+        "worker_process_delete": WorkerProcessDelete,
+        "model_download": ModelRequest,
+        "model_list": OperationRequest,
+        "model_get": ModelRequest,
+        "model_delete": ModelDelete,
+        "model_load": WorkerSpawn,
+        "model_unload": ModelUnload,
+        "hive_check": OperationRequest,
+    }
+)
+"""Every operation that a hive carries out, with its request; the queen forwards them."""

@@ -1,0 +1,89 @@
+"""The hives: what each told last, and which of them beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rbee.contract.wire import AggregateHeartbeat, HiveHeartbeat
+from rbee.telemetry.aggregate import aware
+from rbee.telemetry.heartbeats import HeartbeatRegistry
+from rbee.telemetry.judgement import Limits
+from rbee.telemetry.records import HiveRecord
+
+
+class HiveTable:
+    """Owner of the hive records.
+
+    Args:
+        clock: seconds that never go back.
+        limits: ages that decide presence.
+    """
+
+    def __init__(self, clock: Callable[[], float], limits: Limits) -> None:
+        self._cleanup_s = limits.cleanup_s
+        self.beats: HeartbeatRegistry[HiveRecord] = HeartbeatRegistry(clock, limits.hive_down_s, _accepts)
+
+    def introduce(self, hive_id: str, url: str | None, instance_id: str | None) -> HiveRecord:
+        """A registration or a discovery; a late one of a superseded instance changes nothing."""
+        record = self._record(hive_id)
+        if _is_current(record, instance_id):
+            record.url = url or record.url
+            self.beats.update(hive_id, record)
+        return record
+
+    def touch(self, hive_id: str) -> HiveRecord:
+        """A sign of life without words."""
+        record = self._record(hive_id)
+        self.beats.update(hive_id, record)
+        return record
+
+    def beat(self, beat: HiveHeartbeat) -> HiveRecord | None:
+        """The hive's own words; None when they are late or replayed."""
+        hive = beat.hive
+        record = self._record(hive.id)
+        if not _is_current(record, hive.instance_id):
+            return None
+        if hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
+            return None
+        record.info, record.seq = hive, hive.seq
+        record.url = hive.url or record.url
+        record.devices = beat.capabilities if beat.capabilities is not None else record.devices
+        record.engines = beat.engines if beat.engines is not None else record.engines
+        record.node = beat.node if beat.node is not None else record.node
+        self.beats.update(hive.id, record)
+        return record
+
+    def aggregate(self, beat: AggregateHeartbeat) -> HiveRecord | None:
+        """A beat of the aggregate form, which has neither instance nor number; None when it is late or replayed.
+
+        Late is what is not younger than the beat before, as long as the hive is online.  One that has been silent is
+        heard whatever its time: its clock may have been set back.
+        """
+        record = self._record(beat.hive_id)
+        told = aware(beat.timestamp)
+        if record.aggregate_at is not None and told <= record.aggregate_at and self.beats.is_online(beat.hive_id):
+            return None
+        record.aggregate_at = told
+        self.beats.update(beat.hive_id, record)
+        return record
+
+    def cleanup(self) -> list[str]:
+        """Forget hives that have long been silent; returns their ids."""
+        return self.beats.cleanup_stale(self._cleanup_s)
+
+    def _record(self, hive_id: str) -> HiveRecord:
+        return self.beats.get(hive_id) or HiveRecord(hive_id=hive_id)
+
+
+def _accepts(record: HiveRecord) -> bool:
+    return record.info is None or record.info.operational_status == "ready"
+
+
+def _is_current(record: HiveRecord, instance_id: str | None) -> bool:
+    """Note the instance that speaks; False for a late word of the one before it."""
+    if instance_id is None or instance_id == record.instance_id:
+        return True
+    if instance_id == record.superseded:
+        return False
+    record.superseded, record.instance_id, record.seq = record.instance_id, instance_id, None
+    return True
