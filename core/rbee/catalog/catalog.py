@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rbee.catalog.provisioner import Cancel, folder_name, is_complete, provision
+from rbee.catalog.provisioner import PARTS, TRASH, Cancel, discard, folder_name, is_complete, provision
 from rbee.catalog.resolver import Resolver
 from rbee.catalog.store import CatalogEntry, CatalogStore
 from rbee.catalog.threads import FetchThreads
-from rbee.contract.errors import NotFoundError
+from rbee.contract.errors import ConflictError, NotFoundError
 from rbee.contract.types import ModelVariant
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ _LEAVE_S = 5.0
 class _Fetch:
     """One fetch under way, shared by all who want the model."""
 
-    def __init__(self) -> None:
+    def __init__(self, variant: ModelVariant) -> None:
+        self.variant = variant
         self.cancel = Cancel()
         self.watchers: dict[object, Progress] = {}
         self.wanted_by = 0
@@ -56,8 +57,9 @@ class ModelCatalog:
         self._threads = FetchThreads()
 
     async def open(self) -> None:
-        """Open the data base."""
+        """Open the data base; what an earlier life was about to delete is deleted now."""
         await self._store.open()
+        await asyncio.to_thread(shutil.rmtree, self._folder / TRASH, ignore_errors=True)
 
     async def close(self) -> None:
         """End what is being fetched; parts stay for a later try.
@@ -85,8 +87,7 @@ class ModelCatalog:
         entry = await self._store.get(model_id)
         if entry is None:
             return None
-        path = None if entry.path is None else Path(entry.path)
-        return entry if await asyncio.to_thread(is_complete, entry.variant, path) else None
+        return entry if await self.has_files(entry) else None
 
     async def ensure(self, variant: ModelVariant, progress: Progress) -> CatalogEntry:
         """The model, fetched when it is not here; callers for one model share one fetch.
@@ -103,25 +104,56 @@ class ModelCatalog:
             # The last one who wanted it has just left: a fresh fetch starts once that one is out of the folder.
             await asyncio.wait([fetch.task])
         if fetch is None:
-            fetch = self._fetches[variant.model_id] = _Fetch()
+            fetch = self._fetches[variant.model_id] = _Fetch(variant)
             fetch.task = asyncio.create_task(self._fetch(variant, fetch), name=f"fetch {variant.model_id}")
         async with _watching(fetch, progress):
             if fetch.task is None:
                 raise RuntimeError("a fetch without its task")
             return await asyncio.shield(fetch.task)
 
-    async def remove(self, model_id: str) -> None:
-        """Forget a model and delete its files, unless they were used in place.
+    def fetching(self) -> tuple[ModelVariant, ...]:
+        """Models that are being fetched."""
+        return tuple(fetch.variant for fetch in self._fetches.values() if not fetch.cancel.cancelled)
+
+    async def has_files(self, entry: CatalogEntry) -> bool:
+        """Whether the files of an entry are still there."""
+        path = None if entry.path is None else Path(entry.path)
+        return await asyncio.to_thread(is_complete, entry.variant, path)
+
+    async def remove(self, model_id: str, *, force: bool = False) -> CatalogEntry | None:
+        """Forget a model and delete its files and what an unfinished fetch has left, unless they were used in place.
+
+        Args:
+            model_id: canonical name.
+            force: a fetch of it is ended instead of standing in the way.
+
+        Returns:
+            What was there; None when it was parts of a fetch alone.
 
         Raises:
             NotFoundError: it is not here.
+            ConflictError: it is being fetched.
         """
+        fetch = self._fetches.get(model_id)
+        if fetch is not None and fetch.task is not None:
+            if not force and not fetch.cancel.cancelled:
+                raise ConflictError(
+                    f"Model {model_id!r} is being fetched. Cancel the job that fetches it, or delete it by force."
+                )
+            fetch.cancel.cancel()
+            await asyncio.wait([fetch.task], timeout=_LEAVE_S)
+            if not fetch.task.done():
+                raise ConflictError(f"The fetch of {model_id!r} does not end; delete it again in a while.")
         entry = await self._store.get(model_id)
-        if entry is None:
-            raise NotFoundError(f"Model {model_id!r} is not in the catalogue.")
+        parts = self._folder / PARTS / folder_name(model_id)
+        has_parts = await asyncio.to_thread(parts.is_dir)
+        if entry is None and not has_parts:
+            raise NotFoundError(f"Model {model_id!r} is not on this machine.")
         await self._store.remove(model_id)
-        if entry.variant.in_place is None and entry.variant.files:
-            await asyncio.to_thread(shutil.rmtree, self._folder / folder_name(model_id), ignore_errors=True)
+        if entry is not None and entry.variant.in_place is None and entry.variant.files:
+            await asyncio.to_thread(discard, self._folder, self._folder / folder_name(model_id))
+        await asyncio.to_thread(discard, self._folder, parts)
+        return entry
 
     async def _fetch(self, variant: ModelVariant, fetch: _Fetch) -> CatalogEntry:
         loop = asyncio.get_running_loop()

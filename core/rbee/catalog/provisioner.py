@@ -6,11 +6,18 @@ import hashlib
 import re
 import shutil
 import threading
+import uuid
 from pathlib import Path, PurePosixPath
 
 from rbee.contract.errors import CancelledByCallerError, InsufficientDiskError, ModelFileError
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import FetchProgress, ModelVendor
+
+PARTS = ".parts"
+"""Folder of unfinished fetches, below that of the models."""
+
+TRASH = ".trash"
+"""Folder of what is about to be deleted, likewise."""
 
 _BLOCK = 1024 * 1024
 _SPARE_BYTES = 256 * 1024 * 1024
@@ -34,7 +41,7 @@ class Cancel:
     def raise_if_cancelled(self) -> None:
         """Raise once cancelled."""
         if self._event.is_set():
-            raise CancelledByCallerError("The download was cancelled.")
+            raise CancelledByCallerError("It was cancelled.")
 
 
 def folder_name(model_id: str) -> str:
@@ -67,17 +74,31 @@ def provision(
     if not variant.files:
         return None
     final = models / folder_name(variant.model_id)
-    parts = models / ".parts" / folder_name(variant.model_id)
+    parts = models / PARTS / folder_name(variant.model_id)
     parts.mkdir(parents=True, exist_ok=True)
     _check_space(variant, models, parts)
     vendor.fetch(variant, parts, progress, cancel)
     cancel.raise_if_cancelled()
     for file in variant.files:
         _verify(parts, file, variant, cancel)
-    if final.exists():
-        shutil.rmtree(final)
+    discard(models, final)
     parts.rename(final)
     return final / variant.files[0].name
+
+
+def discard(models: Path, folder: Path) -> None:
+    """Delete a model's folder.  Blocks: for a thread.
+
+    It is moved aside first: whoever fetches the model anew meanwhile finds either all of it or nothing.
+    """
+    trash = models / TRASH
+    trash.mkdir(exist_ok=True)
+    doomed = trash / uuid.uuid4().hex
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def is_complete(variant: ModelVariant, path: Path | None) -> bool:

@@ -1,7 +1,9 @@
 """Jobs: work that runs whether or not somebody watches, and tells what it does."""
 
 from rbee.jobs.narrator import Narrator
-from rbee.jobs.runner import JobHandler, JobRunner, JobSummary
+from rbee.jobs.operation import JobHandler, Operation
+from rbee.jobs.parsing import parse
+from rbee.jobs.runner import JobRunner
 from rbee.jobs.store import JobStore
 
-__all__ = ["JobHandler", "JobRunner", "JobStore", "JobSummary", "Narrator"]
+__all__ = ["JobHandler", "JobRunner", "JobStore", "Narrator", "Operation", "parse"]

@@ -11,20 +11,30 @@ _MOST_LINGERING = 50_000
 
 
 class LiveJob:
-    """A job's events so far and who waits for more."""
+    """A job's events so far and who waits for more.
 
-    def __init__(self) -> None:
+    Args:
+        base: number before that of the first event here; those up to it are in the store.
+    """
+
+    def __init__(self, base: int = 0) -> None:
+        self.base = base
         self.events: list[JobEvent] = []
         self.changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def add(self, event: JobEvent) -> int:
-        """Take an event; returns its number, from 1."""
+        """Take an event; returns its number."""
         self.events.append(event)
         # Watchers hold the event they wait for, so each change gets a fresh one.
         self.changed.set()
         self.changed = asyncio.Event()
-        return len(self.events)
+        return self.last
+
+    @property
+    def last(self) -> int:
+        """Number of the last event."""
+        return self.base + len(self.events)
 
     @property
     def ended(self) -> bool:

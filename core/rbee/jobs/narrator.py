@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rbee.contract.wire import JobEvent
@@ -18,11 +18,22 @@ class Narrator:
         job_id: the job.
         correlation_id: of the request that started it.
         emit: takes each event; must not block.
+        resumed: how often the job was begun again after a restart of the program.
+        told: sentences of its earlier lives: one that comes again from elsewhere is not told twice.
     """
 
-    def __init__(self, job_id: str, correlation_id: str | None, emit: Callable[[JobEvent], None]) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        correlation_id: str | None,
+        emit: Callable[[JobEvent], None],
+        resumed: int = 0,
+        told: Iterable[JobEvent] = (),
+    ) -> None:
         self.job_id = job_id
         self.correlation_id = correlation_id
+        self.resumed = resumed
+        self._told = {_sentence(event) for event in told if event.type == "narration"}
         self._emit = emit
         self._progress_started: dict[str, float] = {}
         self._progress_told: dict[str, float] = {}
@@ -65,7 +76,9 @@ class Narrator:
 
     def relay(self, event: JobEvent) -> None:
         """Pass on what a job elsewhere tells, as told here; its end is not this job's end."""
-        if not event.terminal:
+        if event.type == "narration" and _sentence(event) in self._told:
+            self._told.discard(_sentence(event))
+        elif not event.terminal:
             self._send(
                 event.type,
                 **{
@@ -89,3 +102,7 @@ class Narrator:
                 **more,
             )
         )
+
+
+def _sentence(event: JobEvent) -> tuple[str | None, ...]:
+    return (event.actor, event.action, event.target, event.human)

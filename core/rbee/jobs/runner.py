@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, NotFoundError, RbeeError, UnavailableError
-from rbee.contract.wire import JobEvent
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    RbeeError,
+    UnavailableError,
+)
+from rbee.contract.wire import JobDetail, JobEvent, JobSummary
 from rbee.jobs.live import LiveJob, LiveJobs
 from rbee.jobs.narrator import Narrator
+from rbee.jobs.operation import Operation
+from rbee.jobs.parsing import parse
+from rbee.jobs.recovery import MOST_RESUMED, STATES, Left, recover
 from rbee.jobs.store import JobStore
+from rbee.jobs.summary import detail, summary
 from rbee.jobs.writer import End, Row, Writer
 
 log = logging.getLogger(__name__)
 
-JobHandler = Callable[[dict[str, Any], Narrator], Awaitable[Any]]
-"""Does the work of one operation; what it returns, unless None, becomes a last ``data`` event ``result``."""
+JobT = TypeVar("JobT", bound=JobSummary)
 
-_STATES = MappingProxyType({"done": "completed", "error": "failed", "cancelled": "cancelled"})
-
-
-class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as lists show it."""
-
-    job_id: str
-    operation: str
-    state: str
-    created_at: datetime
-    finished_at: datetime | None = None
-    error_code: str | None = None
-    error_message: str | None = None
+_MOST_KEYS = 1000
 
 
 class JobRunner:
@@ -47,7 +46,7 @@ class JobRunner:
 
     Args:
         store: opened and closed by this runner.
-        handlers: by name of operation.
+        operations: by name.
         observe: told every event, for plugins.
         keep: how long ended jobs are remembered.
         keep_ended: how many of them at most.
@@ -57,45 +56,31 @@ class JobRunner:
     def __init__(
         self,
         store: JobStore,
-        handlers: Mapping[str, JobHandler],
+        operations: Mapping[str, Operation],
         observe: Callable[[JobEvent], None] = lambda _: None,
         keep: timedelta = timedelta(days=7),
         keep_ended: int = 1000,
         linger_s: float = 60.0,
     ) -> None:
         self._store = store
-        self._handlers = handlers
+        self._operations = operations
         self._observe = observe
         self._live = LiveJobs(linger_s)
         self._writer = Writer(store, keep, keep_ended)
         self._writing: asyncio.Task[None] | None = None
         self._finishing: set[asyncio.Task[None]] = set()
+        self._keys: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._keyed = asyncio.Lock()
         self._stopping = False
 
     async def start(self) -> None:
-        """Open the store; jobs that an earlier life left unfinished end as failed, with the reason."""
+        """Open the store; jobs that an earlier life left unfinished go on, or end as failed with the reason."""
         await self._store.open()
         await self._writer.prune()
-        for row in await self._store.unfinished():
-            message = f"Job '{row.id}' was cut off when the program stopped; start it again."
-            seq = await self._store.last_seq(row.id) + 1
-            stored = await self._store.events(row.id, seq - 2) if seq > 1 else []
-            last = msgspec.json.decode(stored[-1][1], type=JobEvent) if stored else None
-            if last is not None and last.terminal:
-                # It had told its end, and only its state was not written any more.
-                await self._store.set_state(row.id, _STATES[last.type], code=last.code, message=last.message)
-                continue
-            end = JobEvent(
-                type="error",
-                job_id=row.id,
-                correlation_id=row.correlation_id,
-                emitted_at_ms=int(datetime.now(UTC).timestamp() * 1000),
-                code="UNAVAILABLE",
-                message=message,
-            )
-            await self._store.append([(row.id, seq, msgspec.json.encode(end))])
-            await self._store.set_state(row.id, "failed", code="UNAVAILABLE", message=message)
+        left = await recover(self._store, self._operations)
         self._writing = asyncio.create_task(self._writer.run(), name="job-events")
+        for one in left:
+            await self._resume(one)
 
     async def stop(self) -> None:
         """Cancel what runs, write what is left, close the store."""
@@ -117,22 +102,42 @@ class JobRunner:
         finally:
             await self._store.close()
 
-    async def submit(self, body: dict[str, Any], correlation_id: str | None = None) -> str:
+    async def submit(self, body: dict[str, Any], correlation_id: str | None = None, key: str | None = None) -> str:
         """Start a job.
 
         Args:
             body: ``{"operation": NAME, ...}`` as in ``POST /v1/jobs``.
             correlation_id: of the request.
+            key: names this request: with the same key again, nothing is started and the first job's id is returned.
 
         Raises:
-            InvalidRequestError: no such operation.
+            InvalidRequestError: no such operation, or not such a request.
+            ConflictError: the key was used for another operation.
             UnavailableError: the program is stopping.
         """
         self._refuse_when_stopping()
-        operation = body.get("operation")
-        if not isinstance(operation, str) or operation not in self._handlers:
-            names = ", ".join(sorted(self._handlers))
-            raise InvalidRequestError(f"There is no operation {operation!r}. Operations: {names}.", param="operation")
+        name = body.get("operation")
+        if not isinstance(name, str) or name not in self._operations:
+            names = ", ".join(sorted(self._operations))
+            raise InvalidRequestError(f"There is no operation {name!r}. Operations: {names}.", param="operation")
+        operation = self._operations[name]
+        if operation.request is not None:
+            parse(body, operation.request)
+        if key is None:
+            return await self._submit(name, operation.complete(body), correlation_id)
+        async with self._keyed:
+            if (known := self._keys.get(key)) is not None:
+                if known[1] != name:
+                    raise ConflictError(f"The key {key!r} was used for the operation {known[1]!r}; take another one.")
+                if known[0] in self._live or await self._store.get(known[0]) is not None:
+                    return known[0]
+            job_id = await self._submit(name, operation.complete(body), correlation_id)
+            self._keys[key] = (job_id, name)
+            while len(self._keys) > _MOST_KEYS:
+                self._keys.popitem(last=False)
+            return job_id
+
+    async def _submit(self, operation: str, body: dict[str, Any], correlation_id: str | None) -> str:
         job_id = f"job-{uuid.uuid4()}"
         try:
             await self._store.add(job_id, operation, msgspec.json.encode(_without_secrets(body)), correlation_id)
@@ -141,9 +146,28 @@ class JobRunner:
             self._refuse_when_stopping()
             raise
         self._refuse_when_stopping()
+        live = LiveJob()
+        narrator = Narrator(job_id, correlation_id, self._emitter(job_id, live))
+        await self._launch(operation, body, narrator, live)
+        return job_id
 
-        live = self._live[job_id] = LiveJob()
+    async def _resume(self, left: Left) -> None:
+        live = LiveJob(left.base)
+        row = left.row
+        emit = self._emitter(row.id, live)
+        narrator = Narrator(row.id, row.correlation_id, emit, left.resumed, left.told)
+        log.info("job %s (%s) goes on after a restart, for the %d. time", row.id, row.operation, left.resumed)
+        human = f"The program was restarted; {row.operation} is begun again ({left.resumed} of {MOST_RESUMED} times)"
+        narrator.say("jobs", "resumed", human, row.id)
+        await self._launch(row.operation, left.body, narrator, live)
 
+    async def _launch(self, operation: str, body: dict[str, Any], narrator: Narrator, live: LiveJob) -> None:
+        self._live[narrator.job_id] = live
+        live.task = asyncio.create_task(self._run(operation, body, narrator), name=narrator.job_id)
+        # A task that is cancelled before its first step never runs, and its job would never end.
+        await asyncio.sleep(0)
+
+    def _emitter(self, job_id: str, live: LiveJob) -> Callable[[JobEvent], None]:
         def emit(event: JobEvent) -> None:
             # Encoded first: what cannot be stored is told to nobody, and its sender hears of it.
             body = msgspec.json.encode(event)
@@ -152,11 +176,7 @@ class JobRunner:
                 self._writer.add(Row(job_id, seq, body, event.terminal))
             self._observe(event)
 
-        narrator = Narrator(job_id, correlation_id, emit)
-        live.task = asyncio.create_task(self._run(operation, body, narrator), name=job_id)
-        # A task that is cancelled before its first step never runs, and its job would never end.
-        await asyncio.sleep(0)
-        return job_id
+        return emit
 
     async def cancel_all(self) -> None:
         """Cancel every job and wait for their ends."""
@@ -192,19 +212,30 @@ class JobRunner:
             if await self._store.get(job_id) is None:
                 raise NotFoundError(f"There is no job {job_id!r}.")
             after = await self._before_unseen_end(job_id, after)
-            while rows := await self._store.events(job_id, after):
-                for seq, body in rows:
-                    after = seq
-                    yield seq, msgspec.json.decode(body, type=JobEvent)
+        if live is None or after < live.base:
+            # What came before a restart is in the store alone.
+            async with contextlib.aclosing(self._stored(job_id, after, None if live is None else live.base)) as stored:
+                async for one in stored:
+                    yield one
+        if live is None:
             return
+        after = max(after, live.base)
         while True:
             changed = live.changed
-            while after < len(live.events):
+            while after < live.last:
                 after += 1
-                yield after, live.events[after - 1]
+                yield after, live.events[after - live.base - 1]
             if live.ended:
                 return
             await changed.wait()
+
+    async def _stored(self, job_id: str, after: int, last: int | None) -> AsyncGenerator[tuple[int, JobEvent]]:
+        while rows := await self._store.events(job_id, after):
+            for seq, body in rows:
+                if last is not None and seq > last:
+                    return
+                after = seq
+                yield seq, msgspec.json.decode(body, type=JobEvent)
 
     async def _before_unseen_end(self, job_id: str, after: int) -> int:
         """`after`, or what is before the end where a watcher's number is a token's of an earlier life.
@@ -219,33 +250,58 @@ class JobRunner:
         cut_off = any(msgspec.json.decode(body, type=JobEvent).code == "UNAVAILABLE" for _, body in rows)
         return last - 1 if cut_off else after
 
+    async def check_store(self) -> None:
+        """Raise unless the store takes what is written to it."""
+        await self._writer.flush()
+        await self._writer.prune()
+
     async def check(self, job_id: str) -> None:
         """Raise NotFoundError unless the job exists: before a stream's first byte, where it can still be told."""
         if job_id not in self._live and await self._store.get(job_id) is None:
             raise NotFoundError(f"There is no job {job_id!r}.")
 
-    async def list(self) -> list[JobSummary]:
-        """The newest jobs, newest first."""
-        return [
-            JobSummary(
-                job_id=row.id,
-                operation=row.operation,
-                state=row.state,
-                created_at=row.created_at.replace(tzinfo=UTC),
-                finished_at=row.finished_at.replace(tzinfo=UTC) if row.finished_at else None,
-                error_code=row.error_code,
-                error_message=row.error_message,
-            )
-            for row in await self._store.newest()
-        ]
+    async def list(self, limit: int = 100, states: Sequence[str] = ()) -> list[JobSummary]:
+        """The newest jobs, newest first; those in certain states, when some are named."""
+        return [self._ended(summary(row)) for row in await self._store.newest(limit, states)]
+
+    async def get(self, job_id: str) -> JobDetail:
+        """One job: what was asked, how far it is, how it ended.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        live = self._live.get(job_id)
+        row = await self._store.get(job_id)
+        if row is None:
+            raise NotFoundError(f"There is no job {job_id!r}.")
+        if live is None or live.base:
+            stored = [msgspec.json.decode(body, type=JobEvent) for _, body in await self._store.last_events(job_id)]
+        else:
+            stored = []
+        return self._ended(detail(row, stored + (live.events if live is not None else [])))
+
+    def _ended(self, job: JobT) -> JobT:
+        """A job whose end has been told and is only being written down is shown as ended."""
+        live = self._live.get(job.job_id)
+        if live is None or not live.ended or job.finished_at is not None:
+            return job
+        end = live.events[-1]
+        return msgspec.structs.replace(
+            job,
+            state=STATES[end.type],
+            finished_at=datetime.fromtimestamp(end.emitted_at_ms / 1000, UTC),
+            error_code=end.code,
+            error_message=end.message if end.type == "error" else None,
+        )
 
     async def _run(self, operation: str, body: dict[str, Any], narrator: Narrator) -> None:
         state, code, message = "completed", None, None
         try:
             await self._store.set_state(narrator.job_id, "running")
-            result = await self._handlers[operation](body, narrator)
+            result = await self._operations[operation].handler(body, narrator)
             if result is not None:
-                narrator.data("result", result)
+                # Plain values: who watches and who reads later get the same.
+                narrator.data("result", msgspec.to_builtins(result))
             narrator.end("done")
         except (asyncio.CancelledError, CancelledByCallerError):
             state = "cancelled"

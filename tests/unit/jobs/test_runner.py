@@ -21,7 +21,7 @@ from rbee.contract.errors import (
     UnavailableError,
 )
 from rbee.contract.wire import JobEvent
-from rbee.jobs import JobRunner, JobStore, Narrator
+from rbee.jobs import JobRunner, JobStore, Narrator, Operation
 from rbee.jobs.writer import Row, Writer
 
 PATIENCE_S = 10
@@ -38,7 +38,8 @@ class Work:
         self.ended = asyncio.Event()
 
     def handlers(self) -> dict[str, Any]:
-        return {"count": self.count, "wait": self.wait, "fail": self.fail, "odd": self.odd}
+        found = {"count": self.count, "wait": self.wait, "fail": self.fail, "odd": self.odd}
+        return {name: Operation(handler=handler) for name, handler in found.items()}
 
     def observe(self, event: JobEvent) -> None:
         self.seen.append(event)
@@ -412,7 +413,9 @@ class TestAnswers:
 
     @pytest.fixture
     async def runner(self, work: Work, tmp_path: Path) -> AsyncIterator[JobRunner]:
-        made = JobRunner(JobStore.at(tmp_path / "jobs.db"), {"answer": self.answer}, work.observe, linger_s=0)
+        made = JobRunner(
+            JobStore.at(tmp_path / "jobs.db"), {"answer": Operation(handler=self.answer)}, work.observe, linger_s=0
+        )
         await made.start()
         yield made
         await made.stop()
@@ -464,7 +467,7 @@ class TestAnswers:
 
 async def test_a_short_job_is_still_whole_in_memory_when_its_watcher_comes(work: Work, tmp_path: Path) -> None:
     answers = TestAnswers()
-    runner = JobRunner(JobStore.at(tmp_path / "jobs.db"), {"answer": answers.answer}, work.observe)
+    runner = JobRunner(JobStore.at(tmp_path / "jobs.db"), {"answer": Operation(handler=answers.answer)}, work.observe)
     await runner.start()
     job_id = await runner.submit({"operation": "answer"})
     while "completed" not in (await states(runner)).values():
@@ -484,8 +487,7 @@ async def test_too_many_events_of_ended_jobs_are_not_kept_in_memory(
     for _ in range(4):
         jobs.append(await runner.submit({"operation": "count"}))
         await watch(runner, jobs[-1])
-        while list((await states(runner)).values()).count("completed") < len(jobs):
-            await asyncio.sleep(0.001)
+        await asyncio.gather(*runner._finishing)
     assert list(runner._live) == jobs[-2:]
     await runner.stop()
 
@@ -520,7 +522,7 @@ async def test_a_full_disk_does_not_keep_the_store_open(work: Work, tmp_path: Pa
     await runner.submit({"operation": "wait"})
     store.full = True
     await runner.stop()
-    assert store._engine is None
+    assert not store.data_base.is_open
 
 
 async def test_a_store_that_takes_nothing_costs_stories_and_not_ends(

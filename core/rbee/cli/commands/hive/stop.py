@@ -10,6 +10,7 @@ from rbee.cli.context import current
 
 @click.command("stop")
 @click.option("--json", "as_json", is_flag=True, help="Print what was stopped as JSON.")
-def command(*, as_json: bool) -> None:
-    """Stop the hive of this machine that runs by itself."""
-    apart.stop(current(), "hive", as_json=as_json)
+@click.option("--keep-workers", is_flag=True, help="Leave workers running that serve; the next start finds them again.")
+def command(*, as_json: bool, keep_workers: bool) -> None:
+    """Stop the hive of this machine that runs by itself, and its workers."""
+    apart.stop(current(), "hive", as_json=as_json, keep_workers=keep_workers)

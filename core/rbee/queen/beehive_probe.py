@@ -1,0 +1,114 @@
+"""One try to reach a beehive: does its hive answer, or at least its machine?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Any, NamedTuple
+
+import httpx2
+import msgspec
+
+from rbee.beehives import HIVE_PORT, SSH_PORT, Beehive, BeehiveStatus
+from rbee.clients import Transport
+from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
+from rbee.contract.wire import HiveCapabilities
+
+_ANSWER_S = 5.0
+_CONNECT_S = 3.0
+_MOST_ADDRESSES = 4
+
+
+class Finding(NamedTuple):
+    """What a try has found.
+
+    Attributes:
+        status: as the registry keeps it.
+        detail: for a person: what answered, or why nothing did.
+        url: of the hive that answered, or of what else did.
+        hive: what the hive says of itself and its devices.
+    """
+
+    status: BeehiveStatus
+    detail: str
+    url: str | None = None
+    hive: HiveCapabilities | None = None
+
+
+async def probe(beehive: Beehive, token: str | None) -> Finding:
+    """Try once.  The machine's name is resolved anew: addresses change, and a hive knows itself by its address.
+
+    Args:
+        beehive: with a host.
+        token: the colony's; sent to what says that it is a hive.
+    """
+    if beehive.ssh_host is None:
+        return Finding("unknown", "no host was entered")
+    port = beehive.hive_port or HIVE_PORT
+    try:
+        addresses = await _addresses(beehive.ssh_host)
+    except (OSError, UnicodeError, TimeoutError):
+        return Finding("offline", f"the name {beehive.ssh_host!r} cannot be resolved")
+    for address in addresses:
+        finding = await _ask(url_at(address, port), token)
+        if finding is not None:
+            return finding
+    ssh_port = beehive.ssh_port or SSH_PORT
+    for address in addresses:
+        if await _listens(address, ssh_port):
+            return Finding("reachable", f"the SSH server answers, and no hive does at port {port}")
+    return Finding("offline", f"nothing answers at port {port} or at the SSH port {ssh_port}")
+
+
+def url_at(host: str, port: int) -> str:
+    """The address of a hive there."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _addresses(host: str) -> list[str]:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(_ANSWER_S):
+        found = await loop.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+    # An address of one link alone has a zone, which no URL of ours may hold.
+    addresses = dict.fromkeys(str(one[4][0]) for one in found)
+    return [address for address in addresses if "%" not in address][:_MOST_ADDRESSES]
+
+
+async def _ask(url: str, token: str | None) -> Finding | None:
+    """What listens there; None when nothing does, or it says nothing."""
+    try:
+        health = await _get(url, None, "/health", dict[str, Any])
+        program, hive_id = health.get("program"), health.get("hive_id")
+        if program != "hive" or not isinstance(hive_id, str) or not hive_id:
+            return Finding("error", f"{url} is not a hive but {str(program or 'another program')[:40]!r}", url)
+        hive = await _get(url, token, "/v1/capabilities", HiveCapabilities)
+    except UnreachableError as error:
+        if isinstance(error.__cause__, msgspec.DecodeError | httpx2.RemoteProtocolError):
+            return Finding("error", f"{url} is another program, or another version", url)
+        return None
+    except AuthenticationError:
+        return Finding("error", f"the hive at {url} has another token than this colony", url)
+    except RbeeError as error:
+        return Finding("error", f"{url} is not a hive of this colony: {error.message}", url)
+    return Finding("online", f"hive {hive.hive.id!r} answers at {url}", url, hive)
+
+
+async def _get(url: str, token: str | None, path: str, kind: Any) -> Any:
+    transport = Transport(url, token, "The hive", timeout_s=_ANSWER_S)
+    try:
+        return await transport.call("GET", path, kind)
+    finally:
+        await transport.close()
+
+
+async def _listens(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True

@@ -1,0 +1,187 @@
+"""The beehives an operator has entered, as the queen keeps them: a third source of discovery besides the fast path
+and the registry, and the place where the last contact with each is written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from rbee.beehives import Beehive, BeehiveChanges, Entered
+from rbee.beehives.registry import BeehiveRegistry
+from rbee.clients import keep_running
+from rbee.contract.errors import NotFoundError, RbeeError
+from rbee.contract.wire import Registration
+from rbee.queen.beehive_contact import Change, Contact
+from rbee.queen.beehive_probe import Finding, probe
+from rbee.telemetry import TelemetryRegistry
+from rbee.telemetry.records import HiveRecord
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+_RELOAD_S = 30.0
+_AT_ONCE = 32
+
+
+class BeehiveWatch:
+    """Opens the registry of beehives and tries to reach each enabled one for as long as its task runs.
+
+    Args:
+        url: of the registry's data base.
+        telemetry: knows which hives beat.
+        register: the fast path of hives, told of each hive that answers.
+        token: the colony's.
+        tick_s: seconds between two looks whether a hive beats.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        telemetry: TelemetryRegistry,
+        register: Callable[[Registration], None],
+        token: str | None,
+        tick_s: float = _TICK_S,
+    ) -> None:
+        self._registry = BeehiveRegistry(url)
+        self._telemetry = telemetry
+        self._register = register
+        self._token = token
+        self._tick_s = tick_s
+        self._stale = asyncio.Event()
+        self._probes = asyncio.Semaphore(_AT_ONCE)
+        self._mute = False
+        self._watched: dict[tuple[object, ...], asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        """Open the data base.
+
+        Raises:
+            ConfigurationError: it cannot be opened.
+        """
+        await self._registry.open()
+
+    async def close(self) -> None:
+        """Close the data base; after `run` has ended."""
+        await self._registry.close()
+
+    async def enter(self, beehives: Sequence[BeehiveChanges], *, update: bool) -> Entered:
+        """Enter machines, all or none, and try to reach them at once; raises as `BeehiveRegistry.enter`."""
+        entered = await self._registry.enter(beehives, update=update)
+        self._stale.set()
+        return entered
+
+    async def get(self, node_name: str) -> Beehive:
+        """One machine; raises as `BeehiveRegistry.get`."""
+        return await self._registry.get(node_name)
+
+    async def list(self) -> list[Beehive]:
+        """All machines, by name."""
+        return await self._registry.list()
+
+    async def remove(self, node_name: str) -> None:
+        """Take a machine out; raises as `BeehiveRegistry.remove`.  Its hive goes on, if it runs."""
+        await self._registry.remove(node_name)
+        self._stale.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        try:
+            await keep_running("the watch over beehives", self._reload_forever)
+        finally:
+            tasks = list(self._watched.values())
+            self._watched.clear()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _reload_forever(self) -> None:
+        failing = False
+        while True:
+            self._stale.clear()
+            try:
+                self._reconcile(await self._registry.list())
+                failing = False
+            except RbeeError as error:
+                # Those that are watched stay so.
+                log.log(logging.DEBUG if failing else logging.WARNING, "beehives: %s", error)
+                failing = True
+            # Now and then in any case: another program may write to the same data base.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RELOAD_S):
+                    await self._stale.wait()
+
+    def _reconcile(self, beehives: Sequence[Beehive]) -> None:
+        wanted = {_place(one): one for one in beehives if _is_watched(one)}
+        for place in self._watched.keys() - wanted.keys():
+            self._watched.pop(place).cancel()
+        for place in wanted.keys() - self._watched.keys():
+            beehive = wanted[place]
+            self._watched[place] = asyncio.create_task(self._watch(beehive), name=f"beehive {beehive.node_name}")
+
+    async def _watch(self, beehive: Beehive) -> None:
+        contact = Contact(beehive)
+        await keep_running(f"the watch over beehive {beehive.node_name!r}", lambda: self._follow(beehive, contact))
+
+    async def _follow(self, beehive: Beehive, contact: Contact) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            record = self._beating(contact)
+            if record is not None:
+                await self._write(beehive, contact, contact.heard(clock(), time.time(), record.devices), "it beats")
+            elif contact.is_due(clock()):
+                async with self._probes:
+                    finding = await probe(beehive, self._token)
+                self._tell(finding)
+                await self._write(beehive, contact, contact.tried(clock(), time.time(), finding), finding.detail)
+            await asyncio.sleep(self._tick_s)
+
+    def _beating(self, contact: Contact) -> HiveRecord | None:
+        """Its hive's record while it beats by itself; that it was found once is no beat."""
+        for name in contact.names:
+            record = self._telemetry.get_hive_state(name)
+            if record is not None and record.info is not None and self._telemetry.is_hive_online(name):
+                return record
+        return None
+
+    def _tell(self, finding: Finding) -> None:
+        if finding.hive is None:
+            return
+        hive = finding.hive.hive
+        self._register(
+            Registration(component_type="hive", component_id=hive.id, url=finding.url, instance_id=hive.instance_id)
+        )
+
+    async def _write(self, beehive: Beehive, contact: Contact, change: Change | None, detail: str) -> None:
+        if change is None:
+            return
+        before, name = contact.status, beehive.node_name
+        try:
+            await self._registry.set_contact(
+                name, change.status, change.when, backends=change.backends, devices=change.devices
+            )
+        except NotFoundError:
+            # Removed meanwhile, perhaps by another program: the next reload ends this watch.
+            self._stale.set()
+        except RbeeError as error:
+            # Tried again with every look; told once.
+            log.log(logging.DEBUG if self._mute else logging.WARNING, "a contact could not be noted: %s", error)
+            self._mute = True
+        else:
+            contact.wrote(change)
+            self._mute = False
+            if change.status != before:
+                log.info("beehive %r is %s: %s", name, change.status, detail)
+
+
+def _is_watched(beehive: Beehive) -> bool:
+    # Behind another machine the same address may be somebody else's, who must not be sent the colony's token.
+    return beehive.enabled and beehive.ssh_host is not None and "proxy_jump" not in beehive.labels
+
+
+def _place(beehive: Beehive) -> tuple[object, ...]:
+    """What a watch depends on: another one begins when it changes."""
+    return (beehive.node_name, beehive.ssh_host, beehive.ssh_port, beehive.hive_port)
