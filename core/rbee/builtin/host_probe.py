@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from rbee.builtin import cgroup
+from rbee.builtin.cgroup import GroupUsage
+from rbee.builtin.process_tree import Tree, children_by_parent, look
+from rbee.contract.checks import Check
 from rbee.contract.probe import NodeSample, Probe, ProcessSample
 from rbee.contract.types import Backend, Device, DeviceType
 
 _MIB = 1024 * 1024
 _OWN_SLICE = "/rbee.slice/"
+_CONTROLLERS = "cgroup.controllers"
+_SOON_S = 0.2
+"""Asked again so soon, rates are those since an earlier look: processor time is counted in hundredths of a second."""
 
 
-class _Counters:
-    """What one process had used when it was last looked at."""
+class _Seen(msgspec.Struct, frozen=True):
+    """One worker as it was when it was last looked at.
 
-    __slots__ = ("cpu_s", "read", "written")
+    Attributes:
+        at: by the probe's clock.
+        tree: its processes.
+        group: path of its control group; None without one of its own.
+        used: that group's counters.
+        before: the look before this one, without its own.
+    """
 
-    def __init__(self, cpu_s: float, read: int | None, written: int | None) -> None:
-        self.cpu_s = cpu_s
-        self.read = read
-        self.written = written
+    at: float
+    tree: Tree
+    group: str | None
+    used: GroupUsage
+    before: _Seen | None
 
 
 class HostProbe(Probe):
@@ -36,10 +51,9 @@ class HostProbe(Probe):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: dict[tuple[int, float], _Counters] = {}
-        self._group_cpu: dict[str, float] = {}
-        self._sampled_at: float | None = None
-        self._node_primed = False
+        self._seen: dict[int, _Seen] = {}
+        self._node_at: float | None = None
+        self._node_cpu_pct: float | None = None
 
     def devices(self) -> Sequence[Device]:
         limits = cgroup.own_limits()
@@ -58,92 +72,89 @@ class HostProbe(Probe):
         )
 
     def sample_node(self) -> NodeSample:
-        # psutil's first answer is a meaningless 0: it has nothing to compare with yet.
-        busy = psutil.cpu_percent(interval=None)
-        cpu_pct, self._node_primed = (busy if self._node_primed else None), True
+        now = self._clock()
+        if self._node_at is None or now - self._node_at >= _SOON_S:
+            busy = psutil.cpu_percent(interval=None)
+            # psutil's first answer is a meaningless 0: it has nothing to compare with yet.
+            self._node_cpu_pct = None if self._node_at is None else busy
+            self._node_at = now
         memory = psutil.virtual_memory()
         return NodeSample(
-            cpu_pct=cpu_pct,
+            cpu_pct=self._node_cpu_pct,
             ram_used_mb=(memory.total - memory.available) // _MIB,
             ram_total_mb=memory.total // _MIB,
         )
 
     def sample_processes(self, roots: Sequence[int]) -> dict[int, ProcessSample]:
-        now = self._clock()
-        elapsed = None if self._sampled_at is None else now - self._sampled_at
-        self._sampled_at = now
         if not roots:
             self._seen.clear()
             return {}
-        children = _children_by_parent()
-        seen: dict[tuple[int, float], _Counters] = {}
+        children = children_by_parent()
+        mounted = cgroup.mount()
+        seen: dict[int, _Seen] = {}
         samples = {}
         for root in roots:
-            sample = self._sample_tree(root, children, elapsed, seen)
-            if sample is not None:
-                samples[root] = sample
+            tree = look(root, children)
+            if tree is None:
+                continue
+            group = cgroup.group_of(root)
+            own, used = None, GroupUsage()
+            if mounted is not None and group is not None and group.startswith(_OWN_SLICE):
+                own, used = group, cgroup.usage(mounted, group)
+            before = self._seen.get(root)
+            if before is not None and before.tree.root != tree.root:
+                before = None  # the id of a process that has ended, given to another
+            now = _Seen(self._clock(), tree, own, used, before and msgspec.structs.replace(before, before=None))
+            if before is not None and now.at - before.at < _SOON_S:
+                samples[root], seen[root] = _sample(now, before.before), before
+            else:
+                samples[root], seen[root] = _sample(now, before), now
         self._seen = seen
         return samples
 
-    def _sample_tree(
-        self,
-        root: int,
-        children: dict[int, list[int]],
-        elapsed: float | None,
-        seen: dict[tuple[int, float], _Counters],
-    ) -> ProcessSample | None:
-        rss = 0
-        cpu_s = read = written = 0.0
-        known_before = io_known = False
-        started: float | None = None
-        for pid in _tree(root, children):
-            try:
-                process = psutil.Process(pid)
-                with process.oneshot():
-                    key = (pid, process.create_time())
-                    times = process.cpu_times()
-                    rss += process.memory_info().rss
-                    counters = _Counters(times.user + times.system, *_storage_io(process))
-            except psutil.Error:
-                if pid == root:
-                    return None
-                continue
-            if pid == root:
-                started = key[1]
-            seen[key] = counters
-            before = self._seen.get(key)
-            if before is None:
-                continue
-            known_before = True
-            cpu_s += max(0.0, counters.cpu_s - before.cpu_s)
-            if counters.read is not None and before.read is not None:
-                io_known = True
-                read += max(0, counters.read - before.read)
-                written += max(0, (counters.written or 0) - (before.written or 0))
-        rate = elapsed if known_before and elapsed else None
-        group = cgroup.group_of(root)
-        own_group = group if group is not None and group.startswith(_OWN_SLICE) else None
-        memory = rss
-        if own_group is not None and (mounted := cgroup.mount()) is not None:
-            memory, cpu_s = self._from_group(mounted, own_group, memory, cpu_s)
-        return ProcessSample(
-            cpu_pct=round(100 * cpu_s / rate, 1) if rate else None,
-            rss_mb=memory // _MIB,
-            io_r_mb_s=round(read / _MIB / rate, 3) if rate and io_known else None,
-            io_w_mb_s=round(written / _MIB / rate, 3) if rate and io_known else None,
-            uptime_s=max(0, int(time.time() - started)) if started is not None else None,
-            cgroup=own_group,
-        )
+    def diagnose(self) -> Sequence[Check]:
+        if not sys.platform.startswith("linux"):
+            return ()
+        root = cgroup.mount()
+        if root is None:
+            detail = "no cgroup v2 here: workers are measured by their processes and cannot be limited"
+        elif not os.access(root, os.W_OK):
+            detail = f"'{root}' is not ours to write: workers are measured by their processes and cannot be limited"
+        else:
+            present = [name for name in ("cpu", "memory", "io") if name in cgroup.read(root / _CONTROLLERS).split()]
+            detail = f"workers get groups of their own in '{root}{_OWN_SLICE}'"
+            detail += f", with {', '.join(present)}" if present else ", without limits: no controller is there"
+        return (Check(name="control groups", status="ok", detail=detail),)
 
-    def _from_group(self, root: Path, group: str, memory: int, cpu_s: float) -> tuple[int, float]:
-        """A group of its own counts children that have ended too, which a walk over the living misses."""
-        found = cgroup.usage(root, group)
-        if found.cpu_s is not None:
-            before = self._group_cpu.get(group)
-            self._group_cpu[group] = found.cpu_s
-            if before is not None:
-                cpu_s = max(0.0, found.cpu_s - before)
-        return memory, cpu_s
+
+def _sample(now: _Seen, before: _Seen | None) -> ProcessSample:
+    """Figures of one worker; its group's own counters where it has them, those of its processes otherwise."""
+    tree, used = now.tree, now.used
+    cpu_s = read = written = elapsed = None
+    if before is not None:
+        elapsed = now.at - before.at
+        earlier = before.used if before.group == now.group else GroupUsage()
+        cpu_s = _rise(used.cpu_s, earlier.cpu_s, tree.cpu_s_since(before.tree))
+        read = _rise(used.read_bytes, earlier.read_bytes, tree.read_since(before.tree))
+        written = _rise(used.written_bytes, earlier.written_bytes, tree.written_since(before.tree))
+    memory = tree.rss_bytes if used.memory_bytes is None else used.memory_bytes
+    return ProcessSample(
+        cpu_pct=_rate(cpu_s, elapsed, 100, 1),
+        rss_mb=memory // _MIB,
+        io_r_mb_s=_rate(read, elapsed, 1 / _MIB, 3),
+        io_w_mb_s=_rate(written, elapsed, 1 / _MIB, 3),
+        uptime_s=max(0, int(time.time() - tree.started)),
+        cgroup=now.group,
+        pids=tree.pids,
+    )
+
+
+def _rise(now: float | None, before: float | None, otherwise: float | None) -> float | None:
+    return otherwise if now is None or before is None else max(0, now - before)
+
+
+def _rate(amount: float | None, elapsed: float | None, factor: float, digits: int) -> float | None:
+    return None if amount is None or not elapsed else round(factor * amount / elapsed, digits)
 
 
 def usable_cores() -> int:
@@ -151,31 +162,6 @@ def usable_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
     limit = cgroup.own_limits().cores
     return max(1, min(cores, int(limit)) if limit is not None else cores)
-
-
-def _children_by_parent() -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for process in psutil.process_iter(["pid", "ppid"]):
-        found.setdefault(process.info["ppid"], []).append(process.info["pid"])
-    return found
-
-
-def _tree(root: int, children: dict[int, list[int]]) -> list[int]:
-    found, queue = [], [root]
-    while queue:
-        pid = queue.pop()
-        found.append(pid)
-        queue.extend(children.get(pid, ()))
-    return found
-
-
-def _storage_io(process: psutil.Process) -> tuple[int | None, int | None]:
-    """Bytes read and written; None where the system keeps them from us (macOS, foreign users)."""
-    try:
-        counters = process.io_counters()
-    except (psutil.Error, AttributeError, OSError):
-        return None, None
-    return counters.read_bytes, counters.write_bytes
 
 
 def _processor_name() -> str:

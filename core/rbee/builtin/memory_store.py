@@ -28,13 +28,17 @@ class MemoryPresenceStore(PresenceStore):
         self._changed = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
         self._woken: asyncio.Event | None = None
+        self._closed = False
 
     async def open(self) -> None:
+        self._closed = False
         self._changed = asyncio.Event()
         self._woken = asyncio.Event()
         self._sweeper = asyncio.create_task(self._sweep(), name="presence-expiry")
 
     async def close(self) -> None:
+        self._closed = True
+        self._changed.set()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -77,7 +81,9 @@ class MemoryPresenceStore(PresenceStore):
 
     async def watch(self, prefix: str = "", after: int = 0) -> AsyncGenerator[PresenceEvent]:
         seen = after
-        while True:
+        if after > self._revision:
+            raise LookupError(f"revision {after} is not of this store, which is at {self._revision}")
+        while not self._closed:
             changed = self._changed
             oldest = self._events[0].entry.revision if self._events else self._revision + 1
             if seen + 1 < oldest and seen < self._revision:

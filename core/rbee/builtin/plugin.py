@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rbee.builtin.host_probe import HostProbe
 from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.builtin.python_workers import PythonWorkerVendor
 from rbee.builtin.seed_policy import SeedPolicy
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.register import Register
@@ -13,7 +14,8 @@ RBEE_CONTRACT = ">=0.1,<0.2"
 
 @hookimpl
 def rbee_register(register: Register) -> None:
-    """Register the host probe, the in-memory lease store and the default policy."""
+    """Register the host probe, the in-memory lease store, the default policy and engines as Python packages."""
     register.probe(HostProbe)
     register.presence_store(MemoryPresenceStore)
     register.policy(SeedPolicy)
+    register.worker_vendor(PythonWorkerVendor)

@@ -3,6 +3,7 @@
 Everything public is re-exported here; `CONTRACT_VERSION` says which version of it this is.
 """
 
+from rbee.contract.checks import Check
 from rbee.contract.engine import (
     Availability,
     Endpoint,
@@ -30,7 +31,7 @@ from rbee.contract.types import (
     ModelVariant,
     WorkerState,
 )
-from rbee.contract.vendor import CancelToken, FetchProgress, ModelVendor
+from rbee.contract.vendor import CancelToken, FetchProgress, ModelVendor, WorkerOffer, WorkerVendor
 from rbee.contract.version import CONTRACT_VERSION
 from rbee.contract.wire import GpuStats, JobEvent, ProcessStats, RequestRecord
 
@@ -40,6 +41,7 @@ __all__ = [
     "Backend",
     "CancelToken",
     "Capability",
+    "Check",
     "Device",
     "DeviceType",
     "Endpoint",
@@ -69,7 +71,9 @@ __all__ = [
     "TokenEngine",
     "TokenEvent",
     "TokenRequest",
+    "WorkerOffer",
     "WorkerState",
+    "WorkerVendor",
     "WorkerView",
     "hookimpl",
 ]

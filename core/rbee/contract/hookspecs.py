@@ -39,7 +39,8 @@ def rbee_register(register: Register) -> None:
 
 @hookspec
 def rbee_worker_telemetry(hive_id: str, sample: ProcessStats) -> None:
-    """Observe one worker's sample.  Called in the hive, in the sampler's thread, every second a worker.
+    """Observe one worker's sample.  Called in the hive, in a thread for observers, every second a worker; an observer
+    that is still busy misses samples.
 
     Args:
         hive_id: the hive that took it.

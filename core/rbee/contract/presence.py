@@ -91,10 +91,11 @@ class PresenceStore(ABC):
 
     @abstractmethod
     def watch(self, prefix: str = "", after: int = 0) -> AsyncGenerator[PresenceEvent]:
-        """Every change with a revision above `after`, in order, without end; expiry counts as `LEFT`.
+        """Every change with a revision above `after`, in order, until the store is closed; expiry counts as `LEFT`.
 
         Written as an ``async def`` that yields; who watches closes it, at which it lets go of what it holds.
 
         Raises:
-            LookupError: `after` is older than the store remembers: list anew and watch from there.
+            LookupError: `after` is older than the store remembers, or newer than its present revision, as after a
+                store has begun anew: list anew and watch from there.
         """

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from rbee.contract.checks import Check
 from rbee.contract.types import Device
 from rbee.contract.wire import GpuStats
 
@@ -42,6 +43,7 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
         vram_mb: device memory in use, in MiB.
         total_vram_mb: the device's memory, in MiB.
         cgroup: path of the cgroup it runs in, where it has one of its own.
+        pids: ids of the process and its descendants.
     """
 
     cpu_pct: float | None = None
@@ -54,14 +56,20 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     vram_mb: int | None = None
     total_vram_mb: int | None = None
     cgroup: str | None = None
+    pids: tuple[int, ...] = ()
 
 
 class Probe(ABC):
     """Reads figures of one kind of hardware.
 
-    One object lives as long as the hive; all methods are called in one thread of the hive, never at the same
-    time.  A probe without its driver reports no devices and empty samples; it never raises for absence.  A
-    raised exception is logged once and that probe's figures stay unknown for the sample.
+    One object lives as long as the hive.  It has a thread of its own, in which all its methods are called, one after
+    the other, never two at the same time.  A probe without its driver reports no devices and empty samples; it never
+    raises for absence.  A raised exception is logged once and that probe's figures stay unknown for the sample.
+
+    A sample is waited for `hive.probe_timeout_s` and the devices at start 10 s.  A probe that takes longer is asked
+    nothing more until it has returned; its figures are unknown meanwhile, and those of the other probes come in time.
+    Its late answer is dropped, but for devices, which are taken whenever they come.  A call that never returns does
+    not keep the hive from ending.
 
     A whole plugin::
 
@@ -82,7 +90,7 @@ class Probe(ABC):
 
     @abstractmethod
     def devices(self) -> Sequence[Device]:
-        """The devices present; called at start and when capabilities are asked for."""
+        """The devices present; called once, at the start of the hive, before any sample is asked for."""
 
     @abstractmethod
     def sample_node(self) -> NodeSample:
@@ -98,3 +106,11 @@ class Probe(ABC):
         Returns:
             Figures by process id, for those the probe knows something about.
         """
+
+    def diagnose(self) -> Sequence[Check]:
+        """What `rbee doctor` shall say of this hardware; called there alone, on an object made for it.
+
+        Returns:
+            One entry a line; none when there is nothing to say, as it is unless a probe says otherwise.
+        """
+        return ()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rbee.contract.policy import Policy
     from rbee.contract.presence import PresenceStore
     from rbee.contract.probe import Probe
-    from rbee.contract.vendor import ModelVendor
+    from rbee.contract.vendor import ModelVendor, WorkerVendor
 
 
 class Register(ABC):
@@ -33,6 +33,10 @@ class Register(ABC):
     @abstractmethod
     def model_vendor(self, cls: type[ModelVendor], *, replace: bool = False) -> None:
         """Add a source of models."""
+
+    @abstractmethod
+    def worker_vendor(self, cls: type[WorkerVendor], *, replace: bool = False) -> None:
+        """Add a source of engines."""
 
     @abstractmethod
     def probe(self, cls: type[Probe], *, replace: bool = False) -> None:

@@ -10,7 +10,8 @@ from litestar.response import Stream
 
 from rbee.contract.version import __version__
 from rbee.contract.wire import HiveCapabilities
-from rbee.hive.service import HiveService, telemetry_line
+from rbee.hive.log_routes import worker_log
+from rbee.hive.service import HiveService
 from rbee.http.app import build, event_stream
 from rbee.http.front import Front
 from rbee.http.guard import Guard
@@ -25,9 +26,9 @@ async def health(service: HiveService) -> dict[str, str]:
 
 
 @get(["/v1/capabilities", "/capabilities"])
-async def capabilities(service: HiveService) -> HiveCapabilities:
-    """Devices and engines."""
-    return service.capabilities()
+async def capabilities(service: HiveService, queen_url: str | None = None) -> HiveCapabilities:
+    """Devices and engines; ``queen_url`` introduces a queen to a hive that was given none."""
+    return service.capabilities(queen_url)
 
 
 @get("/v1/heartbeats/stream")
@@ -35,20 +36,20 @@ async def heartbeats(service: HiveService) -> Stream:
     """Telemetry, every second."""
 
     async def body() -> AsyncGenerator[bytes]:
-        async with contextlib.aclosing(service.beats()) as beats:
-            async for beat in beats:
-                yield sse(telemetry_line(beat), event="heartbeat")
+        async with contextlib.aclosing(service.lines()) as lines:
+            async for line in lines:
+                yield sse(line, event="heartbeat")
 
     return event_stream(body())
 
 
 @post("/v1/shutdown", status_code=202)
-async def shutdown(service: HiveService) -> dict[str, str]:
-    """Stop the workers, then the program."""
-    service.shutdown_asked.set()
+async def shutdown(service: HiveService, keep_workers: bool = False) -> dict[str, str]:
+    """Stop the workers, or leave those that serve for the next life of the hive, then the program."""
+    service.shut_down(keep_workers=keep_workers)
     return {"status": "stopping"}
 
 
 def make_app(service: HiveService, guard: Guard) -> Front:
     """The hive's application behind its guard."""
-    return Front(build([health, capabilities, heartbeats, shutdown, *JOB_ROUTES], service), guard)
+    return Front(build([health, capabilities, heartbeats, worker_log, shutdown, *JOB_ROUTES], service), guard)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from rbee.clients import (
     Membership,
     QueenClient,
+    QueenLookup,
     RegistryClient,
     Transport,
     WorkerClient,
@@ -20,6 +23,7 @@ from rbee.clients import (
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import ColonyAddresses, HiveHeartbeat, Registration
 from rbee.hive.children import Child
+from rbee.hive.pushing import CHECK_S, Pushing
 from rbee.hive.supervisor import address
 from rbee.settings import Settings
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LAST_BEAT_S = 1.0
+_RETRY_S = 4.0
+"""The longest wait for a queen, before it is spread: she is to hear of her hives within seconds of her return."""
 
 
 class Reporter:
@@ -38,7 +44,7 @@ class Reporter:
         hive: whom to report of.
         settings: intervals.
         token: the colony's.
-        queen_url: None asks the registry.
+        queen_url: None asks the registry, or takes the one that introduces herself.
         registry_url: None for no registry.
     """
 
@@ -55,15 +61,18 @@ class Reporter:
         self._token = token
         self._registry_url = registry_url
         self._queen_url = queen_url
-        self._queen: Transport | None = None
         self._registry_transport = (
             Transport(registry_url, token, "The registry", timeout_s=5.0) if registry_url else None
         )
-        self._registry = RegistryClient(self._registry_transport) if self._registry_transport else None
+        registry = RegistryClient(self._registry_transport) if self._registry_transport else None
+        self._lookup = QueenLookup(registry, queen_url, token)
         self._membership = (
-            Membership(self._registry, hive.registration, settings.registry.heartbeat_s) if self._registry else None
+            Membership(registry, hive.registration, settings.registry.heartbeat_s, self._lookup.named)
+            if registry
+            else None
         )
-        self._sending: set[asyncio.Task[None]] = set()
+        self._pushing = Pushing(CHECK_S)
+        self._background: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -74,40 +83,56 @@ class Reporter:
 
     async def tell_stopping(self, beat: HiveHeartbeat) -> None:
         """The last beat: nothing is to be placed here any more.  Silent when no queen hears it in time."""
-        if self._queen is None:
+        queen = self._lookup.current
+        if queen is None:
             return
         try:
             async with asyncio.timeout(_LAST_BEAT_S):
-                await QueenClient(self._queen).beat_hive(beat)
+                await QueenClient(queen).beat_hive(beat)
         except Exception as error:
             log.debug("the queen was not told of the stop: %s", error)
 
     async def leave(self) -> None:
         """End the lease and close connections."""
-        for task in self._sending:
+        for task in self._background:
             task.cancel()
         if self._membership is not None:
             await self._membership.leave()
-        for transport in (self._queen, self._registry_transport):
-            if transport is not None:
-                await transport.close()
+        await self._lookup.close()
+        if self._registry_transport is not None:
+            await self._registry_transport.close()
+
+    def queen_introduced(self, url: str) -> bool:
+        """A queen says where she is; False when that is no address.
+
+        She is taken where none was given, and only when there is none, or the present one does not answer.
+        """
+        return self._lookup.introduced(url)
+
+    def stream_ended(self) -> None:
+        """Somebody no longer reads the hive's stream.  It may have been the queen: the next beat is pushed."""
+        self._pushing.resume()
 
     async def worker_ready(self, registration: Registration) -> None:
         """The fast path; silent when no queen hears it: the worker's own beats will tell her."""
-        queen = await self._find_queen()
+        queen = await self._lookup.find()
         if queen is not None:
+            self._tell_workers(queen, registration.identity)
             with contextlib.suppress(RbeeError):
                 await QueenClient(queen).register_worker(registration)
 
     async def introduce(self, child: Child) -> None:
-        """Tell a worker of an earlier life where queen and registry are now."""
+        """Tell a worker where queen and registry are: one of an earlier life, or one that cannot find out itself."""
         transport = Transport(address(self._settings, child), self._token, f"Worker {child.worker_id!r}")
-        addresses = ColonyAddresses(queen_url=self._queen_url, registry_url=self._registry_url)
         try:
             for wait_s in (0.0, 1.0, 2.0, 4.0):
                 await asyncio.sleep(wait_s)
+                queen = self._lookup.current
+                url = self._queen_url or (queen.url if queen is not None else None)
                 with contextlib.suppress(RbeeError):
-                    await WorkerClient(transport).move(addresses)
+                    await WorkerClient(transport).move(
+                        ColonyAddresses(queen_url=url, registry_url=self._registry_url, hive_pid=os.getpid())
+                    )
                     return
             log.warning("worker %s does not answer", child.worker_id)
         finally:
@@ -115,50 +140,66 @@ class Reporter:
 
     def worker_gone(self, worker_id: str) -> None:
         """A worker's process has ended: the queen is told at once, in the background."""
-        task = asyncio.create_task(self._tell_gone(worker_id))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._start(self._tell_gone(worker_id))
 
     async def _tell_gone(self, worker_id: str) -> None:
-        if self._queen is not None:
+        queen = self._lookup.current
+        if queen is not None:
             with contextlib.suppress(RbeeError):
-                await QueenClient(self._queen).remove_worker(worker_id)
+                await QueenClient(queen).remove_worker(worker_id)
 
     async def _report_forever(self) -> None:
         waits = backoff()
-        introduced = False
+        reached: Transport | None = None
         while True:
-            queen = await self._find_queen()
+            queen = await self._lookup.find()
+            # What the lookup has led to; what it finds from now on wakes the wait below.
+            self._lookup.changed.clear()
             if queen is not None:
                 try:
-                    if not introduced:
-                        await QueenClient(queen).register_hive(self._hive.registration())
-                        await QueenClient(queen).beat_hive(await self._hive.measure())
-                        introduced = True
-                        log.info("reporting to the queen at %s", queen.url)
-                    async with contextlib.aclosing(self._hive.beats()) as beats:
-                        async for beat in beats:
-                            waits = backoff()
-                            await QueenClient(queen).beat_hive(beat)
+                    await self._introduce_to(queen)
+                    reached, waits = queen, backoff()
+                    if not await self._report_to(queen):
+                        return
                 except RbeeError as error:
-                    if introduced:
+                    if reached is queen:
                         log.warning("queen: %s", error)
-                    introduced = False
-                    await self._forget_queen()
-            await asyncio.sleep(jittered(min(next(waits), 8.0)))
+                        reached = None
+                    self._lookup.failed(queen)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(jittered(min(next(waits), _RETRY_S))):
+                    await self._lookup.changed.wait()
 
-    async def _find_queen(self) -> Transport | None:
-        if self._queen is None:
-            url = self._queen_url
-            if url is None and self._registry is not None:
-                with contextlib.suppress(RbeeError):
-                    found = await self._registry.queen()
-                    url = found.url if found else None
-            if url is not None:
-                self._queen = Transport(url, self._token, "The queen", timeout_s=5.0)
-        return self._queen
+    async def _introduce_to(self, queen: Transport) -> None:
+        client = QueenClient(queen)
+        await client.register_hive(self._hive.registration())
+        self._pushing.answered(await client.beat_hive(await self._hive.measure()))
+        self._lookup.answered()
+        log.info("reporting to the queen at %s", queen.url)
+        self._tell_workers(queen)
 
-    async def _forget_queen(self) -> None:
-        queen, self._queen = self._queen, None
-        if queen is not None:
-            await queen.close()
+    async def _report_to(self, queen: Transport) -> bool:
+        """Push what she does not hear herself, until she does not answer or is elsewhere; False when the hive stops."""
+        async with contextlib.aclosing(self._hive.beats()) as beats:
+            async for beat in beats:
+                if self._lookup.current is not queen:
+                    return True
+                if self._pushing.due():
+                    self._pushing.answered(await QueenClient(queen).beat_hive(beat))
+                    self._lookup.answered()
+        return False
+
+    def _tell_workers(self, queen: Transport, only: str | None = None) -> None:
+        """Workers find a queen that was given to them, or that is in the registry; of another one they are told."""
+        if self._queen_url is not None or self._lookup.found_by_all:
+            return
+        if self._registry_url is None:
+            self._hive.supervisor.queen_url = queen.url
+        for child in self._hive.supervisor.children():
+            if only is None or child.worker_id == only:
+                self._start(self.introduce(child))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import platform
 import socket
@@ -12,16 +13,17 @@ from collections.abc import AsyncGenerator, Mapping
 import msgspec
 
 from rbee.builtin.host_probe import usable_cores
-from rbee.builtin.one_thread import OneThread
-from rbee.catalog import ModelCatalog, Resolver
+from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
 from rbee.clients import keep_running
-from rbee.contract.types import Device, EngineInfo
+from rbee.contract.errors import InvalidRequestError
+from rbee.contract.types import EngineInfo
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
     HealthStatus,
     HiveCapabilities,
     HiveHeartbeat,
     HiveInfo,
+    HiveTelemetry,
     JobEvent,
     NodeStats,
     ProcessStats,
@@ -29,6 +31,7 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.hive.budget import ThreadBudget
+from rbee.hive.engines import installed_engines
 from rbee.hive.operations import Operations
 from rbee.hive.reporter import Reporter
 from rbee.hive.sampler import Sampler
@@ -85,19 +88,30 @@ class HiveService:
         self._sampler = Sampler(
             [cls() for cls in registrations.probes.things()],
             lambda stats: plugins.notify("rbee_worker_telemetry", hive_id=self.hive_id, sample=stats),
+            settings.hive.probe_timeout_s,
         )
         self._reporter = Reporter(self, settings, token, queen_url, registry_url)
-        operations = Operations(self, self.catalog, resolver, self.supervisor, self._reporter, settings)
+        self._environment = dict(environment)
+        operations = Operations(
+            self,
+            self.catalog,
+            WorkerCatalog([cls() for cls in registrations.worker_vendors.things()]),
+            resolver,
+            self.supervisor,
+            self._reporter,
+            settings,
+            folders,
+            plugins,
+        )
         # The hive remembers nothing over a restart: its jobs are the queen's, which keeps them.
         self.jobs = JobRunner(
-            JobStore("sqlite+aiosqlite://"), operations.handlers(), self._observe, keep_ended=_KEEP_JOBS
+            JobStore("sqlite+aiosqlite://"), operations.operations(), self._observe, keep_ended=_KEEP_JOBS
         )
-        self._probing = OneThread("probes")
-        self._devices: tuple[Device, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
         self._beat: HiveHeartbeat | None = None
         self._beaten = asyncio.Condition()
         self._stopping = False
+        self._keep_workers = False
 
     async def start(self) -> None:
         """Open stores, find children of an earlier life, begin to measure."""
@@ -106,15 +120,25 @@ class HiveService:
         adopted = self.supervisor.adopt()
         for child in adopted:
             log.info("found worker %s (process %d) of an earlier life", child.worker_id, child.pid)
-        self._devices = await self._probing.call(self._sampler.devices)
+        await self._sampler.find_devices()
         loop = asyncio.get_running_loop()
         engines = self._plugins.registrations.engines.things()
         self._engines = tuple(await asyncio.gather(*(loop.run_in_executor(None, cls.info) for cls in engines)))
         self._tasks = [
             asyncio.create_task(keep_running("telemetry", self._measure_forever), name="telemetry"),
+            asyncio.create_task(keep_running("the workers' logs", self.supervisor.logs.run), name="worker logs"),
             asyncio.create_task(self._reporter.run(), name="reporter"),
             *(asyncio.create_task(self._reporter.introduce(child), name="introduce") for child in adopted),
         ]
+
+    def shut_down(self, *, keep_workers: bool = False) -> None:
+        """Ask whoever runs the hive to stop it.
+
+        Args:
+            keep_workers: leave workers running that serve; the next life of the hive finds them again.
+        """
+        self._keep_workers = keep_workers
+        self.shutdown_asked.set()
 
     async def stop(self) -> None:
         """Tell the queen, then stop jobs, workers and telemetry, in this order."""
@@ -125,13 +149,16 @@ class HiveService:
             # Not measured anew: a probe that hangs must not hold up the end.
             await self._reporter.tell_stopping(await self._tell(self._beat.node, self._beat.workers))
         await self.jobs.stop()
-        await self.supervisor.stop_all()
+        if self._keep_workers:
+            await self.supervisor.release_all()
+        else:
+            await self.supervisor.stop_all()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reporter.leave()
         await self.catalog.close()
-        self._probing.close()
+        self._sampler.close()
 
     def info(self) -> HiveInfo:
         """The hive as it tells of itself."""
@@ -149,9 +176,36 @@ class HiveService:
             threads_free=self._budget.free,
         )
 
-    def capabilities(self) -> HiveCapabilities:
-        """Devices and engines."""
-        return HiveCapabilities(hive=self.info(), capabilities=self._devices, engines=self._engines)
+    def capabilities(self, queen_url: str | None = None) -> HiveCapabilities:
+        """Devices and engines.
+
+        Args:
+            queen_url: introduces a queen, for a hive that was given none.
+
+        Raises:
+            InvalidRequestError: that is no address.
+        """
+        if queen_url is not None:
+            self.introduce_queen(queen_url)
+        return HiveCapabilities(hive=self.info(), capabilities=self._sampler.devices, engines=self._engines)
+
+    def introduce_queen(self, url: str) -> None:
+        """A queen may be there; taken where none was given, once no other one answers.
+
+        Raises:
+            InvalidRequestError: that is no address.
+        """
+        if not self._reporter.queen_introduced(url):
+            raise InvalidRequestError(f"{url!r} is no queen's address; give it as http://HOST:PORT.", param="queen_url")
+
+    async def look_for_engines(self) -> None:
+        """Find out anew which engines there are, after one was installed or removed; the next beat tells."""
+        try:
+            self._engines = await installed_engines(self._environment)
+        except Exception:
+            log.exception("the engines of this machine could not be looked for; those known before stay")
+            return
+        await self.measure()
 
     def registration(self) -> Registration:
         """The hive as it registers."""
@@ -163,19 +217,38 @@ class HiveService:
             metadata={"version": __version__, "platform": platform.platform(terse=True)},
         )
 
-    async def beats(self) -> AsyncGenerator[HiveHeartbeat]:
-        """Telemetry as it is taken, until the hive stops."""
+    async def beats(self, after: HiveHeartbeat | None = None) -> AsyncGenerator[HiveHeartbeat]:
+        """Telemetry as it is taken, until the hive stops; who is slow gets the newest.
+
+        Args:
+            after: the last one already told; None for the present one.
+        """
+        last = after or self._beat
         while not self._stopping:
             async with self._beaten:
-                await self._beaten.wait()
-                beat = self._beat
-            if beat is not None and not self._stopping:
-                yield beat
+                while self._beat is last and not self._stopping:
+                    await self._beaten.wait()
+                last = self._beat
+            if last is not None and not self._stopping:
+                yield last
+
+    async def lines(self) -> AsyncGenerator[bytes]:
+        """The hive's own stream: the present sample, then each as it is taken; see `HiveTelemetry`."""
+        told: HiveHeartbeat | None = None
+        try:
+            if self._beat is not None:
+                told = self._beat
+                yield telemetry_line(told, None)
+            async with contextlib.aclosing(self.beats(told)) as beats:
+                async for beat in beats:
+                    yield telemetry_line(beat, told)
+                    told = beat
+        finally:
+            self._reporter.stream_ended()
 
     async def measure(self) -> HiveHeartbeat:
         """One sample, told to all who listen."""
-        children = self.supervisor.children()
-        node, stats = await self._probing.call(self._sampler.sample, children)
+        node, stats = await self._sampler.sample(self.supervisor.children(), self.supervisor.states())
         return await self._tell(node, stats)
 
     async def _tell(self, node: NodeStats | None, stats: tuple[ProcessStats, ...]) -> HiveHeartbeat:
@@ -186,7 +259,7 @@ class HiveService:
             timestamp=utc_now(),
             # A worker that ended while it was measured is not reported any more.
             workers=tuple(one for one in stats if one.worker_id in alive),
-            capabilities=self._devices,
+            capabilities=self._sampler.devices,
             engines=self._engines,
             node=node,
         )
@@ -221,15 +294,21 @@ def default_hive_id() -> str:
     return cleaned[:63] or "localhost"
 
 
-def telemetry_line(beat: HiveHeartbeat) -> bytes:
-    """A beat as the hive's own stream carries it."""
-    return msgspec.json.encode(
-        {
-            "type": "telemetry",
-            "hive_id": beat.hive.id,
-            "hive_info": beat.hive,
-            "timestamp": beat.timestamp,
-            "workers": beat.workers,
-            "node": beat.node,
-        }
+def telemetry_line(beat: HiveHeartbeat, told: HiveHeartbeat | None) -> bytes:
+    """A beat as the hive's own stream carries it.
+
+    Args:
+        beat: what was measured.
+        told: what this listener was told before; None for nothing yet.
+    """
+    changed = told is None or (told.capabilities, told.engines) != (beat.capabilities, beat.engines)
+    line = HiveTelemetry(
+        hive_id=beat.hive.id,
+        hive_info=beat.hive,
+        timestamp=beat.timestamp,
+        workers=beat.workers,
+        node=beat.node,
+        capabilities=beat.capabilities if changed else None,
+        engines=beat.engines if changed else None,
     )
+    return msgspec.json.encode(line)

@@ -15,6 +15,8 @@ import msgspec
 
 from rbee.contract.errors import CancelledByCallerError, PortTakenError, RbeeError, WorkerFailedError, error_types
 from rbee.contract.worker_args import LoadReport, WorkerArgs
+from rbee.hive.logs import private
+from rbee.hive.process import ChildProcess
 from rbee.http.ports import listen, port_of
 
 
@@ -27,7 +29,7 @@ class Spawned(msgspec.Struct, frozen=True, kw_only=True):
         log: file with its output.
     """
 
-    process: asyncio.subprocess.Process
+    process: ChildProcess
     report: asyncio.StreamReader
     log: Path
 
@@ -62,19 +64,12 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
     reading, writing = os.pipe()
     try:
         complete = msgspec.structs.replace(args, socket_fd=sock.fileno(), report_fd=writing, port=port_of(sock))
-        with open(log, "ab", opener=_private) as output:  # noqa: ASYNC230  # one short call; pathlib has no opener
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "rbee.worker",
-                *complete.to_argv(),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(environment),
-                pass_fds=(sock.fileno(), writing),
-                # Ctrl+C in the hive's terminal is the hive's to act on; its workers drain in order.
-                start_new_session=True,
+        with open(log, "ab", opener=private) as output:  # noqa: ASYNC230  # one short call; pathlib has no opener
+            process = ChildProcess.start(
+                [sys.executable, "-m", "rbee.worker", *complete.to_argv()],
+                environment,
+                output,
+                (sock.fileno(), writing),
             )
     except BaseException:
         os.close(reading)
@@ -95,7 +90,7 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
     return Spawned(process=process, report=reader, log=log)
 
 
-async def discard(process: asyncio.subprocess.Process) -> None:
+async def discard(process: ChildProcess) -> None:
     """Kill a worker that has just been started, with all that it has started itself, and wait for its end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -128,16 +123,13 @@ async def until_ready(worker_id: str, spawned: Spawned, on_stage: Callable[[str]
     )
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def last_lines(log: Path, count: int = 3) -> str:
     """The end of a worker's output, for an error message."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 8192))
+    # The part before, when the file was continued this moment.
+    for path in (log, log.with_name(f"{log.name}.1")):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 8192))
             lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
-    except OSError:
-        return ""
-    return " | ".join([line for line in lines if line][-count:])
+            if said := [line for line in lines if line][-count:]:
+                return " | ".join(said)
+    return ""

@@ -17,13 +17,16 @@ from rbee.contract.errors import (
     ConflictError,
     NotFoundError,
     RequestTimeoutError,
+    WorkerFailedError,
 )
-from rbee.contract.types import LoadSpec
+from rbee.contract.types import LoadSpec, WorkerState
 from rbee.contract.worker_args import WorkerArgs
 from rbee.hive import cgroups
+from rbee.hive.adopted import until_serving
 from rbee.hive.budget import ThreadBudget
 from rbee.hive.children import Child, born, find, is_alive, send_signal, signal_own, start_ticks, tags
 from rbee.hive.leftovers import end_leftovers
+from rbee.hive.logs import WorkerLogs
 from rbee.hive.spawn import Spawned, discard, free_socket, spawn, until_ready
 from rbee.http.ports import port_of, url_of
 from rbee.settings import Folders, Settings
@@ -73,6 +76,18 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._spawned: dict[str, Spawned] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._states: dict[str, WorkerState] = {}
+        own = settings.hive
+        self._groups = cgroups.Groups(cgroups.Limits(memory_mb=own.worker_memory_max_mb, cores=own.worker_cpu_max))
+        self.logs = WorkerLogs(
+            folders.logs,
+            max_mb=own.log_max_mb,
+            files=own.log_files,
+            keep=own.log_keep,
+            days=own.log_days,
+            living=lambda: frozenset(self._starts),
+        )
+        """The files of the workers' output; somebody is to `run` it."""
         self.queen_url: str | None = None
         """Where new workers will beat."""
         self.registry_url: str | None = None
@@ -85,9 +100,8 @@ class Supervisor:
         for child in find(self._folders.state):
             if child.worker_id not in self._children:
                 self._budget.note(child.worker_id, child.threads)
-                start = _Start(child.model_id, asyncio.get_running_loop().create_future())
-                start.ready.set_result(child)
-                self._starts[child.worker_id] = start
+                # It serves when it says so: the hive may have died while the worker was loading.
+                self._starts[child.worker_id] = _Start(child.model_id, asyncio.get_running_loop().create_future())
                 self._keep(child, None, cgroups.of(child.pid))
                 found.append(child)
         return found
@@ -95,6 +109,10 @@ class Supervisor:
     def children(self) -> list[Child]:
         """Children whose process has not ended."""
         return list(self._children.values())
+
+    def states(self) -> dict[str, WorkerState]:
+        """Where each child is in its life, as far as the hive knows: busy and draining are the worker's to tell."""
+        return dict(self._states)
 
     def get(self, worker_id: str) -> Child:
         """The child of that id.
@@ -157,9 +175,14 @@ class Supervisor:
         except BaseException:
             self._budget.give_back(identity)
             raise
+
+        def loading(stage: str) -> None:
+            self._note(identity, WorkerState.LOADING)
+            on_stage(stage)
+
         try:
             async with asyncio.timeout(self._settings.hive.start_timeout_s):
-                await until_ready(identity, spawned, on_stage)
+                await until_ready(identity, spawned, loading)
         except TimeoutError as error:
             await self.stop(identity, at_once=True)
             raise RequestTimeoutError(
@@ -170,6 +193,7 @@ class Supervisor:
             # Shielded, or a second cancellation would leave the process behind.
             await asyncio.shield(self.stop(identity, at_once=True))
             raise
+        self._note(identity, WorkerState.READY)
         return child
 
     async def stop(self, worker_id: str, *, at_once: bool = False) -> None:
@@ -177,6 +201,7 @@ class Supervisor:
         child = self._children.get(worker_id)
         if child is None:
             return
+        self._note(worker_id, WorkerState.STOPPING)
         self._signal(child, signal.SIGKILL if at_once else signal.SIGTERM)
         grace = _KILL_AFTER_S if at_once else self._settings.worker.drain_s + _KILL_AFTER_S
         watcher = self._watchers[worker_id]
@@ -189,6 +214,24 @@ class Supervisor:
     async def stop_all(self) -> None:
         """Stop every child, all at the same time."""
         await asyncio.gather(*(self.stop(worker_id) for worker_id in list(self._children)))
+
+    async def release_all(self) -> list[Child]:
+        """Leave the children running, unwatched, for a later life of the hive to find; stop those still starting.
+
+        A worker left so goes on as long as a queen hears it, and ends by itself when none does.  To be called last:
+        nothing is known of the children afterwards.
+        """
+        starting = [name for name, start in self._starts.items() if not start.ready.done() and name in self._spawned]
+        await asyncio.gather(*(self.stop(name, at_once=True) for name in starting))
+        left = self.children()
+        watchers = [self._watchers[child.worker_id] for child in left]
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        for child in left:
+            for table in (self._children, self._spawned, self._watchers, self._states, self._starts):
+                table.pop(child.worker_id, None)
+        return left
 
     def kill_all(self) -> None:
         """End every child this instant, for a program that is about to leave itself."""
@@ -209,6 +252,8 @@ class Supervisor:
 
     async def _spawn(self, worker_id: str, engine: str, spec: LoadSpec) -> tuple[Child, Spawned]:
         settings, host = self._settings, self._settings.server.host
+        # One of that id may have run before and filled it.
+        await asyncio.to_thread(self.logs.rotate, worker_id)
         sock = free_socket(host, settings.hive.worker_port_first, settings.hive.worker_port_last)
         port = port_of(sock)
         args = WorkerArgs(
@@ -235,8 +280,7 @@ class Supervisor:
             "OMP_NUM_THREADS": str(spec.threads),
             **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id),
         }
-        output = self._folders.logs / f"{worker_id}.log"
-        spawned = await spawn(args, sock, environment, output)
+        spawned = await spawn(args, sock, environment, self.logs.path(worker_id))
         try:
             pid = spawned.process.pid
             child = Child(
@@ -248,7 +292,7 @@ class Supervisor:
                 model_id=spec.model_id,
                 ticks=start_ticks(pid),
             )
-            self._keep(child, spawned, cgroups.enter(pid, _GROUP, str(port)))
+            self._keep(child, spawned, self._groups.enter(pid, _GROUP, str(port)))
         except BaseException:
             await discard(spawned.process)
             raise
@@ -258,6 +302,7 @@ class Supervisor:
         self._children[child.worker_id] = child
         if spawned is not None:
             self._spawned[child.worker_id] = spawned
+            self._states[child.worker_id] = WorkerState.STARTING
         self._watchers[child.worker_id] = asyncio.create_task(
             self._watch(child, spawned, group), name=f"watch {child.worker_id}"
         )
@@ -268,9 +313,7 @@ class Supervisor:
             code = await spawned.process.wait()
             log.info("worker %s (process %d) ended with code %s", child.worker_id, child.pid, code)
         else:
-            # Not our child by parentage: the system tells its end to somebody else.
-            while is_alive(child):  # noqa: ASYNC110  # the system has no event for it
-                await asyncio.sleep(_ADOPTED_POLL_S)
+            await self._watch_adopted(child)
             log.info("adopted worker %s (process %d) ended", child.worker_id, child.pid)
         try:
             await asyncio.to_thread(end_leftovers, child, self._folders.state)
@@ -279,6 +322,7 @@ class Supervisor:
         self._children.pop(child.worker_id, None)
         self._spawned.pop(child.worker_id, None)
         self._watchers.pop(child.worker_id, None)
+        self._states.pop(child.worker_id, None)
         start = self._starts.get(child.worker_id)
         # A start that has not ended yet keeps the id until it has told of its failure.
         if start is not None and start.ready.done():
@@ -287,6 +331,35 @@ class Supervisor:
         if group is not None:
             cgroups.leave(group)
         self._on_exit(child.worker_id)
+
+    async def _watch_adopted(self, child: Child) -> None:
+        """Wait for the end of a process that is not our child by parentage; tell when it serves."""
+        ready = self._starts[child.worker_id].ready
+
+        def note(state: WorkerState | None) -> None:
+            self._note(child.worker_id, state)
+            if state is WorkerState.READY:
+                ready.set_result(child)
+
+        asking = asyncio.create_task(until_serving(address(self._settings, child), child.worker_id, note))
+        try:
+            # The system tells its end to somebody else, and has no event for us.
+            while is_alive(child):  # noqa: ASYNC110
+                await asyncio.sleep(_ADOPTED_POLL_S)
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        if not ready.done():
+            ready.set_exception(WorkerFailedError(f"Worker {child.worker_id!r} ended before it served."))
+            ready.exception()  # often nobody waits for it, and that is no mistake
+
+    def _note(self, worker_id: str, state: WorkerState | None) -> None:
+        """Take a child's state, unless it is on its way out already."""
+        if worker_id in self._children and self._states.get(worker_id) is not WorkerState.STOPPING:
+            if state is None:
+                self._states.pop(worker_id, None)
+            else:
+                self._states[worker_id] = state
 
 
 def address(settings: Settings, child: Child) -> str:

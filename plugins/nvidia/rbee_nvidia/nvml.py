@@ -46,6 +46,8 @@ class Nvml:
     def __init__(self, library: ModuleType) -> None:
         self._library = library
         self._opened: bool | None = None
+        self.reason: str | None = None
+        """Why there is no driver; None where there is one, or before the first question."""
 
     def cards(self) -> list[Card]:
         """All GPUs; none where there is no driver."""
@@ -58,6 +60,13 @@ class Nvml:
             if handle is not None:
                 found.append(Card(f"GPU-{index}", handle))
         return found
+
+    def driver(self) -> str | None:
+        """The driver's version; None where there is no driver."""
+        if not self._open():
+            return None
+        version = self.ask(self._library.nvmlSystemGetDriverVersion)
+        return version.decode("ascii", "replace") if isinstance(version, bytes) else version
 
     def name(self, card: Card) -> str | None:
         """What the maker calls it."""
@@ -128,8 +137,8 @@ class Nvml:
         if self._opened is None:
             try:
                 self._library.nvmlInit()
-                self._opened = True
+                self._opened, self.reason = True, None
             except self._library.NVMLError as error:
                 log.info("no NVIDIA driver here: %s", error)
-                self._opened = False
+                self._opened, self.reason = False, str(error)
         return self._opened

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 
 import psutil
 import pynvml
-from rbee.contract import Backend, Device, DeviceType, GpuStats, NodeSample, Probe, ProcessSample
+from rbee.contract import Backend, Check, Device, DeviceType, GpuStats, NodeSample, Probe, ProcessSample
 
 from rbee_nvidia.nvml import Card, Memory, Nvml
+from rbee_nvidia.pci import visible_cards
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
+_BUS = Path("/sys/bus/pci/devices")
 
 
 class NvidiaProbe(Probe):
@@ -23,12 +26,14 @@ class NvidiaProbe(Probe):
 
     Args:
         library: the module ``pynvml``; tests give another with the same functions.
+        bus: the kernel's folder of PCI devices; tests give another of the same shape.
     """
 
     name = "nvidia"
 
-    def __init__(self, library: ModuleType = pynvml) -> None:
+    def __init__(self, library: ModuleType = pynvml, bus: Path = _BUS) -> None:
         self._nvml = Nvml(library)
+        self._bus = bus
         self._asked_until: dict[str, int] = {}
 
     def devices(self) -> Sequence[Device]:
@@ -54,6 +59,28 @@ class NvidiaProbe(Probe):
             for root, used in memory.items():
                 found[root] = _add(found.get(root), card, used, load.get(root), total)
         return found
+
+    def diagnose(self) -> Sequence[Check]:
+        """One line: the cards in use, or why there are none."""
+        cards = self._nvml.cards()
+        if cards:
+            names = ", ".join(f"{card.id} {self._nvml.name(card) or 'of unknown name'}" for card in cards)
+            return (Check(name="NVIDIA", status="ok", detail=f"{names}; driver {self._nvml.driver() or 'unknown'}"),)
+        seen = visible_cards(self._bus)
+        why = self._nvml.reason
+        if not seen:
+            detail = "no driver: no GPU is used" if why is not None else "a driver and no card: no GPU is used"
+            return (Check(name="NVIDIA", status="ok", detail=detail),)
+        return (
+            Check(
+                name="NVIDIA",
+                status="warn",
+                detail=f"{len(seen)} of NVIDIA's cards on the PCI bus ({', '.join(seen)}), and none can be used: "
+                + (why or "the driver knows none"),
+                remedy="Install NVIDIA's driver, or give the container its cards, then start the hive again; "
+                "`nvidia-smi` shows when it works",
+            ),
+        )
 
     def _device(self, card: Card) -> Device:
         memory = self._nvml.memory(card)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,11 +30,15 @@ class FakeNvml:
         self.cards: list[dict[str, Any]] = []
         self.driver = True
         self.inits = 0
+        self.version: str | bytes = "560.35.03"
 
     def nvmlInit(self) -> None:
         self.inits += 1
         if not self.driver:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    def nvmlSystemGetDriverVersion(self) -> str | bytes:
+        return self.version
 
     def nvmlDeviceGetCount(self) -> int:
         if not self.driver:
@@ -90,5 +97,27 @@ def nvml() -> FakeNvml:
 
 
 @pytest.fixture
-def probe(nvml: FakeNvml) -> NvidiaProbe:
-    return NvidiaProbe(nvml)
+def bus(tmp_path: Path) -> Path:
+    """The kernel's folder of PCI devices, with nothing of NVIDIA's in it."""
+    bus = tmp_path / "devices"
+    _add_device(bus, "0000:00:02.0", vendor="0x8086", kind="0x030000")
+    (bus / "odd").mkdir()
+    return bus
+
+
+def _add_device(bus: Path, address: str, *, vendor: str = "0x10de", kind: str = "0x030200") -> None:
+    """Put a device on the bus; by default one of NVIDIA's cards."""
+    (bus / address).mkdir(parents=True)
+    (bus / address / "vendor").write_text(f"{vendor}\n", encoding="ascii")
+    (bus / address / "class").write_text(f"{kind}\n", encoding="ascii")
+
+
+@pytest.fixture
+def add_device(bus: Path) -> Callable[..., None]:
+    """Puts a device on the bus."""
+    return partial(_add_device, bus)
+
+
+@pytest.fixture
+def probe(nvml: FakeNvml, bus: Path) -> NvidiaProbe:
+    return NvidiaProbe(nvml, bus)

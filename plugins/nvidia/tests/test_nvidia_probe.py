@@ -135,3 +135,38 @@ def test_rubbish_in_the_drivers_buffer_is_left_out(nvml, probe) -> None:
 def test_a_worker_that_uses_no_card_is_left_out(nvml, probe) -> None:
     nvml.cards = [CARD]
     assert probe.sample_processes([os.getpid()]) == {}
+
+
+def test_the_doctor_names_the_cards_and_the_driver(nvml, probe) -> None:
+    nvml.cards = [CARD, {}]
+    nvml.version = b"560.35.03"
+    (line,) = probe.diagnose()
+    assert (line.name, line.status, line.remedy) == ("NVIDIA", "ok", None)
+    assert line.detail == "GPU-0 NVIDIA GeForce RTX 4090, GPU-1 of unknown name; driver 560.35.03"
+
+
+def test_no_driver_and_no_card_is_in_order(nvml, probe) -> None:
+    nvml.driver = False
+    (line,) = probe.diagnose()
+    assert (line.status, line.detail, line.remedy) == ("ok", "no driver: no GPU is used", None)
+
+
+def test_a_driver_without_a_card_is_in_order(nvml, probe) -> None:
+    (line,) = probe.diagnose()
+    assert (line.status, line.detail) == ("ok", "a driver and no card: no GPU is used")
+
+
+def test_a_card_without_a_driver_is_a_warning_with_a_remedy(nvml, probe, add_device) -> None:
+    nvml.driver = False
+    add_device("0000:01:00.0")
+    add_device("0000:01:00.1", kind="0x040300")
+    (line,) = probe.diagnose()
+    assert line.status == "warn"
+    assert "1 of NVIDIA's cards on the PCI bus (0000:01:00.0), and none can be used: NVML Shared Library" in line.detail
+    assert "driver" in line.remedy
+
+
+def test_a_machine_without_a_pci_bus_has_no_card(nvml, tmp_path) -> None:
+    nvml.driver = False
+    (line,) = NvidiaProbe(nvml, tmp_path / "absent").diagnose()
+    assert line.status == "ok"

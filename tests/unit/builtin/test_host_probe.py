@@ -33,10 +33,33 @@ child.wait()
 """
 
 
+# For each line it starts a child that burns a fifth of a second of processor time and writes 8 MiB to a file,
+# and waits for its end.
+CHILD = """
+import os, sys, time
+until = time.process_time() + 0.2
+while time.process_time() < until: pass
+with open(sys.argv[1], "wb") as file:
+    file.write(os.urandom(8 << 20))
+    file.flush()
+    os.fsync(file.fileno())
+"""
+FORKER = f"""
+import subprocess, sys
+for line in sys.stdin:
+    subprocess.run([sys.executable, "-c", {CHILD!r}, sys.argv[1]], check=True)
+    print("done", flush=True)
+"""
+
+
 class Process:
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, *arguments: str) -> None:
         self.it = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, "-c", code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
 
     @property
@@ -73,19 +96,29 @@ def test_the_processor_is_a_device() -> None:
     assert device.name
 
 
+def control_groups_at(folder: Path, monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    """Make the probe take a folder of plain files for the mount."""
+    (folder / "cgroup.controllers").touch()
+    (folder / "mounts").write_text(f"cgroup2 {folder} cgroup2 rw 0 0\n", encoding="utf-8")
+    monkeypatch.setattr(cgroup, "_MOUNTS", folder / "mounts")
+    monkeypatch.setattr(cgroup, "_ROOTS", (folder,))
+    monkeypatch.setattr(cgroup, "group_of", lambda _: group)
+
+
 def test_a_limit_of_the_group_makes_the_device_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cgroup.controllers").touch()
+    control_groups_at(tmp_path, monkeypatch, "/")
     (tmp_path / "cpu.max").write_text("50000 100000", encoding="ascii")
     (tmp_path / "memory.max").write_text("12345678", encoding="ascii")
-    monkeypatch.setattr(cgroup, "_ROOTS", (tmp_path,))
-    monkeypatch.setattr(cgroup, "group_of", lambda _: "/")
     (device,) = HostProbe().devices()
     assert (device.cores, device.memory_bytes) == (1, 12345678)
 
 
-def test_the_machines_load_is_unknown_in_the_first_sample() -> None:
-    probe = HostProbe()
-    first, second = probe.sample_node(), probe.sample_node()
+def test_the_machines_load_is_unknown_in_the_first_sample(clock) -> None:
+    probe = HostProbe(clock)
+    first = probe.sample_node()
+    assert probe.sample_node().cpu_pct is None, "no time has passed"
+    clock.tick(1)
+    second = probe.sample_node()
     assert first.cpu_pct is None
     assert 0 <= second.cpu_pct <= 100
     assert 0 < first.ram_used_mb <= first.ram_total_mb
@@ -140,16 +173,100 @@ def test_a_group_of_its_own_counts_what_has_ended(
 ) -> None:
     group = tmp_path / "rbee.slice" / "llm" / "8080"
     group.mkdir(parents=True)
-    (tmp_path / "cgroup.controllers").touch()
-    monkeypatch.setattr(cgroup, "_ROOTS", (tmp_path,))
-    monkeypatch.setattr(cgroup, "group_of", lambda _: "/rbee.slice/llm/8080")
+    control_groups_at(tmp_path, monkeypatch, "/rbee.slice/llm/8080")
     probe = HostProbe(clock)
     (group / "cpu.stat").write_text("usage_usec 1000000\n", encoding="ascii")
-    probe.sample_processes([burner.pid])
+    (group / "io.stat").write_text("8:0 rbytes=0 wbytes=1048576\n", encoding="ascii")
+    first = probe.sample_processes([burner.pid])[burner.pid]
+    assert first.rss_mb == psutil.Process(burner.pid).memory_info().rss // 2**20, "nobody counts memory in the group"
     (group / "cpu.stat").write_text("usage_usec 4000000\n", encoding="ascii")
+    (group / "io.stat").write_text("8:0 rbytes=1048576 wbytes=5242880\n", encoding="ascii")
+    (group / "memory.current").write_text(f"{777 << 20}\n", encoding="ascii")
     clock.tick(2)
     sample = probe.sample_processes([burner.pid])[burner.pid]
-    assert (sample.cgroup, sample.cpu_pct) == ("/rbee.slice/llm/8080", 150.0)
+    assert (sample.cgroup, sample.cpu_pct, sample.rss_mb) == ("/rbee.slice/llm/8080", 150.0, 777)
+    assert (sample.io_r_mb_s, sample.io_w_mb_s) == (0.5, 2.0)
+
+
+def test_what_a_group_does_not_count_is_taken_from_the_processes(
+    burner: Process, clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rbee.slice" / "llm" / "8080").mkdir(parents=True)
+    control_groups_at(tmp_path, monkeypatch, "/rbee.slice/llm/8080")
+    probe = HostProbe(clock)
+    probe.sample_processes([burner.pid])
+    burner.burn()
+    clock.tick(2)
+    sample = probe.sample_processes([burner.pid])[burner.pid]
+    assert sample.cgroup == "/rbee.slice/llm/8080"
+    assert 8 <= sample.cpu_pct <= 30
+    assert sample.rss_mb > 0
+
+
+def written_by(pid: int) -> int | None:
+    """Bytes that reached storage, in the system's own words."""
+    try:
+        return psutil.Process(pid).io_counters().write_bytes
+    except (psutil.Error, AttributeError):
+        return None
+
+
+def test_children_that_came_and_went_between_two_samples_count(clock, tmp_path: Path) -> None:
+    forker = Process(FORKER, str(tmp_path / "file"))
+    try:
+        probe = HostProbe(clock)
+        before = written_by(forker.pid)
+        probe.sample_processes([forker.pid])
+        forker.burn()
+        forker.burn()
+        after = written_by(forker.pid)
+        clock.tick(2)
+        sample = probe.sample_processes([forker.pid])[forker.pid]
+        assert sample.pids == (forker.pid,)
+        assert sample.cpu_pct >= 20, "two fifths of a second within two"
+        if before is None or after is None:
+            assert sample.io_w_mb_s is None
+        else:
+            # How much of it counts as storage is the system's to say: nothing, on a disk of memory.
+            assert sample.io_w_mb_s == round((after - before) / 2**20 / 2, 3)
+    finally:
+        forker.end()
+
+
+def test_all_processes_of_a_worker_are_named_and_the_worker_first() -> None:
+    parent = Process(PARENT)
+    try:
+        assert parent.line() == "ready"
+        pids = HostProbe().sample_processes([parent.pid])[parent.pid].pids
+        assert pids[0] == parent.pid
+        assert sorted(pids[1:]) == sorted(child.pid for child in psutil.Process(parent.pid).children(recursive=True))
+        assert len(pids) == 2
+    finally:
+        parent.end()
+
+
+def test_two_looks_in_one_instant_do_not_spoil_the_rate(burner: Process, clock) -> None:
+    probe = HostProbe(clock)
+    probe.sample_processes([burner.pid])
+    burner.burn()
+    clock.tick(2)
+    busy = probe.sample_processes([burner.pid])[burner.pid].cpu_pct
+    clock.tick(0.001)
+    again = probe.sample_processes([burner.pid])[burner.pid].cpu_pct
+    assert abs(again - busy) < 2, "since the same earlier look"
+
+
+def test_the_probe_says_where_workers_are_grouped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    control_groups_at(tmp_path, monkeypatch, "/")
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory\n", encoding="ascii")
+    (line,) = HostProbe().diagnose()
+    assert (line.name, line.status) == ("control groups", "ok")
+    assert f"'{tmp_path}/rbee.slice/'" in line.detail
+    assert "cpu, memory" in line.detail
+    monkeypatch.setattr(cgroup, "_ROOTS", ())
+    (line,) = HostProbe().diagnose()
+    assert "no cgroup v2" in line.detail
 
 
 def test_somebody_elses_group_is_not_told(burner: Process, monkeypatch: pytest.MonkeyPatch) -> None:

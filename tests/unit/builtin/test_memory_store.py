@@ -13,8 +13,19 @@ from hypothesis import strategies as st
 from rbee.builtin import memory_store
 from rbee.builtin.memory_store import MemoryPresenceStore
 from rbee.contract import PresenceChange, PresenceEvent, PresenceStore
+from rbee.testing.conformance import PresenceStoreContract
 
 PATIENCE_S = 10
+
+
+class TestMemoryPresenceStore(PresenceStoreContract):
+    """The promises of every store."""
+
+    remembers = 4096
+
+    @pytest.fixture
+    def store(self) -> PresenceStore:
+        return MemoryPresenceStore()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 from unittest.mock import AsyncMock, Mock
 
 import pytest
-from rbee.contract.wire import HiveHeartbeat, HiveInfo, utc_now
+from rbee.contract.wire import HiveBeatAnswer, HiveHeartbeat, HiveInfo, utc_now
 from rbee.hive import reporter
 from rbee.hive.reporter import Reporter
 from rbee.settings import Settings
@@ -22,7 +22,7 @@ def queen(monkeypatch) -> Mock:
 @pytest.fixture
 def reporting() -> Reporter:
     one = Reporter(Mock(), Settings(), None, "http://127.0.0.1:9", None)
-    one._queen = Mock(close=AsyncMock())
+    one._lookup._use("http://127.0.0.1:9")
     return one
 
 
@@ -48,7 +48,7 @@ async def test_a_queen_that_does_not_answer_holds_up_no_stop(reporting: Reporter
 
 
 async def test_without_a_queen_the_last_beat_is_not_sent(reporting: Reporter, queen: Mock) -> None:
-    reporting._queen = None
+    reporting._lookup._retire()
     await reporting.tell_stopping(LAST)
     queen.beat_hive.assert_not_awaited()
 
@@ -57,7 +57,7 @@ async def test_an_oddity_does_not_end_the_reports(reporting: Reporter, queen: Mo
     monkeypatch.setattr("rbee.clients.supervised.jittered", lambda seconds: 0.0)
     heard = asyncio.Event()
     queen.register_hive = AsyncMock(side_effect=[KeyError("odd"), None])
-    queen.beat_hive.side_effect = lambda beat: heard.set()
+    queen.beat_hive.side_effect = lambda beat: heard.set() or HiveBeatAnswer()
     reporting._hive.measure = AsyncMock(return_value=LAST)
     task = asyncio.create_task(reporting.run())
     try:

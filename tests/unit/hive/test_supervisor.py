@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
-from rbee.contract.errors import CancelledByCallerError, ConflictError, NoPlacementError
-from rbee.contract.types import LoadSpec, ModelVariant
+from rbee.contract.errors import CancelledByCallerError, ConflictError, NoPlacementError, WorkerFailedError
+from rbee.contract.types import LoadSpec, ModelVariant, WorkerState
 from rbee.contract.worker_args import LoadReport
 from rbee.hive import spawn as spawning
 from rbee.hive import supervisor as module
 from rbee.hive.budget import ThreadBudget
+from rbee.hive.children import Child, born, start_ticks, tags
+from rbee.hive.process import ChildProcess
 from rbee.hive.spawn import Spawned
 from rbee.hive.supervisor import Supervisor
 from rbee.settings import Folders, Settings
@@ -33,16 +37,15 @@ class Nursery:
 
     def __init__(self) -> None:
         self.reports: list[asyncio.StreamReader] = []
-        self.processes: list[asyncio.subprocess.Process] = []
+        self.processes: list[ChildProcess] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def spawn(self, args, sock, environment, log) -> Spawned:
         sock.close()
         await self.gate.wait()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE, start_new_session=True
-        )
+        with log.open("ab") as output:
+            process = ChildProcess.start([sys.executable, "-c", "import time; time.sleep(600)"], environment, output)
         self.processes.append(process)
         self.reports.append(asyncio.StreamReader())
         return Spawned(process=process, report=self.reports[-1], log=log)
@@ -55,13 +58,13 @@ class Nursery:
 async def nursery(monkeypatch) -> AsyncIterator[Nursery]:
     made = Nursery()
     monkeypatch.setattr(module, "spawn", made.spawn)
-    monkeypatch.setattr(module.cgroups, "enter", lambda *_: None)
+    monkeypatch.setattr(module.cgroups.Groups, "enter", lambda *_: None)
     yield made
     for process in made.processes:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
-        process.stdin.close()
 
 
 @pytest.fixture
@@ -76,7 +79,12 @@ def gone() -> list[str]:
 
 @pytest.fixture
 def supervisor(tmp_path: Path, budget: ThreadBudget, gone: list[str]) -> Supervisor:
-    folders = Folders.locate({"RBEE_HOME": str(tmp_path)})
+    return make(tmp_path, budget, gone)
+
+
+def make(home: Path, budget: ThreadBudget, gone: list[str]) -> Supervisor:
+    folders = Folders.locate({"RBEE_HOME": str(home)})
+    folders.logs.mkdir(parents=True, exist_ok=True)
     return Supervisor(Settings(), folders, "hive", budget, gone.append, {})
 
 
@@ -164,6 +172,189 @@ async def test_an_id_is_free_again_after_the_end_of_its_process(
         os.kill(child.pid, signal.SIGKILL)
         await until(lambda: not supervisor.children())
     assert gone == ["w1", "w1"]
+
+
+async def test_the_hive_tells_where_a_worker_is_in_its_life(supervisor: Supervisor, nursery: Nursery) -> None:
+    stages: list[str] = []
+    asked = asyncio.create_task(supervisor.ensure_ready("e", SPEC, "w1", stages.append))
+    await until(lambda: supervisor.states() == {"w1": WorkerState.STARTING})
+    nursery.say(stage="opening")
+    await until(lambda: supervisor.states() == {"w1": WorkerState.LOADING})
+    nursery.say(ready=True)
+    await asked
+    assert supervisor.states() == {"w1": WorkerState.READY}
+    # Frozen, it cannot act on the signal at once.
+    os.kill(nursery.processes[0].pid, signal.SIGSTOP)
+    await until(lambda: psutil.Process(nursery.processes[0].pid).status() == psutil.STATUS_STOPPED)
+    stopping = asyncio.create_task(supervisor.stop("w1"))
+    await until(lambda: supervisor.states() == {"w1": WorkerState.STOPPING})
+    os.kill(nursery.processes[0].pid, signal.SIGCONT)
+    await stopping
+    assert supervisor.states() == {}
+    assert stages == ["opening"]
+
+
+async def test_workers_that_are_released_live_on_and_those_still_starting_do_not(
+    supervisor: Supervisor, nursery: Nursery, gone: list[str]
+) -> None:
+    first = ask(supervisor)
+    await until(lambda: nursery.reports)
+    nursery.say(ready=True)
+    child = await first
+    starting = asyncio.create_task(supervisor.ensure_ready("e", SPEC, "w2", lambda _: None))
+    await until(lambda: len(nursery.reports) == 2)
+    await until(lambda: len(supervisor.children()) == 2)
+    left = asyncio.create_task(supervisor.release_all())
+    await until(lambda: nursery.processes[1].returncode is not None)
+    nursery.reports[1].feed_eof()
+    assert await left == [child]
+    with pytest.raises(WorkerFailedError):
+        await starting
+    assert (supervisor.children(), supervisor.states()) == ([], {})
+    assert nursery.processes[0].returncode is None
+    assert nursery.processes[1].returncode == -signal.SIGKILL
+    assert psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
+    supervisor.kill_all()
+    await supervisor.stop_all()
+    assert nursery.processes[0].returncode is None, "it is nobody's any more"
+    assert gone == ["w2"]
+
+
+# A worker as the hive of an earlier life left it: tagged, and answering where its tag says.
+WORKER = """
+import http.server, json, sys
+port, gate = int(sys.argv[1]), sys.argv[2]
+class Worker(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        import os
+        ready = os.path.exists(gate)
+        code = 200 if ready or self.path == "/health" else 503
+        body = {"status": "ok", "state": "ready" if ready else "loading"} if code == 200 else {
+            "error": {"code": "WORKER_NOT_READY", "message": "loading"}}
+        data = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Worker)
+print("up", flush=True)
+server.serve_forever()
+"""
+
+
+class Left:
+    """A process that an earlier life of a hive left running."""
+
+    def __init__(self, home: Path, gate: Path, worker_id: str = "w1", root: Path | None = None) -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        state = root or Folders.locate({"RBEE_HOME": str(home)}).state
+        self.it = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(self.port), str(gate), f"--worker-id={worker_id}"],
+            env={**os.environ, **tags(state, worker_id, self.port, 3, "m")},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.it.stdout.readline() == b"up\n"
+
+    def end(self) -> None:
+        self.it.kill()
+        self.it.wait()
+        self.it.stdout.close()
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Iterator[Callable[..., Left]]:
+    made: list[Left] = []
+
+    def start(**facts) -> Left:
+        made.append(Left(tmp_path, tmp_path / "gate", **facts))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.end()
+
+
+async def test_a_worker_of_an_earlier_life_is_found_asked_and_waited_for(
+    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+) -> None:
+    worker = left()
+    supervisor = make(tmp_path, budget, gone)
+    (child,) = supervisor.adopt()
+    assert (child.pid, child.port, child.worker_id) == (worker.it.pid, worker.port, "w1")
+    assert budget.free == 1, "it keeps its threads"
+    assert supervisor.adopt() == [], "once"
+    await until(lambda: supervisor.states() == {"w1": WorkerState.LOADING})
+    asked = ask(supervisor)
+    (tmp_path / "gate").touch()
+    assert await asked == child
+    assert supervisor.states() == {"w1": WorkerState.READY}
+    with pytest.raises(ConflictError):
+        await ask(supervisor, msgspec.structs.replace(SPEC, model_id="other"))
+    await asyncio.gather(supervisor.stop("w1"), asyncio.to_thread(worker.it.wait, 20))
+    assert worker.it.returncode == -signal.SIGTERM
+    await until(lambda: gone == ["w1"])
+    assert (supervisor.children(), supervisor.states(), budget.free) == ([], {}, 4)
+
+
+async def test_an_adopted_worker_that_ends_while_it_loads_fails_for_who_waits(
+    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+) -> None:
+    worker = left()
+    supervisor = make(tmp_path, budget, gone)
+    supervisor.adopt()
+    asked = ask(supervisor)
+    await until(lambda: supervisor.states() == {"w1": WorkerState.LOADING})
+    worker.end()
+    with pytest.raises(WorkerFailedError, match="'w1' ended before it served"):
+        await asked
+    await until(lambda: gone == ["w1"])
+
+
+async def test_an_adopted_worker_that_does_not_answer_has_no_known_state(
+    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+) -> None:
+    worker = left()
+    supervisor = make(tmp_path, budget, gone)
+    os.kill(worker.it.pid, signal.SIGSTOP)
+    (child,) = supervisor.adopt()
+    assert supervisor.states() == {}
+    assert await supervisor.release_all() == [child], "it may be thawed by whoever froze it"
+    assert worker.it.poll() is None
+
+
+async def test_processes_of_another_hive_are_neither_found_nor_signalled(
+    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+) -> None:
+    foreign = left(root=tmp_path / "elsewhere")
+    supervisor = make(tmp_path, budget, gone)
+    assert supervisor.adopt() == []
+    await supervisor.stop_all()
+    supervisor.kill_all()
+    assert foreign.it.poll() is None
+
+
+async def test_a_stranger_under_a_recorded_pid_is_not_signalled(
+    tmp_path: Path, budget: ThreadBudget, gone: list[str], left, monkeypatch, caplog
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:  # noqa: ASYNC220
+        recorded = Child(
+            worker_id="w1", pid=stranger.pid, created=born(stranger.pid), port=1, threads=1, model_id="m",
+            ticks=start_ticks(stranger.pid),
+        )  # fmt: skip
+        monkeypatch.setattr(module, "find", lambda _: iter([recorded]))
+        supervisor = make(tmp_path, budget, gone)
+        assert supervisor.adopt() == [recorded]
+        supervisor.kill_all()
+        assert f"Process {stranger.pid} is not worker 'w1' of this hive; it was not signalled" in caplog.text
+        assert stranger.poll() is None
+        await supervisor.release_all()
+        stranger.communicate()
+        assert stranger.returncode == 1, "its input ended, and nothing else did it"
 
 
 async def test_a_signal_that_the_system_refuses_is_said(

@@ -1,0 +1,45 @@
+"""Following a worker of an earlier life of the hive: the pipe it reported through is gone, so it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from rbee.clients import Transport, WorkerClient
+from rbee.contract.errors import RbeeError
+from rbee.contract.types import WorkerState
+
+_ASK_EVERY_S = 0.5
+_ANSWER_S = 2.0
+
+
+async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerState | None], None]) -> None:
+    """Ask a worker until it serves.
+
+    Args:
+        url: its address.
+        worker_id: for messages.
+        on_state: told its state before each further try; None when it does not answer.
+    """
+    # Without the token: who listens at that port is known only by the tag of a process.
+    transport = Transport(url, None, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+    try:
+        while True:
+            with contextlib.suppress(RbeeError):
+                await WorkerClient(transport).ready()
+                on_state(WorkerState.READY)
+                return
+            on_state(await _state(transport))
+            await asyncio.sleep(_ASK_EVERY_S)
+    finally:
+        await transport.close()
+
+
+async def _state(transport: Transport) -> WorkerState | None:
+    with contextlib.suppress(RbeeError, ValueError):
+        told = (await transport.call("GET", "/health", dict)).get("state")
+        # It says that it serves and is not ready: its engine has died, and it is about to follow.
+        state = WorkerState.parse(str(told)) if told else None
+        return None if state is not None and state.serving else state
+    return None

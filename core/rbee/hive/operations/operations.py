@@ -1,0 +1,82 @@
+"""Every operation of a hive, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
+from rbee.contract.errors import NotFoundError
+from rbee.contract.wire import HIVE_OPERATIONS
+from rbee.hive.operations.checks import HiveChecks
+from rbee.hive.operations.engines import EngineOperations
+from rbee.hive.operations.models import ModelOperations
+from rbee.hive.operations.starting import Starting
+from rbee.hive.operations.workers import WorkerOperations
+from rbee.hive.supervisor import Supervisor
+from rbee.jobs import JobHandler, Narrator, Operation
+from rbee.plugins import Plugins
+from rbee.settings import Folders, Settings
+
+if TYPE_CHECKING:
+    from rbee.hive.reporter import Reporter
+    from rbee.hive.service import HiveService
+
+
+class Operations:
+    """What the wire reference lists for a hive.
+
+    Args:
+        hive: whose operations.
+        models: models that are here.
+        engines: engines that are here or can be had.
+        resolver: names to models.
+        supervisor: its children.
+        reporter: tells the queen.
+        settings: of this program.
+        folders: of this machine.
+        plugins: for what they can say of the hardware.
+    """
+
+    def __init__(
+        self,
+        hive: HiveService,
+        models: ModelCatalog,
+        engines: WorkerCatalog,
+        resolver: Resolver,
+        supervisor: Supervisor,
+        reporter: Reporter,
+        settings: Settings,
+        folders: Folders,
+        plugins: Plugins,
+    ) -> None:
+        self._hive = hive
+        starting = Starting(hive, models, resolver, supervisor, reporter, settings)
+        self._models = ModelOperations(hive, models, resolver, supervisor, starting)
+        self._workers = WorkerOperations(hive, supervisor, starting, settings)
+        self._engines = EngineOperations(hive, engines, supervisor)
+        self._checks = HiveChecks(hive, settings, folders, plugins)
+
+    def operations(self) -> Mapping[str, Operation]:
+        """All of them; nothing of it is begun again after a restart: the queen does that, whose jobs they are."""
+        handlers: dict[str, JobHandler] = {
+            **self._models.handlers(),
+            **self._workers.handlers(),
+            **self._engines.handlers(),
+            "hive_check": self._checks.hive_check,
+        }
+        return {
+            name: Operation(handler=self._here(handler), request=HIVE_OPERATIONS[name])
+            for name, handler in handlers.items()
+        }
+
+    def _here(self, handler: JobHandler) -> JobHandler:
+        async def run(body: dict[str, Any], say: Narrator) -> Any:
+            wanted = body.get("hive_id")
+            if wanted not in {None, "localhost", self._hive.hive_id}:
+                raise NotFoundError(
+                    f"This is hive {self._hive.hive_id!r}, not {wanted!r}; ask the queen, who forwards by 'hive_id'."
+                )
+            return await handler(body, say)
+
+        return run

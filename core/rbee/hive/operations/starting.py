@@ -1,0 +1,217 @@
+"""Bringing a model and starting a worker for it: what `worker_spawn`, `model_load` and `model_download` share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rbee.catalog import CatalogEntry, ModelCatalog, Resolver
+from rbee.contract.devices import find_device
+from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
+from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
+from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
+from rbee.hive.children import Child
+from rbee.hive.supervisor import Supervisor, address
+from rbee.jobs import Narrator
+from rbee.plugins import install_hint
+from rbee.settings import Settings
+
+if TYPE_CHECKING:
+    from rbee.hive.reporter import Reporter
+    from rbee.hive.service import HiveService
+
+ACTOR = "hive"
+
+_LOOK_S = 0.1
+
+
+class Starting:
+    """From a model's name to a worker that serves it.
+
+    Args:
+        hive: where.
+        catalog: models that are here.
+        resolver: names to models.
+        supervisor: its children.
+        reporter: tells the queen.
+        settings: of this program.
+    """
+
+    def __init__(
+        self,
+        hive: HiveService,
+        catalog: ModelCatalog,
+        resolver: Resolver,
+        supervisor: Supervisor,
+        reporter: Reporter,
+        settings: Settings,
+    ) -> None:
+        self._hive = hive
+        self._catalog = catalog
+        self._resolver = resolver
+        self._supervisor = supervisor
+        self._reporter = reporter
+        self._settings = settings
+
+    async def choose(self, ref: str) -> ModelVariant:
+        """The best variant that some engine here opens, else the best."""
+        variants = await self._resolver.resolve(ref)
+        for variant in variants:
+            if any(engine.available and variant.format in engine.formats for engine in self._engines()):
+                return variant
+        return variants[0]
+
+    async def present(self, variant: ModelVariant) -> CatalogEntry | None:
+        """The model, if it is here as it is wanted."""
+        entry = await self._catalog.find(variant.model_id)
+        return entry if entry is not None and entry.variant == variant else None
+
+    async def bring(self, variant: ModelVariant, say: Narrator) -> CatalogEntry:
+        """The model, fetched when it is not here."""
+        present = await self.present(variant)
+        if present is not None:
+            return present
+        fetched = variant.files and variant.in_place is None
+        if fetched:
+            size = f" ({variant.size_bytes / 1e6:.1f} MB)" if variant.size_bytes else ""
+            say.say(ACTOR, "model_download", f"Fetching {variant.name}{size} from {variant.vendor}", variant.model_id)
+        entry = await self._catalog.ensure(variant, lambda done, total: say.progress("model_download", done, total))
+        if fetched:
+            say.say(ACTOR, "model_verified", f"{variant.name} is here and verified", variant.model_id)
+        return entry
+
+    async def spawn(self, wanted: WorkerSpawn, variant: ModelVariant, say: Narrator) -> WorkerSpawned:
+        """A worker for the model, started; one with that id that is there or being started is shared."""
+        # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
+        device, backend = self.device(wanted.device)
+        engine = self.engine(variant, wanted.worker, backend)
+        entry = await self.bring(variant, say)
+        served = self._supervisor.states().get(wanted.worker_id or "") is WorkerState.READY
+        say.say(ACTOR, "worker_spawn", f"Starting {engine.name} for {variant.name} on {device}", variant.model_id)
+        spec = LoadSpec(
+            model_id=variant.model_id,
+            model_path=entry.path,
+            variant=variant,
+            device=device,
+            backend=backend,
+            slots=wanted.slots or self._settings.worker.slots,
+            context_length=wanted.context_length or self._settings.worker.context_length,
+        )
+        child = await self._supervisor.ensure_ready(
+            engine.name,
+            spec,
+            wanted.worker_id,
+            lambda stage: say.say("worker", "load", stage[:1].upper() + stage[1:], variant.model_id),
+        )
+        if served:
+            return self.spawned(child, device, already=True)
+        await self.until_serving(child)
+        await self._reporter.worker_ready(
+            Registration(
+                worker_id=child.worker_id,
+                url=address(self._settings, child),
+                model=variant.model_id,
+                metadata={"model_name": variant.name},
+                spawned_by=f"hive-{self._hive.hive_id}",
+                hive_id=self._hive.hive_id,
+                device=device,
+                backend=backend,
+                state="ready",
+                pid=child.pid,
+            )
+        )
+        # Measured before the job ends: who asked sees the new worker and the threads it took.
+        await self._hive.measure()
+        threads = f"{child.threads} thread{'' if child.threads == 1 else 's'}"
+        say.say("worker", "ready", f"{variant.name} is loaded ({threads})", child.worker_id)
+        return self.spawned(child, device, already=False)
+
+    async def join(self, child: Child, variant: ModelVariant, say: Narrator) -> Child:
+        """Wait until a worker that is there or being started serves.
+
+        Raises:
+            CancelledByCallerError: who started it has given up.
+            RbeeError: it failed.
+        """
+        spec = LoadSpec(model_id=child.model_id, model_path=None, variant=variant)
+        joined = await self._supervisor.ensure_ready("", spec, child.worker_id, lambda _stage: None)
+        await self.until_serving(joined)
+        return joined
+
+    async def until_serving(self, child: Child) -> None:
+        """Wait for a worker of an earlier life of the hive, whose pipe is gone, to have loaded.
+
+        Raises:
+            NotFoundError: it has ended instead.
+            RequestTimeoutError: it took longer than hive.start_timeout_s.
+        """
+        limit = self._settings.hive.start_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                while self._supervisor.states().get(child.worker_id) is not WorkerState.READY:
+                    self._supervisor.get(child.worker_id)
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError as error:
+            raise RequestTimeoutError(
+                f"Worker {child.worker_id!r} did not load {child.model_id!r} within {limit:g} s (hive.start_timeout_s)."
+            ) from error
+
+    def spawned(self, child: Child, device: str | None, *, already: bool) -> WorkerSpawned:
+        """The result for a worker that serves."""
+        return WorkerSpawned(
+            worker_id=child.worker_id,
+            url=address(self._settings, child),
+            pid=child.pid,
+            threads=child.threads,
+            model_id=child.model_id,
+            device=device,
+            already=already,
+        )
+
+    def device(self, wanted: str | int | None) -> tuple[str, str]:
+        """Id and backend of a device: the one that is meant, or the first.
+
+        Raises:
+            InvalidRequestError: there is no such device.
+            UnavailableError: none is known at all.
+        """
+        devices = self._hive.capabilities().capabilities
+        if wanted is None or wanted == "":
+            if not devices:
+                raise UnavailableError("No device of this machine is known; the hive's log says why.")
+            return devices[0].id, devices[0].backend
+        device = find_device(devices, str(wanted))
+        if device is not None:
+            return device.id, device.backend
+        names = ", ".join(device.id for device in devices) or "none"
+        raise InvalidRequestError(f"There is no device {wanted!r} here. Devices: {names}.", param="device")
+
+    def engine(self, variant: ModelVariant, wanted: str | None, backend: str) -> EngineInfo:
+        """The engine for a variant: by its name, by a backend's name, or the first that will do.
+
+        Raises:
+            InvalidRequestError: no such engine.
+            EngineUnavailableError: none can run it here.
+        """
+        named = [engine for engine in self._engines() if engine.name == wanted]
+        by_backend = wanted in {*Backend, *(word for engine in self._engines() for word in engine.backends)}
+        if wanted and not named and not by_backend:
+            names = ", ".join(engine.name for engine in self._engines()) or "none"
+            raise InvalidRequestError(f"There is no engine {wanted!r} here. Engines: {names}.", param="worker")
+        pool = named or list(self._engines())
+        opening = [engine for engine in pool if variant.format in engine.formats]
+        fitting = [engine for engine in opening if backend in engine.backends]
+        for engine in fitting:
+            if engine.available:
+                return engine
+        reasons = "; ".join(engine.reason for engine in fitting if engine.reason)
+        hint = install_hint(variant.format)
+        raise EngineUnavailableError(
+            reasons
+            or f"No engine here opens the format {variant.format!r} of {variant.name!r} on {backend}."
+            + (f" Install one: {hint}" if hint else "")
+        )
+
+    def _engines(self) -> Sequence[EngineInfo]:
+        return self._hive.capabilities().engines

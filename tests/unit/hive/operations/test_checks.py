@@ -1,0 +1,87 @@
+"""What a hive says of its machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rbee.contract.checks import Check
+from rbee.contract.types import EngineInfo
+from rbee.hive.operations import checks as module
+from rbee.http.ports import listen
+
+
+async def checks(hive: Any) -> dict[str, Check]:
+    found = (await hive.do("hive_check")).checks
+    assert all(one.remedy for one in found if one.status != "ok"), "whoever complains says what to do"
+    return {one.name: one for one in found}
+
+
+async def test_a_machine_in_order_is_ok(hive: Any) -> None:
+    hive.folders.home.chmod(0o700)
+    found = await checks(hive)
+    assert {found[name].status for name in ("engine mill", "devices", "threads", "disk", "ports")} == {"ok"}
+    assert hive.looked == 1
+
+
+async def test_what_others_can_read_is_named(hive: Any) -> None:
+    hive.folders.home.chmod(0o700)
+    hive.folders.config.mkdir(mode=0o700)
+    hive.folders.token_file.write_text("secret")
+    hive.folders.token_file.chmod(0o644)
+    found = (await hive.do("hive_check")).checks
+    (wrong,) = [one for one in found if one.name == "permissions" and str(hive.folders.token_file) in one.detail]
+    assert (wrong.status, wrong.remedy) == ("fail", f"chmod go-rwx '{hive.folders.token_file}'")
+
+
+async def test_missing_engines_and_devices_fail(hive: Any) -> None:
+    hive.found.engines, hive.found.capabilities = (), ()
+    found = await checks(hive)
+    assert (found["engines"].status, found["devices"].status) == ("fail", "fail")
+
+
+async def test_an_engine_that_cannot_run_tells_its_remedy(hive: Any) -> None:
+    lame = EngineInfo(
+        name="lame",
+        version=None,
+        formats=(),
+        backends=(),
+        capabilities=(),
+        available=False,
+        reason="no leg; buy one",
+    )
+    hive.found.engines = (*hive.found.engines, lame)
+    one = (await checks(hive))["engine lame"]
+    assert (one.status, one.detail, one.remedy) == ("warn", "no leg", "buy one")
+
+
+async def test_a_probe_speaks_and_one_that_fails_is_named(hive: Any) -> None:
+    class Good:
+        name = "good"
+
+        def diagnose(self) -> list[Check]:
+            return [Check(name="lamp", status="ok", detail="burns")]
+
+    class Bad(Good):
+        name = "bad"
+
+        def diagnose(self) -> list[Check]:
+            raise OSError("no driver")
+
+    hive.plugins.registrations.probes.things.return_value = [Bad, Good]
+    found = await checks(hive)
+    assert found["lamp"].detail == "burns"
+    assert "no driver" in found["probe bad"].detail
+
+
+async def test_a_disk_that_is_nearly_full_warns_before_it_fails(hive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, status in ((module._LITTLE_DISK - 1, "warn"), (module._NO_DISK - 1, "fail")):
+        monkeypatch.setattr("shutil.disk_usage", lambda _path, free=free: type("Usage", (), {"free": free}))
+        assert (await checks(hive))["disk"].status == status
+
+
+def test_taken_ports_are_counted() -> None:
+    with listen("127.0.0.1", 0, "the test") as sock:
+        port = sock.getsockname()[1]
+        assert module._free("127.0.0.1", range(port, port + 1)) == 0
+    assert module._free("127.0.0.1", range(port, port + 1)) == 1

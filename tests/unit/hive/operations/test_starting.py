@@ -1,0 +1,71 @@
+"""Device and engine are chosen before anything is fetched."""
+
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+import pytest
+from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, UnavailableError
+from rbee.contract.types import Device, DeviceType, EngineInfo, ModelVariant
+from rbee.hive.operations.starting import Starting
+
+CPU = Device(id="CPU-0", name="cpu", device_type=DeviceType.CPU, backend="cpu")
+GPU = Device(id="GPU-0", name="gpu", device_type=DeviceType.GPU, backend="cuda")
+MODEL = ModelVariant(model_id="shelf:m", name="m", vendor="shelf", format="blob")
+
+
+def engine(name: str, *, available: bool = True, backends: tuple[str, ...] = ("cpu",)) -> EngineInfo:
+    return EngineInfo(
+        name=name,
+        version="1",
+        formats=("blob",),
+        backends=backends,
+        capabilities=(),
+        available=available,
+        reason=None if available else f"{name} is broken; mend it",
+    )
+
+
+def on(*devices: Device, engines: tuple[EngineInfo, ...] = ()) -> Starting:
+    hive = Mock()
+    hive.capabilities.return_value.capabilities = devices
+    hive.capabilities.return_value.engines = engines
+    return Starting(hive, Mock(), Mock(), Mock(), Mock(), Mock())
+
+
+def test_a_device_is_meant_by_id_by_number_or_not_at_all() -> None:
+    for wanted in (None, "", "CPU-0"):
+        assert on(CPU, GPU).device(wanted) == ("CPU-0", "cpu")
+    for wanted in (0, "0", "GPU-0"):
+        assert on(CPU, GPU).device(wanted) == ("GPU-0", "cuda")
+    assert on(CPU).device(0) == ("CPU-0", "cpu")
+
+
+@pytest.mark.parametrize("wanted", ["GPU-9", 9, -1, "x"])
+def test_an_unknown_device_is_refused_with_those_there_are(wanted: str | int) -> None:
+    with pytest.raises(InvalidRequestError, match="Devices: CPU-0, GPU-0") as caught:
+        on(CPU, GPU).device(wanted)
+    assert caught.value.param == "device"
+
+
+def test_a_hive_that_knows_no_device_says_so() -> None:
+    with pytest.raises(UnavailableError, match="No device"):
+        on().device(None)
+    with pytest.raises(InvalidRequestError, match="Devices: none"):
+        on().device("CPU-0")
+
+
+def test_an_engine_is_meant_by_name_by_backend_or_not_at_all() -> None:
+    found = on(CPU, engines=(engine("first", backends=("cuda",)), engine("second"), engine("third")))
+    assert found.engine(MODEL, None, "cpu").name == "second"
+    assert found.engine(MODEL, "third", "cpu").name == "third"
+    assert found.engine(MODEL, "cuda", "cuda").name == "first"
+    with pytest.raises(InvalidRequestError, match="Engines: first, second, third"):
+        found.engine(MODEL, "fourth", "cpu")
+
+
+def test_why_no_engine_can_run_it_is_told_with_the_remedy() -> None:
+    with pytest.raises(EngineUnavailableError, match="only is broken; mend it"):
+        on(CPU, engines=(engine("only", available=False),)).engine(MODEL, None, "cpu")
+    with pytest.raises(EngineUnavailableError, match="No engine here opens the format 'blob'"):
+        on(CPU).engine(MODEL, None, "cpu")
