@@ -1,7 +1,9 @@
 """Typed clients of the four programs."""
 
+from rbee.clients.beehives import BeehivesClient
 from rbee.clients.hive import HiveClient
 from rbee.clients.jobs import JobsClient
+from rbee.clients.lookup import QueenLookup
 from rbee.clients.membership import Membership, backoff, jittered
 from rbee.clients.queen import QueenClient
 from rbee.clients.registry import RegistryClient
@@ -10,10 +12,12 @@ from rbee.clients.transport import Transport
 from rbee.clients.worker import WorkerClient
 
 __all__ = [
+    "BeehivesClient",
     "HiveClient",
     "JobsClient",
     "Membership",
     "QueenClient",
+    "QueenLookup",
     "RegistryClient",
     "Transport",
     "WorkerClient",

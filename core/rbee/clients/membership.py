@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 
 from rbee.clients.registry import RegistryClient
 from rbee.contract.errors import NotFoundError, RbeeError
-from rbee.contract.wire import LeaseRenewal, Registration
+from rbee.contract.wire import Component, LeaseRenewal, Registration
 
 log = logging.getLogger(__name__)
+
+_LEAST_RETRY_S = 1.0
 
 
 def backoff() -> Iterator[float]:
@@ -30,16 +32,30 @@ def jittered(seconds: float) -> float:
 class Membership:
     """Keeps one component's lease for as long as its task runs.
 
+    A registry that was away hears of everybody again within one interval of its return: no wait is longer.  Who fails
+    waits somewhere between nothing and the full wait, so that those who failed in one instant do not return in one.
+
     Args:
         client: the registry.
         registration: makes the present registration.
         interval_s: seconds between renewals.
+        heard: told whom the registry has for queen, with each renewal.
+        draw: a number from 0 to 1, by chance.
     """
 
-    def __init__(self, client: RegistryClient, registration: Callable[[], Registration], interval_s: float) -> None:
+    def __init__(
+        self,
+        client: RegistryClient,
+        registration: Callable[[], Registration],
+        interval_s: float,
+        heard: Callable[[Component | None], None] = lambda queen: None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self._client = client
         self._registration = registration
         self._interval_s = interval_s
+        self._heard = heard
+        self._draw = draw
         self.registered = False
         """Whether the registry had us at the last contact."""
 
@@ -53,11 +69,18 @@ class Membership:
                 if self.registered:
                     log.warning("registry: %s", error)
                 self.registered = False
-                await asyncio.sleep(jittered(next(waits)))
+                await asyncio.sleep(self.retry_wait(next(waits)))
                 continue
             waits = backoff()
-            next(waits)
-            await asyncio.sleep(jittered(self._interval_s))
+            await asyncio.sleep(self._interval_s * (0.75 + 0.25 * self._draw()))
+
+    def retry_wait(self, wait_s: float) -> float:
+        """Seconds until the next try: anything up to the wait, and never longer than the interval.
+
+        Args:
+            wait_s: of `backoff`; its first wait, of nothing, is taken for a second: all would return in one instant.
+        """
+        return min(max(wait_s, _LEAST_RETRY_S), self._interval_s) * self._draw()
 
     async def leave(self) -> None:
         """End the lease; silent when the registry is gone."""
@@ -70,7 +93,7 @@ class Membership:
         mine = self._registration()
         if self.registered:
             try:
-                await self._client.renew(_renewal(mine))
+                self._heard(await self._client.renew(_renewal(mine)))
                 return
             except NotFoundError:
                 log.info("the registry has forgotten %s; registering again", mine.identity)

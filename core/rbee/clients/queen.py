@@ -8,7 +8,7 @@ import msgspec
 
 from rbee.clients.jobs import JobsClient
 from rbee.clients.transport import Transport
-from rbee.contract.wire import HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
+from rbee.contract.wire import HiveBeatAnswer, HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
 
 
 class WorkerList(msgspec.Struct, frozen=True):
@@ -36,9 +36,9 @@ class QueenClient:
         """A worker's heartbeat."""
         await self._transport.call("POST", "/v1/worker-heartbeat", dict, body=beat, timeout_s=4.0)
 
-    async def beat_hive(self, beat: HiveHeartbeat) -> None:
-        """A hive's heartbeat with telemetry."""
-        await self._transport.call("POST", "/v1/hive-heartbeat", dict, body=beat, timeout_s=4.0)
+    async def beat_hive(self, beat: HiveHeartbeat) -> HiveBeatAnswer:
+        """A hive's heartbeat with telemetry; the answer says whether she hears the hive's own stream."""
+        return await self._transport.call("POST", "/v1/hive-heartbeat", HiveBeatAnswer, body=beat, timeout_s=4.0)
 
     async def remove_worker(self, worker_id: str) -> None:
         """The worker is gone; harmless when it is not known."""

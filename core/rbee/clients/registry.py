@@ -16,12 +16,26 @@ class ComponentList(msgspec.Struct, frozen=True):
     components: list[Component] = []
 
 
+class QueenAnswer(msgspec.Struct, frozen=True):
+    """Answer of ``GET /v1/registry/queen``, and part of that to a renewal."""
+
+    queen: Component | None = None
+
+
 class RegistryEvent(msgspec.Struct, frozen=True):
-    """One line of the registry's events; `type` is joined, changed or left."""
+    """One line of the registry's events.
+
+    Attributes:
+        type: joined, changed or left.
+        revision: of the registry's store.
+        component: whom it is about.
+        event_id: from which to go on after a break; None within the list at the beginning.
+    """
 
     type: str
     revision: int
     component: Component
+    event_id: str | None = None
 
 
 class RegistryClient:
@@ -34,9 +48,13 @@ class RegistryClient:
         """Enter or update a component."""
         return await self._transport.call("POST", "/v1/registry/register", Component, body=registration)
 
-    async def renew(self, renewal: LeaseRenewal) -> None:
-        """Keep a lease; raises NotFoundError when there is none any more."""
-        await self._transport.call("POST", "/v1/registry/heartbeat", dict, body=renewal)
+    async def renew(self, renewal: LeaseRenewal) -> Component | None:
+        """Keep a lease; returns the queen, None when none has a lease.
+
+        Raises:
+            NotFoundError: there is no lease to keep any more.
+        """
+        return (await self._transport.call("POST", "/v1/registry/heartbeat", QueenAnswer, body=renewal)).queen
 
     async def unregister(self, renewal: LeaseRenewal) -> None:
         """End a lease."""
@@ -50,16 +68,20 @@ class RegistryClient:
 
     async def queen(self) -> Component | None:
         """The queen, None when none has a lease."""
-        found = await self.components("queen")
-        return found[0] if found else None
+        return (await self._transport.call("GET", "/v1/registry/queen", QueenAnswer)).queen
 
-    async def events(self) -> AsyncGenerator[RegistryEvent]:
+    async def events(self, after: str | None = None) -> AsyncGenerator[RegistryEvent]:
         """Changes as they come: first everything that is there as ``joined``.
+
+        Args:
+            after: id of the last event seen, to go on behind it.  Everything comes again when it is forgotten.
 
         Raises:
             UnreachableError: the line broke, or said what is no event.
         """
         path = "/v1/registry/events"
-        async with self._transport.stream("GET", path) as events:
+        headers = {"last-event-id": after} if after is not None else None
+        async with self._transport.stream("GET", path, headers=headers) as events:
             async for event in events:
-                yield self._transport.decode(event.data, RegistryEvent, f"GET {path}")
+                found = self._transport.decode(event.data, RegistryEvent, f"GET {path}")
+                yield msgspec.structs.replace(found, event_id=event.id)

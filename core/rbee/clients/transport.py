@@ -45,7 +45,12 @@ class Transport:
             timeout=timeout_s,
             follow_redirects=False,
             trust_env=False,
-            transport=httpx2.AsyncHTTPTransport(trust_env=False, socket_options=_keepalive()),
+            transport=httpx2.AsyncHTTPTransport(
+                # Reading the system's certificates takes longer than a whole exchange; plain HTTP has no use for them.
+                verify=self.url.startswith("https:"),
+                trust_env=False,
+                socket_options=_keepalive(),
+            ),
         )
 
     async def close(self) -> None:
@@ -60,6 +65,7 @@ class Transport:
         *,
         body: Any = None,
         query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> T:
         """One request and its answer.
@@ -70,6 +76,7 @@ class Transport:
             kind: type of the answer; `type(None)` for one without a body.
             body: sent as JSON; None sends none.
             query: parameters.
+            headers: further ones.
             timeout_s: instead of the transport's.
 
         Raises:
@@ -77,11 +84,12 @@ class Transport:
             RbeeError: what the other side raised.
         """
         content = None if body is None else msgspec.json.encode(body)
-        headers = {"content-type": "application/json"} if content is not None else {}
+        sent = {**(headers or {}), **({"content-type": "application/json"} if content is not None else {})}
         timeout = httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
+        self._check_open()
         try:
             response = await self._client.request(
-                method, path, content=content, headers=headers, params=query, timeout=timeout
+                method, path, content=content, headers=sent, params=query, timeout=timeout
             )
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from error
@@ -118,6 +126,7 @@ class Transport:
         *,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         answer_s: float | None = SILENCE_S,
     ) -> AsyncIterator[AsyncIterator[SseEvent]]:
         """Server-sent events, as long as the context is open.
@@ -127,6 +136,7 @@ class Transport:
             path: route.
             body: sent as JSON; None sends none.
             headers: further ones.
+            query: parameters.
             answer_s: how long the answer's head may take; None for ever, where it comes with the first token.
 
         Raises:
@@ -139,8 +149,11 @@ class Transport:
             sent["content-type"] = "application/json"
         # Head and body have limits of their own, which httpx's one for every read cannot tell apart.
         timeout = httpx2.Timeout(10.0, read=None)
+        self._check_open()
         try:
-            request = self._client.build_request(method, path, content=content, headers=sent, timeout=timeout)
+            request = self._client.build_request(
+                method, path, content=content, headers=sent, params=query, timeout=timeout
+            )
             async with asyncio.timeout(answer_s):
                 response = await self._client.send(request, stream=True)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -171,6 +184,11 @@ class Transport:
                 except TimeoutError as error:
                     raise self._unreachable(error, f"its stream was silent for {self._silence_s:.0f} s") from error
                 yield chunk
+
+    def _check_open(self) -> None:
+        """Whoever goes on asking at an address that was given up meanwhile has simply not reached it."""
+        if self._client.is_closed:
+            raise UnreachableError(f"{self.name} is no longer asked at {self.url}.")
 
     def _unreachable(self, error: Exception, why: str | None = None) -> UnreachableError:
         why = why or str(error) or type(error).__name__

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
 from litestar import Request, delete, get, post
+from litestar.params import Parameter, QueryParameter
 from litestar.response import Stream
 
 from rbee.contract.errors import InvalidRequestError
-from rbee.contract.wire import JobAccepted
+from rbee.contract.wire import JobAccepted, JobDetail, JobSummary
 from rbee.http.app import event_stream
 from rbee.http.sse import encode as sse
-from rbee.jobs import JobRunner, JobSummary
+from rbee.jobs import JobRunner
 
 _LONGEST_ID = 18
+_KEY = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_STATES = MappingProxyType(
+    {
+        **{state: (state,) for state in ("queued", "running", "completed", "failed", "cancelled")},
+        "unfinished": ("queued", "running"),
+        "finished": ("completed", "failed", "cancelled"),
+    }
+)
 
 
 @runtime_checkable
@@ -30,15 +41,33 @@ class HasJobs(Protocol):
 
 @post("/v1/jobs", status_code=202)
 async def submit(service: HasJobs, data: dict[str, Any], request: Request[Any, Any, Any]) -> JobAccepted:
-    """Start a job."""
-    job_id = await service.jobs.submit(data, request.scope["state"].get("request_id"))
+    """Start a job; ``Idempotency-Key`` makes it safe to ask again."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequestError(
+            f"Idempotency-Key must be 1 to 128 letters, digits, '.', '_', ':' and '-', not {key[:40]!r}.",
+            param="idempotency-key",
+        )
+    job_id = await service.jobs.submit(data, request.scope["state"].get("request_id"), key)
     return JobAccepted(job_id=job_id, sse_url=f"/v1/jobs/{job_id}/stream")
 
 
 @get("/v1/jobs")
-async def job_list(service: HasJobs) -> dict[str, list[JobSummary]]:
+async def job_list(
+    service: HasJobs,
+    wanted: Annotated[str | None, QueryParameter(name="state")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+) -> dict[str, list[JobSummary]]:
     """The newest jobs."""
-    return {"jobs": await service.jobs.list()}
+    if wanted is not None and wanted not in _STATES:
+        raise InvalidRequestError(f"There is no state {wanted[:40]!r}. States: {', '.join(_STATES)}.", param="state")
+    return {"jobs": await service.jobs.list(limit, _STATES[wanted] if wanted else ())}
+
+
+@get("/v1/jobs/{job_id:str}")
+async def job(service: HasJobs, job_id: str) -> JobDetail:
+    """One job: what was asked, how far it is, how it ended."""
+    return await service.jobs.get(job_id)
 
 
 @get("/v1/jobs/{job_id:str}/stream")
@@ -71,4 +100,4 @@ async def cancel(service: HasJobs, job_id: str) -> dict[str, bool]:
     return {"cancelling": await service.jobs.cancel(job_id)}
 
 
-JOB_ROUTES = (submit, job_list, stream, cancel)
+JOB_ROUTES = (submit, job_list, job, stream, cancel)

@@ -14,7 +14,7 @@ from rbee.contract.policy import Policy
 from rbee.contract.presence import PresenceStore
 from rbee.contract.probe import Probe
 from rbee.contract.register import Register
-from rbee.contract.vendor import ModelVendor
+from rbee.contract.vendor import ModelVendor, WorkerVendor
 
 if TYPE_CHECKING:
     import click
@@ -82,6 +82,7 @@ class Registrations:
     def __init__(self) -> None:
         self.engines: Shelf[type[Engine]] = Shelf("engine")
         self.model_vendors: Shelf[type[ModelVendor]] = Shelf("model vendor")
+        self.worker_vendors: Shelf[type[WorkerVendor]] = Shelf("worker vendor")
         self.probes: Shelf[type[Probe]] = Shelf("probe")
         self.policies: Shelf[type[Policy]] = Shelf("policy")
         self.presence_stores: Shelf[type[PresenceStore]] = Shelf("presence store")
@@ -93,6 +94,7 @@ class Registrations:
         return {
             "engine": self.engines,
             "model_vendor": self.model_vendors,
+            "worker_vendor": self.worker_vendors,
             "probe": self.probes,
             "policy": self.policies,
             "presence_store": self.presence_stores,
@@ -123,6 +125,9 @@ class OwnedRegister(Register):
 
     def model_vendor(self, cls: type[ModelVendor], *, replace: bool = False) -> None:
         self._add(self._to.model_vendors, cls, ModelVendor, replace=replace)
+
+    def worker_vendor(self, cls: type[WorkerVendor], *, replace: bool = False) -> None:
+        self._add(self._to.worker_vendors, cls, WorkerVendor, replace=replace)
 
     def probe(self, cls: type[Probe], *, replace: bool = False) -> None:
         self._add(self._to.probes, cls, Probe, replace=replace)

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.errors import ModelNotFoundError, NotFoundError, RbeeError
 from rbee.contract.version import __version__
-from rbee.contract.wire import HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
+from rbee.contract.wire import AggregateHeartbeat, HiveBeatAnswer, Registration, WorkerHeartbeat, WorkerRecord
 from rbee.gateway import Pool, Relay
 from rbee.http.app import build, event_stream
 from rbee.http.errors import render
@@ -20,6 +20,8 @@ from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
 from rbee.http.sse import encode as sse
+from rbee.queen.beehive_routes import BEEHIVE_ROUTES
+from rbee.queen.hive_beats import hive_beat
 from rbee.queen.service import QueenService
 
 
@@ -122,9 +124,13 @@ async def worker_heartbeat(service: QueenService, data: WorkerHeartbeat) -> dict
 
 
 @post("/v1/hive-heartbeat", status_code=200)
-async def hive_heartbeat(service: QueenService, data: HiveHeartbeat) -> dict[str, str]:
-    """A hive's beat with telemetry."""
-    return _taken(service.beat_hive(data))
+async def hive_heartbeat(service: QueenService, request: Request[Any, Any, Any]) -> HiveBeatAnswer:
+    """A hive's beat with telemetry, in either form; says whether the queen hears the hive's own stream."""
+    beat = hive_beat(await request.body())
+    if isinstance(beat, AggregateHeartbeat):
+        return HiveBeatAnswer(message=_taken(service.beat_aggregate(beat))["message"])
+    message = _taken(service.beat_hive(beat))["message"]
+    return HiveBeatAnswer(message=message, subscribed=service.subscriptions.hears(beat.hive.id))
 
 
 @get("/v1/heartbeats/stream")
@@ -162,6 +168,7 @@ HANDLERS = (
     hive_heartbeat,
     heartbeats,
     shutdown,
+    *BEEHIVE_ROUTES,
     *JOB_ROUTES,
 )
 

@@ -24,6 +24,7 @@ class Discovery:
         settings: intervals.
         registration: makes the queen's own registration.
         on_component: told each component that is there or has changed.
+        on_hive_left: told a hive whose lease has ended; None when all are about to be told anew.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Discovery:
         settings: Settings,
         registration: Callable[[], Registration],
         on_component: Callable[[Component], None],
+        on_hive_left: Callable[[str | None], None] = lambda hive_id: None,
     ) -> None:
         self._transport = Transport(url, token, "The registry", timeout_s=5.0)
         self._client = RegistryClient(self._transport)
         self._membership = Membership(self._client, registration, settings.registry.heartbeat_s)
         self._on_component = on_component
+        self._on_hive_left = on_hive_left
 
     async def run(self) -> None:
         """Register and follow until cancelled."""
@@ -54,14 +57,20 @@ class Discovery:
         waits = backoff()
         while True:
             try:
+                told = False
                 async with contextlib.aclosing(self._client.events()) as events:
                     async for event in events:
                         waits = backoff()
                         # Not at once: a registry that tells what it has and closes would be asked without end.
                         next(waits)
-                        # A lease that ended says nothing of the process: its own silence does.
+                        if not told:
+                            self._on_hive_left(None)
+                            told = True
                         if event.type != "left":
                             self._take(event.component)
+                        elif event.component.component_type == "hive":
+                            # A lease that ended says nothing of the process: its own silence does.
+                            self._on_hive_left(event.component.component_id)
             except RbeeError as error:
                 log.debug("registry: %s", error)
             await asyncio.sleep(jittered(next(waits)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rbee.clients import HiveClient, Transport
@@ -26,6 +26,7 @@ class Hives:
         self._telemetry = telemetry
         self._token = token
         self._transports: dict[str, Transport] = {}
+        self._news = asyncio.Event()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -52,8 +53,44 @@ class Hives:
             raise UnavailableError(f"Name one hive with 'hive_id'. Online: {names}.", retry_after_s=2)
         return known[0]
 
+    def arrived(self) -> None:
+        """A hive has told of itself: those who wait for one look again."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def wait_for(self, hive_id: str | None, within_s: float) -> str:
+        """The hive of that id, or the only one, once it is online: after a restart of the queen none is yet.
+
+        Args:
+            hive_id: None for the only hive.
+            within_s: how long to wait.
+
+        Raises:
+            UnavailableError: it did not come.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    news = self._news
+                    with contextlib.suppress(NotFoundError, UnavailableError):
+                        return self.choose(hive_id)
+                    await news.wait()
+        except TimeoutError as error:
+            who = f"Hive {hive_id!r}" if hive_id is not None else "A hive"
+            raise UnavailableError(
+                f"{who} did not come online within {within_s:g} s of the restart. See that it runs, then start the "
+                "job again."
+            ) from error
+
     async def run(
-        self, hive_id: str, operation: str, fields: dict[str, Any], tell: Callable[[JobEvent], None]
+        self,
+        hive_id: str,
+        operation: str,
+        fields: Mapping[str, Any],
+        tell: Callable[[JobEvent], None],
+        *,
+        correlation_id: str | None = None,
+        key: str | None = None,
     ) -> dict[str, Any]:
         """Run a job on a hive to its end; cancelled, it is cancelled there too.
 
@@ -62,6 +99,8 @@ class Hives:
             operation: of the hive.
             fields: its body.
             tell: given each event that is not the terminal one.
+            correlation_id: of the request behind it, so that one id finds both jobs.
+            key: names the job: asked for again, the hive's first one is followed instead of a second being started.
 
         Returns:
             The job's result.
@@ -70,7 +109,16 @@ class Hives:
             RbeeError: what the job raised there.
         """
         client = self._client(hive_id)
-        job_id = await client.jobs.submit(operation, **fields)
+        submitting = asyncio.ensure_future(
+            client.jobs.submit_as(operation, fields, correlation_id=correlation_id, key=key)
+        )
+        try:
+            job_id = await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            # The hive may have taken it already, and then nobody else would end it.
+            with contextlib.suppress(RbeeError, asyncio.CancelledError):
+                await client.jobs.cancel(await submitting)
+            raise
         result: dict[str, Any] = {}
         try:
             async with contextlib.aclosing(client.jobs.events(job_id)) as events:

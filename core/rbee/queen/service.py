@@ -8,19 +8,24 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from rbee.beehives.place import data_base_url
 from rbee.catalog import Resolver
 from rbee.clients import keep_running
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.types import WorkerState
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
-    Component,
+    AggregateHeartbeat,
     HiveHeartbeat,
     JobEvent,
+    NodeStats,
+    ProcessStats,
     Registration,
     RequestRecord,
     WorkerHeartbeat,
@@ -29,15 +34,20 @@ from rbee.contract.wire import (
 )
 from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
+from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.broadcast import Broadcast
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.hives import Hives
+from rbee.queen.inquiries import Inquiries
+from rbee.queen.introductions import Introductions
 from rbee.queen.names import ModelNames
-from rbee.queen.operations import Operations
+from rbee.queen.operations import Forwards, Inference, Operations, QueenChecks
+from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
+from rbee.telemetry.aggregate import process_stats
 from rbee.telemetry.judgement import hive_health
 
 log = logging.getLogger(__name__)
@@ -83,23 +93,52 @@ class QueenService:
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
         self.dispatcher = QueenDispatcher(self.telemetry, self.names, self._demand, policy, settings, token, clock)
-        self._operations = operations = Operations(
-            self.telemetry, self.dispatcher, self._hives, token, self.request_finished
+        self._checks = QueenChecks(
+            self.telemetry,
+            settings,
+            token,
+            registry_url,
+            lambda: self.jobs.check_store(),
+            lambda: self.beehives.list(),
         )
-        self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.handlers(), self._observe_job)
+        self._operations = operations = Operations(
+            self.telemetry,
+            Forwards(self.telemetry, self._hives),
+            Inference(self.dispatcher, self._hives, token, self.request_finished),
+            self._checks,
+        )
+        self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.operations(), self._observe_job)
+        self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self.beat_hive)
+        self._inquiries = Inquiries(token, self.beat_worker)
+        self._introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
         self._discovery = (
-            Discovery(registry_url, token, settings, self.registration, self._on_component) if registry_url else None
+            Discovery(
+                registry_url,
+                token,
+                settings,
+                self.registration,
+                self._introductions.component,
+                self.subscriptions.release,
+            )
+            if registry_url
+            else None
+        )
+        self.beehives = BeehiveWatch(
+            data_base_url(settings, folders), self.telemetry, partial(self._introductions.hive, answers=True), token
         )
         self._stream = Broadcast()
         self._hive_arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Open the store of jobs, begin to discover and to judge."""
+        """Open the stores, begin to discover and to judge."""
+        await self.beehives.open()
+        # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
             asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
             asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
+            asyncio.create_task(self.beehives.run(), name="beehives"),
         ]
         if self._discovery is not None:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
@@ -112,6 +151,9 @@ class QueenService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.beehives.close()
+        await self.subscriptions.close()
+        await self._inquiries.close()
         if self._discovery is not None:
             await self._discovery.leave()
         await self._operations.close()
@@ -125,11 +167,7 @@ class QueenService:
         Raises:
             InvalidRequestError: no id, or no address.
         """
-        if not registration.identity or registration.address is None:
-            raise InvalidRequestError(
-                "A worker's registration needs 'worker_id', and 'url' or 'hostname' and 'port'.", param="worker_id"
-            )
-        return self.telemetry.register_worker(registration)
+        return self._introductions.worker(registration)
 
     def register_hive(self, registration: Registration) -> None:
         """The fast path for a hive.
@@ -137,11 +175,7 @@ class QueenService:
         Raises:
             InvalidRequestError: no id, or no address.
         """
-        if not registration.identity or registration.address is None:
-            raise InvalidRequestError(
-                "A hive's registration needs 'component_id', and 'url' or 'hostname' and 'port'.", param="component_id"
-            )
-        self.telemetry.update_hive(registration.identity, registration.address, registration.instance_id)
+        self._introductions.hive(registration)
 
     def beat_worker(self, beat: WorkerHeartbeat) -> bool:
         """A worker's heartbeat; False when it was late.
@@ -156,20 +190,35 @@ class QueenService:
         return self.telemetry.beat_worker(beat.worker)
 
     def beat_hive(self, beat: HiveHeartbeat) -> bool:
-        """A hive's heartbeat with telemetry; False when it was late."""
-        taken = self.telemetry.update_hive_state(beat)
+        """A hive's heartbeat with telemetry, pushed or from its stream; False when it was late."""
+        taken = self._introductions.beat(beat)
         if taken:
             self._hive_arrived.set()
-            if self._stream.listeners:
-                line = {
-                    "type": "hive_telemetry",
-                    "hive_id": beat.hive.id,
-                    "timestamp": beat.timestamp,
-                    "workers": beat.workers,
-                    "node": beat.node,
-                }
-                self._stream.send(msgspec.json.encode(line))
+            self._hives.arrived()
+            self._checks.heard(beat)
+            self._pass_on(beat.hive.id, beat.timestamp, beat.workers, beat.node)
         return taken
+
+    def beat_aggregate(self, beat: AggregateHeartbeat) -> bool:
+        """A hive's heartbeat in the aggregate form, in which it speaks for its workers; False when it was late."""
+        taken = self.telemetry.update_aggregate(beat)
+        if taken:
+            self._pass_on(beat.hive_id, beat.timestamp, tuple(process_stats(worker) for worker in beat.workers), None)
+        return taken
+
+    def _pass_on(
+        self, hive_id: str, timestamp: datetime, workers: tuple[ProcessStats, ...], node: NodeStats | None
+    ) -> None:
+        """Telemetry to those who read the queen's own stream."""
+        if self._stream.listeners:
+            line = {
+                "type": "hive_telemetry",
+                "hive_id": hive_id,
+                "timestamp": timestamp,
+                "workers": workers,
+                "node": node,
+            }
+            self._stream.send(msgspec.json.encode(line))
 
     def set_state(self, worker_id: str, state: str) -> bool:
         """A state told about a worker; False when it is not known.
@@ -292,31 +341,14 @@ class QueenService:
         self.dispatcher.changes.tell(model_id)
         self.dispatcher.room.wake(model_id)
 
+    def _knows_hive(self, hive_id: str) -> bool:
+        return self.telemetry.get_hive_state(hive_id) is not None
+
     def _claim_idle(self, worker_id: str) -> bool:
         entry = self.telemetry.get_worker(worker_id)
         if entry is None or entry.reserved:
             return entry is None
         return self.telemetry.set_state(worker_id, WorkerState.DRAINING)
-
-    def _on_component(self, component: Component) -> None:
-        registration = Registration(
-            component_type=component.component_type,
-            component_id=component.component_id,
-            url=component.url,
-            instance_id=component.instance_id,
-            model=_text(component.metadata.get("model")),
-            spawned_by=_text(component.metadata.get("spawned_by")),
-            hive_id=_text(component.metadata.get("hive_id")),
-            state=_text(component.metadata.get("state")),
-        )
-        if component.component_type == "worker":
-            worker = self.telemetry.get_worker(component.component_id)
-            if worker is None or worker.instance_id != component.instance_id:
-                self.register_worker(registration)
-        elif component.component_type == "hive":
-            hive = self.telemetry.get_hive_state(component.component_id)
-            if hive is None or hive.instance_id != component.instance_id:
-                self.register_hive(registration)
 
     def _observe_job(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)
@@ -345,7 +377,3 @@ def _model(name: str, model_id: str, owner: str, state: str) -> dict[str, Any]:
         "owned_by": owner,
         "rbee": {"model_id": model_id, "state": state},
     }
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

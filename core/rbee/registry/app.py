@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
-from litestar import delete, get, post
+from litestar import Request, delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.version import __version__
@@ -32,10 +32,9 @@ async def register(service: RegistryService, data: Registration) -> Component:
 
 
 @post("/v1/registry/heartbeat", status_code=200)
-async def heartbeat(service: RegistryService, data: LeaseRenewal) -> dict[str, str]:
-    """Keep a lease; 404 means register again."""
-    await service.renew(data)
-    return {"status": "ok"}
+async def heartbeat(service: RegistryService, data: LeaseRenewal) -> dict[str, Any]:
+    """Keep a lease, and hear where the queen is; 404 means register again."""
+    return {"status": "ok", "queen": await service.renew(data)}
 
 
 @delete("/v1/registry/unregister", status_code=204)
@@ -67,18 +66,18 @@ async def workers(service: RegistryService) -> dict[str, Any]:
 @get("/v1/registry/queen")
 async def queen(service: RegistryService) -> dict[str, Component | None]:
     """The queen, null when there is none."""
-    found = await service.components("queen")
-    return {"queen": found[0] if found else None}
+    return {"queen": await service.queen()}
 
 
 @get("/v1/registry/events")
-async def events(service: RegistryService) -> Stream:
-    """What is there, then every change, as server-sent events."""
+async def events(service: RegistryService, request: Request[Any, Any, Any]) -> Stream:
+    """What is there, then every change, as server-sent events; after ``Last-Event-ID`` only what came behind it."""
+    after = request.headers.get("last-event-id")
 
     async def body() -> AsyncGenerator[bytes]:
-        async with contextlib.aclosing(service.events()) as changes:
-            async for change in changes:
-                yield sse(msgspec.json.encode(change), event=change.type, event_id=change.revision)
+        async with contextlib.aclosing(service.events(after)) as changes:
+            async for event_id, change in changes:
+                yield sse(msgspec.json.encode(change), event=change.type, event_id=event_id)
 
     return event_stream(body())
 

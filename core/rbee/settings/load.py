@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ import msgspec
 
 from rbee.contract.errors import ConfigurationError
 from rbee.settings.model import Settings
+
+_PASSWORD = re.compile(r"(://[^/:@]*:).*@", re.DOTALL)
 
 
 class SettingInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         return [
             SettingInfo(
                 name=name,
-                value=_value(self.settings, name),
+                value=_without_password(_value(self.settings, name)),
                 source=self.sources.get(name, "default"),
                 default=_value(defaults, name),
                 variable=variable_of(name),
@@ -156,3 +159,8 @@ def _from_text(text: str, kind: Any) -> Any:
 def _value(settings: Settings, name: str) -> Any:
     group, field = name.split(".")
     return getattr(getattr(settings, group), field)
+
+
+def _without_password(value: Any) -> Any:
+    """A URL as it may be shown."""
+    return _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value

@@ -56,6 +56,10 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 3600.0
     slot_wait_s: Annotated[Seconds, Meta(description="Longest time a request waits for a free slot.")] = 120.0
     max_waiting: Annotated[int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")] = 512
+    beehives_url: Annotated[
+        str | None,
+        Meta(description="Data base for the list of hives, as an SQLAlchemy URL; unset for the file `beehives.db`."),
+    ] = None
 
 
 class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +77,30 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(description="Processor threads for all workers together; unset for all cores."),
     ] = None
     telemetry_s: Annotated[Seconds, Meta(description="Seconds between two samples.")] = 1.0
+    probe_timeout_s: Annotated[
+        Seconds, Meta(description="Longest time a sample waits for a probe; its figures are unknown when it is late.")
+    ] = 0.5
     start_timeout_s: Annotated[Seconds, Meta(description="Longest time a worker may take to load its model.")] = 900.0
+    worker_memory_max_mb: Annotated[
+        Annotated[int, Meta(ge=1, le=1 << 30)] | None,
+        Meta(description="Most memory a worker may use, in MiB, where control groups can be made; unset for no limit."),
+    ] = None
+    worker_cpu_max: Annotated[
+        Annotated[float, Meta(ge=0.01, le=4096)] | None,
+        Meta(description="Most cores a worker may keep busy, likewise, as `1.5`; unset for no limit."),
+    ] = None
+    log_max_mb: Annotated[
+        int, Meta(ge=1, le=4096, description="Size in MiB from which a worker's log is continued in a new file.")
+    ] = 10
+    log_files: Annotated[
+        int, Meta(ge=1, le=100, description="Files kept of a worker's log, the one being written included.")
+    ] = 3
+    log_keep: Annotated[
+        int, Meta(ge=0, le=100_000, description="Workers that have ended whose logs are kept; the newest stay.")
+    ] = 50
+    log_days: Annotated[
+        float, Meta(gt=0, le=36_500, description="Days after which the log of a worker that has ended is deleted.")
+    ] = 7.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,13 +8,21 @@ import logging
 import os
 import time
 
-from rbee.clients import Membership, QueenClient, RegistryClient, Transport, keep_running
+import psutil
+
+from rbee.clients import Membership, QueenClient, QueenLookup, RegistryClient, Transport, keep_running
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Registration
 from rbee.settings import Settings
 from rbee.worker.host import WorkerHost
 
 log = logging.getLogger(__name__)
+
+_ANSWER_S = 4.0
+_ADDRESSES = 3
+"""Addresses of the queen tried for one beat: the registry's, one that was told, the last at which she answered."""
+_LEAST_S = 0.5
+"""The shortest wait between two beats that nobody answers."""
 
 
 class Beats:
@@ -43,11 +51,11 @@ class Beats:
         self._host = host
         self._settings = settings
         self._token = token
-        self._queen_url = queen_url
         self._hive_id = hive_id
         self._parent = os.getppid() if parent_pid is None else parent_pid
+        self._adopter: psutil.Process | None = None
         self._heard_at = time.monotonic()
-        self._queen: Transport | None = None
+        self._lookup = QueenLookup(None, queen_url, token, _ANSWER_S)
         self._registry_transport: Transport | None = None
         self._membership: Membership | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -68,10 +76,11 @@ class Beats:
 
     async def leave(self) -> None:
         """Say good-bye, so that nobody has to conclude it from silence."""
-        if self._queen is not None:
+        queen = self._lookup.current
+        if queen is not None:
             with contextlib.suppress(RbeeError):
-                await QueenClient(self._queen).remove_worker(self._host.worker_id)
-            await self._queen.close()
+                await QueenClient(queen).remove_worker(self._host.worker_id)
+        await self._lookup.close()
         if self._membership is not None:
             await self._membership.leave()
         if self._registry_transport is not None:
@@ -79,25 +88,42 @@ class Beats:
 
     async def tell_now(self) -> None:
         """One beat at once; silent when nobody hears it."""
-        queen = await self._find_queen()
-        if queen is None:
-            return
-        try:
-            await QueenClient(queen).beat_worker(await self._host.beat())
-            self._heard_at = time.monotonic()
-        except RbeeError as error:
-            log.debug("queen: %s", error)
-            await self._forget_queen()
+        asked: list[Transport] = []
+        for _ in range(_ADDRESSES):
+            queen = await self._lookup.find()
+            if queen is None or queen in asked:
+                return
+            asked.append(queen)
+            try:
+                await QueenClient(queen).beat_worker(await self._host.beat())
+            except RbeeError as error:
+                log.debug("queen: %s", error)
+                # One that has moved is beaten at her new address at once, not a beat later.
+                self._lookup.failed(queen)
+            else:
+                self._lookup.answered()
+                self._heard_at = time.monotonic()
+                return
 
     async def _beat_forever(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + self._settings.worker.heartbeat_s
             self._host.changed.clear()
+            self._lookup.changed.clear()
             await self._follow_move()
             await self.tell_now()
-            with contextlib.suppress(TimeoutError):
-                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
-                async with asyncio.timeout(self._settings.worker.heartbeat_s):
-                    await self._host.changed.wait()
+            # Counted from the start of the beat: one that nobody answers must not put off the next.
+            await self._until_changed(max(due - loop.time(), _LEAST_S))
+
+    async def _until_changed(self, seconds: float) -> None:
+        """Return after so many seconds, or when the worker has changed, or when a queen is to be tried elsewhere."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._host.changed, self._lookup.changed)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _watch_parent(self) -> None:
         if self._hive_id is None:
@@ -105,21 +131,36 @@ class Beats:
         while True:
             await asyncio.sleep(1.0)
             silent = time.monotonic() - self._heard_at
-            # A hive that ends leaves its children to another parent; a queen that hears us keeps us wanted.
-            if os.getppid() != self._parent and silent > self._settings.worker.orphan_s:
+            # A queen that hears us keeps us wanted.
+            if silent > self._settings.worker.orphan_s and not self._has_hive():
                 log.warning("hive and queen are gone for %.0f s; stopping", silent)
                 self.orphaned.set()
                 return
+
+    def _has_hive(self) -> bool:
+        """Whether a hive looks after this process: the one that started it, or one that has found it again."""
+        # A hive that ends leaves its children to another parent.
+        if os.getppid() == self._parent:
+            return True
+        try:
+            # `is_running` is not deceived by another process of the same number.
+            return (
+                self._adopter is not None
+                and self._adopter.is_running()
+                and self._adopter.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return False
 
     async def _follow_move(self) -> None:
         """Go on at new addresses, once somebody has told them."""
         moved, self._host.moved = self._host.moved, None
         if moved is None:
             return
+        if moved.hive_pid is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._adopter = psutil.Process(moved.hive_pid)
         log.info("the colony is elsewhere now: queen %s, registry %s", moved.queen_url, moved.registry_url)
-        old, self._queen, self._queen_url = self._queen, None, moved.queen_url
-        if old is not None:
-            await old.close()
         if moved.registry_url != self._registry_url:
             if self._renewing is not None:
                 self._renewing.cancel()
@@ -127,32 +168,18 @@ class Beats:
                 await self._registry_transport.close()
             self._registry_url = moved.registry_url
             self._join_registry()
+        self._lookup.move(moved.queen_url)
 
     def _join_registry(self) -> None:
         self._registry_transport = self._membership = self._renewing = None
+        client: RegistryClient | None = None
         if self._registry_url is not None:
-            self._registry_transport = Transport(self._registry_url, self._token, "The registry", timeout_s=5.0)
+            self._registry_transport = Transport(self._registry_url, self._token, "The registry", timeout_s=_ANSWER_S)
             client = RegistryClient(self._registry_transport)
-            self._membership = Membership(client, self._registration, self._settings.registry.heartbeat_s)
+            interval_s = self._settings.registry.heartbeat_s
+            self._membership = Membership(client, self._registration, interval_s, self._lookup.named)
             self._renewing = asyncio.create_task(keep_running("the worker's lease", self._membership.run), name="lease")
-
-    async def _find_queen(self) -> Transport | None:
-        if self._queen is not None:
-            return self._queen
-        url = self._queen_url
-        if url is None and self._registry_transport is not None:
-            with contextlib.suppress(RbeeError):
-                found = await RegistryClient(self._registry_transport).queen()
-                url = found.url if found else None
-        if url is not None:
-            self._queen = Transport(url, self._token, "The queen", timeout_s=4.0)
-        return self._queen
-
-    async def _forget_queen(self) -> None:
-        # A queen that was looked up may have moved; one that was given is asked again at the same place.
-        if self._queen is not None and self._queen_url is None:
-            await self._queen.close()
-            self._queen = None
+        self._lookup.join(client)
 
     def _registration(self) -> Registration:
         host = self._host

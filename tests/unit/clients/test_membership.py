@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
-from rbee.clients import Membership
-from rbee.clients import membership as membership_module
+from rbee.clients import Membership, backoff
 from rbee.contract.errors import NotFoundError, UnreachableError
-from rbee.contract.wire import LeaseRenewal, Registration
+from rbee.contract.wire import Component, LeaseRenewal, Registration
 
 MINE = Registration(component_type="hive", component_id="h", url="http://a:1", instance_id="i")
 
@@ -22,6 +24,7 @@ class FakeRegistry:
         self.renewals: list[LeaseRenewal] = []
         self.trouble: Exception | None = None
         self.forgotten = False
+        self.queen: Component | None = None
         self.called = asyncio.Condition()
 
     async def _note(self, call: str) -> None:
@@ -35,11 +38,12 @@ class FakeRegistry:
         await self._note(f"register {registration.model}")
         self.forgotten = False
 
-    async def renew(self, renewal: LeaseRenewal) -> None:
+    async def renew(self, renewal: LeaseRenewal) -> Component | None:
         self.renewals.append(renewal)
         await self._note("renew")
         if self.forgotten:
             raise NotFoundError("register again")
+        return self.queen
 
     async def unregister(self, renewal: LeaseRenewal) -> None:
         await self._note("unregister")
@@ -73,10 +77,9 @@ async def test_a_registry_that_has_forgotten_is_told_again_at_once(registry: Fak
     task.cancel()
 
 
-async def test_a_registry_that_is_away_is_tried_again(registry: FakeRegistry, monkeypatch) -> None:
-    monkeypatch.setattr(membership_module, "jittered", lambda _: 0.001)
+async def test_a_registry_that_is_away_is_tried_again(registry: FakeRegistry) -> None:
     registry.trouble = UnreachableError("away")
-    membership = Membership(registry, lambda: MINE, 600)
+    membership = Membership(registry, lambda: MINE, 600, draw=lambda: 0.001)
     task = asyncio.create_task(membership.run())
     await registry.until(lambda calls: len(calls) >= 2)
     assert membership.registered is False
@@ -92,3 +95,30 @@ async def test_leaving_is_silent_when_the_registry_is_gone(registry: FakeRegistr
     membership = Membership(registry, lambda: MINE, 600)
     await membership.leave()
     assert (registry.calls, membership.registered) == (["unregister"], False)
+
+
+async def test_the_queen_that_the_registry_names_is_told_with_each_renewal(registry: FakeRegistry) -> None:
+    heard: list[Component | None] = []
+    task = asyncio.create_task(Membership(registry, lambda: MINE, 0.005, heard.append).run())
+    await registry.until(lambda calls: "renew" in calls)
+    registry.queen = Component(component_type="queen", component_id="queen", url="http://q:1")
+    renewals = registry.calls.count("renew")
+    await registry.until(lambda calls: calls.count("renew") > renewals + 1)
+    task.cancel()
+    assert heard[0] is None
+    assert heard[-1] == registry.queen
+
+
+def test_a_thousand_who_fail_in_one_instant_do_not_return_in_one_and_are_all_back_within_an_interval() -> None:
+    chance = random.Random(7)
+    members = [Membership(Mock(), lambda: MINE, 15.0, draw=chance.random) for _ in range(1000)]
+    for away_s in (0.5, 3.0, 60.0):
+        returns = []
+        for member in members:
+            waits, now = backoff(), 0.0
+            while now <= away_s:
+                now += member.retry_wait(next(waits))
+            returns.append(now - away_s)
+        assert max(returns) <= 15.0
+        busiest = max(Counter(int(moment / 0.1) for moment in returns).values())
+        assert busiest < 150, f"{busiest} in a tenth of a second after {away_s} s"

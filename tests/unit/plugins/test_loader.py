@@ -167,7 +167,12 @@ def test_the_safe_mode_keeps_core_alone(make) -> None:
     assert record(plugins, "any").status == "skipped"
     core = record(plugins, "builtin")
     assert (core.status, core.builtin, core.distribution) == ("loaded", True, "rbee")
-    assert core.registered == {"probe": ("host",), "presence_store": ("memory",), "policy": ("seed",)}
+    assert core.registered == {
+        "worker_vendor": ("python",),
+        "probe": ("host",),
+        "presence_store": ("memory",),
+        "policy": ("seed",),
+    }
 
 
 def test_the_order_of_discovery_does_not_matter(make) -> None:

@@ -139,3 +139,11 @@ def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
 
 def test_foreign_variables_are_left_alone(tmp_path: Path) -> None:
     assert load(tmp_path, environ={"QUEEN_PORT": "1", "RBEE_HOME": "/x", "RBEE_PLUGINS": ""}).sources == {}
+
+
+def test_a_password_in_a_url_is_used_and_not_shown(tmp_path: Path) -> None:
+    url = "postgresql://rbee:s3:cr@et@db/rbee"
+    loaded = load_settings(tmp_path / "config.toml", {"RBEE_QUEEN_BEEHIVES_URL": url})
+    assert loaded.settings.queen.beehives_url == url
+    shown = next(one for one in loaded.describe() if one.name == "queen.beehives_url")
+    assert shown.value == "postgresql://rbee:***@db/rbee"

@@ -121,6 +121,19 @@ class TestLamp(ProbeContract):
     def probe(self): return Lamp()
 """
 
+STORE = """
+import pytest
+from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.testing.conformance import PresenceStoreContract
+
+class Store(MemoryPresenceStore):
+BODY
+
+class TestStore(PresenceStoreContract):
+    @pytest.fixture
+    def store(self): return Store()
+"""
+
 
 def failures(pytester, source, body):
     """Names of the kit's tests that fail for the class with `body`, in a pytest run of its own kind."""
@@ -129,7 +142,7 @@ def failures(pytester, source, body):
     return {report.nodeid.rpartition("::")[2] for report in result.getfailures()}
 
 
-@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE])
+@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE, STORE])
 def test_what_keeps_the_contract_passes(pytester, source):
     assert failures(pytester, source, "pass") == set()
 
@@ -196,6 +209,21 @@ def test_what_keeps_the_contract_passes(pytester, source):
             PROBE,
             "def sample_processes(self, roots): return {pid: ProcessSample() for pid in roots}",
             "test_a_process_that_is_gone_is_no_error",
+        ),
+        (
+            STORE,
+            "async def renew(self, key, ttl_s): return True",
+            "test_an_empty_store_has_nothing",
+        ),
+        (
+            STORE,
+            "async def drop(self, key): return bool(self._entries.pop(key, None))",
+            "test_dropping_is_told_once_with_the_last_value",
+        ),
+        (
+            STORE,
+            "async def get(self, key): return next((e for e in (await self.list(key))[0]), None)",
+            "test_keys_are_taken_as_they_are",
         ),
     ],
 )

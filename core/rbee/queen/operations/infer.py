@@ -1,11 +1,11 @@
-"""What the queen can be asked to do: the handlers of her jobs."""
+"""The operation `infer`: text from a prompt, by way of a job."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +14,6 @@ from rbee.clients import Transport, WorkerClient
 from rbee.contract.errors import (
     CancelledByCallerError,
     InvalidRequestError,
-    NotFoundError,
     RbeeError,
     UnreachableError,
     WorkerFailedError,
@@ -24,27 +23,31 @@ from rbee.contract.types import Capability
 from rbee.contract.wire import InferRequest, RequestRecord
 from rbee.gateway import Outcome
 from rbee.http.errors import STATUS_BY_CODE
-from rbee.jobs import JobHandler, Narrator
+from rbee.jobs import Narrator, parse
 from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
 from rbee.queen.hives import Hives
-from rbee.telemetry import TelemetryRegistry
 
 _ATTEMPTS = 3
 _CLIENTS_KEPT = 256
 
 
-class Operations:
-    """Handlers by name."""
+class Inference:
+    """Answers to prompts; each token is an event of the job.
+
+    Args:
+        dispatcher: finds or starts a worker.
+        hives: knows which are online.
+        token: the colony's.
+        observe: told each finished request.
+    """
 
     def __init__(
         self,
-        telemetry: TelemetryRegistry,
         dispatcher: QueenDispatcher,
         hives: Hives,
         token: str | None,
         observe: Callable[[RequestRecord], None],
     ) -> None:
-        self._telemetry = telemetry
         self._dispatcher = dispatcher
         self._hives = hives
         self._token = token
@@ -56,43 +59,6 @@ class Operations:
         for transport in self._workers.values():
             await transport.close()
         self._workers.clear()
-
-    def handlers(self) -> Mapping[str, JobHandler]:
-        """Every operation of the queen, those that hives carry out among them."""
-        return {
-            "infer": self.infer,
-            "status": self.status,
-            "model_download": self.on_hive,
-            "worker_spawn": self.on_hive,
-            "worker_process_delete": self.delete_worker,
-        }
-
-    async def status(self, _body: dict[str, Any], _say: Narrator) -> dict[str, Any]:
-        """Hives and workers as they are known."""
-        return {
-            "hives": sorted(record.hive_id for record in self._telemetry.list_active_hives()),
-            "workers": [self._telemetry.describe(entry) for entry in self._telemetry.list_all_workers()],
-        }
-
-    async def on_hive(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
-        """An operation of a hive, forwarded by ``hive_id``."""
-        operation = body["operation"]
-        fields = {key: value for key, value in body.items() if key not in {"operation", "hive_id"}}
-        hive_id = self._hives.choose(_text(body, "hive_id"))
-        return await self._hives.run(hive_id, operation, fields, say.relay)
-
-    async def delete_worker(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
-        """Stop a worker on whichever hive has it."""
-        worker_id = _text(body, "worker_id") or _text(body, "id")
-        if worker_id is None:
-            raise InvalidRequestError("'worker_id' is missing.", param="worker_id")
-        entry = self._telemetry.get_worker(worker_id)
-        hive_id = _text(body, "hive_id") or (entry.hive_id if entry else None)
-        if entry is None and hive_id is None:
-            raise NotFoundError(f"Worker {worker_id!r} is not known; `rbee ps` lists workers.")
-        result = await self.on_hive({**body, "hive_id": hive_id}, say)
-        self._telemetry.remove_worker(worker_id)
-        return result
 
     async def infer(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
         """Generate text, loading the model when needed; each token is a ``data`` event with action ``token``."""
@@ -237,18 +203,7 @@ class _Progress:
 
 
 def _infer_request(body: dict[str, Any]) -> InferRequest:
-    fields = {key: value for key, value in body.items() if key != "operation"}
-    try:
-        request = msgspec.convert(fields, InferRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(f"Operation 'infer': {error}.") from error
+    request = parse(body, InferRequest)
     if not request.model:
-        raise InvalidRequestError("Operation 'infer' lacks 'model'.", param="model")
+        raise InvalidRequestError("Operation 'infer': 'model' is missing.", param="model")
     return validated(request)
-
-
-def _text(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise InvalidRequestError(f"{name!r} must be a text.", param=name)
-    return value or None

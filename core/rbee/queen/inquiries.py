@@ -1,0 +1,62 @@
+"""What the queen asks of a worker of whom she knows no more than that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from rbee.clients import Transport, WorkerClient
+from rbee.contract.errors import RbeeError
+from rbee.contract.wire import WorkerHeartbeat
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+_ANSWER_S = 4.0
+
+
+class Inquiries:
+    """Asks workers for their ``GET /info`` in the background, each once at a time.
+
+    A worker that does not answer is not asked again before somebody tells of it anew: its own beat says the same.
+
+    Args:
+        token: the colony's.
+        take: given each answer.
+    """
+
+    def __init__(self, token: str | None, take: Callable[[WorkerHeartbeat], object]) -> None:
+        self._token = token
+        self._take = take
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._free = asyncio.Semaphore(_AT_ONCE)
+        self._closed = False
+
+    def ask(self, worker_id: str, url: str) -> None:
+        """Begin to ask; harmless while that worker is being asked."""
+        if self._closed or worker_id in self._asking:
+            return
+        task = self._asking[worker_id] = asyncio.create_task(self._ask(worker_id, url), name=f"info of {worker_id}")
+        task.add_done_callback(lambda _: self._asking.pop(worker_id, None))
+
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        self._closed = True
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, worker_id: str, url: str) -> None:
+        async with self._free:
+            transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+            try:
+                answer = await WorkerClient(transport).info()
+                # Another process may have taken the port of one that is gone.
+                if answer.worker.id == worker_id:
+                    self._take(answer)
+            except RbeeError as error:
+                log.debug("worker %s: %s", worker_id, error)
+            finally:
+                await transport.close()

@@ -1,0 +1,107 @@
+"""Hives and workers that the queen is told of: by themselves, by who started them, by the registry, by the operator."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rbee.contract.errors import InvalidRequestError
+from rbee.contract.wire import Component, HiveHeartbeat, Registration
+from rbee.queen.inquiries import Inquiries
+from rbee.queen.subscriptions import HiveSubscriptions
+from rbee.telemetry import TelemetryRegistry
+
+
+class Introductions:
+    """Enters who is told of, and begins to hear of them from themselves.
+
+    Args:
+        telemetry: into which all of it goes.
+        subscriptions: reads the hives' streams.
+        inquiries: asks the workers.
+    """
+
+    def __init__(self, telemetry: TelemetryRegistry, subscriptions: HiveSubscriptions, inquiries: Inquiries) -> None:
+        self._telemetry = telemetry
+        self._subscriptions = subscriptions
+        self._inquiries = inquiries
+
+    def worker(self, registration: Registration) -> bool:
+        """The fast path and the ready callback; True when the worker was not known.
+
+        Raises:
+            InvalidRequestError: no id, or no address.
+        """
+        worker_id, url = registration.identity, registration.address
+        if not worker_id or url is None:
+            raise InvalidRequestError(
+                "A worker's registration needs 'worker_id', and 'url' or 'hostname' and 'port'.", param="worker_id"
+            )
+        created = self._telemetry.register_worker(registration)
+        entry = self._telemetry.get_worker(worker_id)
+        if entry is not None and entry.implementation is None:
+            # It has not spoken for itself yet, and may do so only seconds from now.
+            self._inquiries.ask(worker_id, url)
+        return created
+
+    def hive(self, registration: Registration, *, leased: bool = False, answers: bool = False) -> None:
+        """The fast path for a hive.
+
+        Args:
+            registration: of the hive.
+            leased: the registry has told of it.
+            answers: it has just answered at this address; otherwise the one at which it has answered before counts.
+
+        Raises:
+            InvalidRequestError: no id, or no address.
+        """
+        hive_id, url = registration.identity, registration.address
+        if not hive_id or url is None:
+            raise InvalidRequestError(
+                "A hive's registration needs 'component_id', and 'url' or 'hostname' and 'port'.", param="component_id"
+            )
+        if not answers:
+            url = self._subscriptions.address(hive_id, registration.instance_id) or url
+        record = self._telemetry.update_hive(hive_id, url, registration.instance_id)
+        # The record's address: a late word of an earlier instance has not changed it.
+        self._subscriptions.follow(hive_id, record.url or url, leased=leased)
+
+    def beat(self, beat: HiveHeartbeat) -> bool:
+        """A hive's heartbeat, pushed or from its stream; False when it was late."""
+        hive = beat.hive
+        # Where it has answered it is reached, wherever it believes to be.
+        url = self._subscriptions.address(hive.id, hive.instance_id) or Registration(url=hive.url).address
+        reached = msgspec.structs.replace(beat, hive=msgspec.structs.replace(hive, url=url))
+        if not self._telemetry.update_hive_state(reached):
+            return False
+        if url is not None and not self._subscriptions.follows(hive.id, url):
+            self._subscriptions.follow(hive.id, url)
+        return True
+
+    def component(self, component: Component) -> None:
+        """The registry tells of a component; what the queen knows already, and better, is left as it is."""
+        registration = Registration(
+            component_type=component.component_type,
+            component_id=component.component_id,
+            url=component.url,
+            instance_id=component.instance_id,
+            metadata=component.metadata,
+            model=_text(component.metadata.get("model")),
+            spawned_by=_text(component.metadata.get("spawned_by")),
+            hive_id=_text(component.metadata.get("hive_id")),
+            state=_text(component.metadata.get("state")),
+        )
+        if component.component_type == "worker":
+            worker = self._telemetry.get_worker(component.component_id)
+            if worker is None or worker.instance_id != component.instance_id:
+                self.worker(registration)
+        elif component.component_type == "hive":
+            hive = self._telemetry.get_hive_state(component.component_id)
+            if hive is None or hive.instance_id != component.instance_id:
+                self.hive(registration, leased=True)
+            elif hive.url is not None:
+                # Known already, and not seen by this: only its own word says that it lives.
+                self._subscriptions.follow(component.component_id, hive.url, leased=True)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

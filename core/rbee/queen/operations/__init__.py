@@ -1,0 +1,8 @@
+"""What the queen can be asked to do: the handlers of her jobs, one module a subject."""
+
+from rbee.queen.operations.checks import QueenChecks
+from rbee.queen.operations.forwards import Forwards
+from rbee.queen.operations.infer import Inference
+from rbee.queen.operations.operations import Operations
+
+__all__ = ["Forwards", "Inference", "Operations", "QueenChecks"]

@@ -1,0 +1,53 @@
+"""Every operation of the queen, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rbee.contract.wire import OperationRequest
+from rbee.jobs import Narrator, Operation
+from rbee.queen.operations.checks import QueenChecks
+from rbee.queen.operations.forwards import Forwards
+from rbee.queen.operations.infer import Inference
+from rbee.telemetry import TelemetryRegistry
+
+
+class Operations:
+    """Her own operations and those that hives carry out.
+
+    Args:
+        telemetry: what is known of hives and workers.
+        forwards: to the hives.
+        inference: answers prompts.
+        checks: looks at the colony.
+    """
+
+    def __init__(
+        self, telemetry: TelemetryRegistry, forwards: Forwards, inference: Inference, checks: QueenChecks
+    ) -> None:
+        self._telemetry = telemetry
+        self._forwards = forwards
+        self._inference = inference
+        self._checks = checks
+
+    async def close(self) -> None:
+        """Close the connections to workers."""
+        await self._inference.close()
+
+    def operations(self) -> Mapping[str, Operation]:
+        """All of them."""
+        own = {
+            # Not begun again after a crash: prompts are not kept, and half of the answer was told.
+            "infer": Operation(handler=self._inference.infer),
+            "status": Operation(handler=self.status, request=OperationRequest, resumable=True),
+            "queen_check": Operation(handler=self._checks.queen_check, request=OperationRequest, resumable=True),
+        }
+        return {**own, **self._forwards.operations()}
+
+    async def status(self, _body: dict[str, Any], _say: Narrator) -> dict[str, Any]:
+        """Hives and workers as they are known."""
+        return {
+            "hives": sorted(record.hive_id for record in self._telemetry.list_active_hives()),
+            "workers": [self._telemetry.describe(entry) for entry in self._telemetry.list_all_workers()],
+        }
