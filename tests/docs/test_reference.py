@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -15,8 +16,12 @@ from rbee import contract
 from rbee.cli.main import cli
 from rbee.contract import hookspecs
 from rbee.contract.errors import error_types
+from rbee.contract.wire import HIVE_OPERATIONS
+from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS
+from rbee.queen.operations import Forwards
+from rbee.queen.operations import Operations as QueenOperations
 from rbee.settings import load_settings
 
 ABCS = {
@@ -24,6 +29,7 @@ ABCS = {
     "ServedEngine": "engine",
     "TokenEngine": "engine",
     "ModelVendor": "model-vendor",
+    "WorkerVendor": "worker-vendor",
     "Probe": "probe",
     "Policy": "policy",
     "PresenceStore": "presence-store",
@@ -45,7 +51,7 @@ def shown(value: object) -> str:
 def commands(group: click.Group, path: str = "rbee") -> dict[str, click.Command]:
     """Every command below a group by what a person types."""
     found: dict[str, click.Command] = {path: group}
-    names = group.list_commands(click.Context(group)) if path == "rbee" else list(group.commands)
+    names = group.list_commands(click.Context(group))
     for name in names:
         one = group.get_command(click.Context(group), name)
         assert one is not None
@@ -86,6 +92,8 @@ def program_routes(program: str) -> set[str]:
     found = routes(module)
     if program in {"Queen", "Hive"}:
         found |= routes("rbee.http.jobs")
+    if program == "Queen":
+        found |= routes("rbee.queen.beehive_routes")
     if program in DATA_PLANES:
         found |= {f"POST {path}" for path in OPENAI_POSTS}
     return found
@@ -153,13 +161,15 @@ def test_every_route_of_a_program_stands_and_no_other(docs: Path, program: str) 
     assert told == program_routes(program)
 
 
-def test_operations_that_stand_as_there_are_there(docs: Path) -> None:
+def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) -> None:
     page = section((docs / "reference" / "jobs.md").read_text("utf-8"), "## Operations")
-    rows = re.findall(r"^\| `(\w+)` \| (\w*) *\| (\w*) *\|", page, re.MULTILINE)
-    from rbee.hive.operations import Operations as HiveOperations
-    from rbee.queen.operations import Operations as QueenOperations
-
-    hive, queen = (inspect.getsource(cls.handlers) for cls in (HiveOperations, QueenOperations))
-    names = {"queen": set(re.findall(r'"(\w+)": ', queen)), "hive": set(re.findall(r'"(\w+)": ', hive))}
-    assert {name for name, at_queen, _ in rows if at_queen} == names["queen"]
-    assert {name for name, _, at_hive in rows if at_hive} == names["hive"]
+    rows = re.findall(r"^\| `(\w+)` \| (\w*) *\| (\w*) *\|([^|]*)\|", page, re.MULTILINE)
+    hive = HiveOperations(*[Mock() for _ in inspect.signature(HiveOperations).parameters]).operations()
+    forwards = Forwards(Mock(), Mock())
+    queen = QueenOperations(Mock(), forwards, Mock(), Mock()).operations()
+    assert set(hive) == set(HIVE_OPERATIONS) == set(forwards.operations())
+    assert {name for name, at_queen, _, _ in rows if at_queen} == set(queen)
+    assert {name for name, _, at_hive, _ in rows if at_hive} == set(hive)
+    told = {name: set(re.findall(r"`(\w+)`", fields)) for name, _, _, fields in rows}
+    for name, request in HIVE_OPERATIONS.items():
+        assert told[name] == set(request.__struct_fields__) - {"operation", "hive_id"}, name

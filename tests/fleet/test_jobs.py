@@ -81,6 +81,76 @@ def test_a_job_that_fails_says_why(shared_colony, model, code, words):
     assert words in failed["message"]
 
 
+def test_one_job_is_shown_with_how_it_ended(shared_colony):
+    job = shared_colony.submit("model_download", model="demo")
+    list(shared_colony.events(job))
+    found = shared_colony.http.get(f"{shared_colony.queen_url}/v1/jobs/{job}").json()
+    assert (found["job_id"], found["operation"], found["state"]) == (job, "model_download", "completed")
+    assert found["request"]["model"] == "demo"
+    assert found["created_at"] <= found["started_at"] <= found["finished_at"]
+    assert found["result"]["model_id"] == "demo:rbee-tiny:Q8_0"
+    missing = shared_colony.http.get(f"{shared_colony.queen_url}/v1/jobs/job-none")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+def test_jobs_are_listed_by_state_and_number(shared_colony):
+    for _ in range(2):
+        list(shared_colony.events(shared_colony.submit("status")))
+    url = f"{shared_colony.queen_url}/v1/jobs"
+    listed = shared_colony.http.get(url, params={"state": "finished", "limit": "1"}).json()["jobs"]
+    assert len(listed) == 1
+    assert {one["state"] for one in shared_colony.http.get(url, params={"state": "completed"}).json()["jobs"]} == {
+        "completed"
+    }
+    for wrong in ({"state": "odd"}, {"limit": "0"}, {"limit": "x"}):
+        answer = shared_colony.http.get(url, params=wrong)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), wrong
+
+
+def test_a_wrong_field_is_refused_by_name_before_there_is_a_job(shared_colony):
+    for fields, param in (({"speed": 1}, "speed"), ({"slots": 0}, "slots"), ({"device": []}, "device")):
+        body = {"operation": "model_load", "model": "echo", **fields}
+        answer = shared_colony.http.post(f"{shared_colony.queen_url}/v1/jobs", json=body)
+        assert answer.status_code == 400
+        assert f"{param!r}" in answer.json()["error"]["message"]
+
+
+def test_a_request_that_is_sent_again_starts_nothing_twice(shared_colony):
+    def submit(key):
+        headers = {"idempotency-key": key}
+        return shared_colony.http.post(
+            f"{shared_colony.queen_url}/v1/jobs", json={"operation": "status"}, headers=headers
+        )
+
+    first, second, other = (submit(key).json()["job_id"] for key in ("k-1", "k-1", "k-2"))
+    assert first == second != other
+    assert submit("a b").status_code == 400
+
+
+def test_the_checks_of_queen_and_hive_have_remedies(shared_colony):
+    for operation in ("queen_check", "hive_check"):
+        checks = shared_colony.run_job(operation)["result"]["checks"]
+        assert len(checks) > 4
+        assert all(one["remedy"] for one in checks if one["status"] != "ok")
+        assert not [one for one in checks if one["status"] == "fail"]
+
+
+def test_engines_are_listed_with_those_that_are_here(shared_colony):
+    listed = shared_colony.run_job("worker_list_installed")["result"]
+    assert listed["failed"] == {}
+    (echo,) = [one for one in listed["workers"] if one["worker"] == "echo"]
+    assert (echo["vendor"], echo["installed"], echo["available"], echo["formats"]) == ("python", True, True, ["echo"])
+    refused = shared_colony.run_job("worker_remove", worker="no-such-engine")
+    assert (refused["type"], refused["code"]) == ("error", "NOT_FOUND")
+
+
+def test_an_engine_in_use_is_not_removed(colony):
+    loaded = colony.run_job("model_load", model="echo:in-use")["result"]
+    refused = colony.run_job("worker_remove", worker="echo")
+    assert (refused["type"], refused["code"]) == ("error", "CONFLICT")
+    assert loaded["worker_id"] in refused["message"]
+
+
 def test_prompts_are_not_kept(shared_colony):
     secret = "zanzibar-marzipan-7719"
     job = shared_colony.submit("infer", model="echo:jobs", prompt=secret, max_tokens=1)
