@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
+import heapq
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
@@ -14,6 +16,8 @@ _REMEMBERED = 4096
 class MemoryPresenceStore(PresenceStore):
     """Keys in a dictionary, expiry by the event loop's clock.
 
+    A renewal costs the same however many leases there are: thousands of components renew theirs all the time.
+
     Leases are gone with the process; components register again within a heartbeat, which is why that is enough.
     """
 
@@ -22,7 +26,10 @@ class MemoryPresenceStore(PresenceStore):
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
         self._entries: dict[str, PresenceEntry] = {}
+        self._sorted: list[str] = []
         self._deadlines: dict[str, float] = {}
+        self._due: list[tuple[float, str]] = []
+        self._queued: dict[str, float] = {}
         self._revision = 0
         self._events: deque[PresenceEvent] = deque(maxlen=_REMEMBERED)
         self._changed = asyncio.Event()
@@ -49,7 +56,7 @@ class MemoryPresenceStore(PresenceStore):
         self._wake()
         self._expire()
         present = self._entries.get(key)
-        self._deadlines[key] = self._now() + ttl_s
+        self._hold(key, ttl_s)
         if present is not None and present.value == value:
             return present.revision
         change = PresenceChange.JOINED if present is None else PresenceChange.CHANGED
@@ -59,7 +66,7 @@ class MemoryPresenceStore(PresenceStore):
         self._expire()
         if key not in self._entries:
             return False
-        self._deadlines[key] = self._now() + ttl_s
+        self._hold(key, ttl_s)
         return True
 
     async def drop(self, key: str) -> bool:
@@ -68,7 +75,12 @@ class MemoryPresenceStore(PresenceStore):
 
     async def list(self, prefix: str = "") -> tuple[list[PresenceEntry], int]:
         self._expire()
-        found = [self._entries[key] for key in sorted(self._entries) if key.startswith(prefix)]
+        found = []
+        for index in range(bisect.bisect_left(self._sorted, prefix), len(self._sorted)):
+            key = self._sorted[index]
+            if not key.startswith(prefix):
+                break
+            found.append(self._entries[key])
         return found, self._revision
 
     async def get(self, key: str) -> PresenceEntry | None:
@@ -108,6 +120,8 @@ class MemoryPresenceStore(PresenceStore):
         """Entry, event, and only then those who wait for it."""
         self._revision += 1
         entry = PresenceEntry(key=key, value=value, revision=self._revision)
+        if change is PresenceChange.JOINED:
+            bisect.insort(self._sorted, key)
         if change is not PresenceChange.LEFT:
             self._entries[key] = entry
         self._events.append(PresenceEvent(change=change, entry=entry))
@@ -121,13 +135,34 @@ class MemoryPresenceStore(PresenceStore):
         self._deadlines.pop(key, None)
         if entry is None:
             return False
+        del self._sorted[bisect.bisect_left(self._sorted, key)]
         self._record(PresenceChange.LEFT, key, entry.value)
         return True
 
+    def _hold(self, key: str, ttl_s: float) -> None:
+        """Set a key's deadline; one that only moves away is queued again when its old place comes up."""
+        deadline = self._deadlines[key] = self._now() + ttl_s
+        if key not in self._queued or deadline < self._queued[key]:
+            self._queue(key, deadline)
+
+    def _queue(self, key: str, deadline: float) -> None:
+        self._queued[key] = deadline
+        heapq.heappush(self._due, (deadline, key))
+
     def _expire(self) -> None:
         now = self._now()
-        for key in [key for key, deadline in self._deadlines.items() if deadline <= now]:
-            self._remove(key)
+        while self._due and self._due[0][0] <= now:
+            place, key = heapq.heappop(self._due)
+            if self._queued.get(key) != place:
+                continue
+            del self._queued[key]
+            deadline = self._deadlines.get(key)
+            if deadline is None:
+                continue
+            if deadline <= now:
+                self._remove(key)
+            else:
+                self._queue(key, deadline)
 
     async def _sweep(self) -> None:
         woken = self._woken
@@ -135,7 +170,7 @@ class MemoryPresenceStore(PresenceStore):
             raise RuntimeError("the sweep runs only in an open store")
         while True:
             woken.clear()
-            wait = min(self._deadlines.values()) - self._now() if self._deadlines else None
+            wait = self._due[0][0] - self._now() if self._due else None
             try:
                 # A margin, so that the key is past its deadline when the sweep looks.
                 async with asyncio.timeout(None if wait is None else max(wait, 0.0) + 0.01):

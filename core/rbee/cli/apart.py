@@ -21,10 +21,12 @@ from rbee.cli.foreground import run_program
 from rbee.cli.format import duration
 from rbee.cli.locate import expected_registry_url
 from rbee.cli.programs import ProgramFiles, ProgramName, ProgramRecord
-from rbee.clients import Transport
-from rbee.contract.errors import ConflictError, RbeeError, UnreachableError
+from rbee.clients import HiveClient, Transport
+from rbee.contract.errors import ConfigurationError, ConflictError, RbeeError, UnreachableError
+from rbee.settings import Settings
 
-_PATIENCE_S = 25.0
+_PATIENCE_S = 15.0
+"""How long a program may take to stop, besides the time that workers have for open requests."""
 _POLL_S = 0.05
 _HEALTH_S = 3.0
 
@@ -59,22 +61,33 @@ def start(context: Context, program: ProgramName, *, detach: bool, as_json: bool
     return run_program(context, host, announce, report_fd, log, what)
 
 
-def stop(context: Context, program: ProgramName, *, as_json: bool) -> None:
+def stop(context: Context, program: ProgramName, *, as_json: bool, keep_workers: bool = False) -> None:
     """Stop the program that runs in this home; harmless when none does.
+
+    Args:
+        context: of the command.
+        program: which one.
+        as_json: print JSON.
+        keep_workers: of a hive: leave its workers running.
 
     Raises:
         ConflictError: it is part of a colony, which `rbee down` stops.
         RbeeError: it does not stop.
     """
-    record = end(context, program)
+    record = end(context, program, keep_workers=keep_workers)
     if as_json:
         click.echo(msgspec.json.encode({"stopped_pid": None if record is None else record.pid}).decode())
         return
     say(f"No {program} was running." if record is None else f"The {program} (process {record.pid}) is stopped.")
 
 
-def end(context: Context, program: ProgramName) -> ProgramRecord | None:
+def end(context: Context, program: ProgramName, *, keep_workers: bool = False) -> ProgramRecord | None:
     """Stop the program that runs in this home; returns its record, None when none ran.
+
+    Args:
+        context: of the command.
+        program: which one.
+        keep_workers: of a hive: leave its workers running.
 
     Raises:
         ConflictError: it is part of a colony, which `rbee down` stops.
@@ -88,7 +101,10 @@ def end(context: Context, program: ProgramName) -> ProgramRecord | None:
         raise ConflictError(
             f"The {program} is part of the colony of process {record.pid}, which stops as a whole: rbee down"
         )
-    _end(files, record)
+    if keep_workers:
+        # By a signal it would stop them.
+        asyncio.run(_ask_to_keep(record, context.token()))
+    _end(files, record, patience_s(context), asked=keep_workers)
     return record
 
 
@@ -118,18 +134,41 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
     return OK
 
 
-def _end(files: ProgramFiles, record: ProgramRecord) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            # The lock is still held, so the pid is still the program's.
-            os.kill(record.pid, number)
-        deadline = time.monotonic() + _PATIENCE_S
+def patience_s(context: Context) -> float:
+    """How long to wait for a program to stop in order: workers of a hive that is killed would live on without it."""
+    try:
+        return context.settings.worker.drain_s + _PATIENCE_S
+    except ConfigurationError as error:
+        # Stopping must work, whatever somebody wrote into a file since the start.
+        say(f"rbee: {error.message}")
+        return Settings().worker.drain_s + _PATIENCE_S
+
+
+def _end(files: ProgramFiles, record: ProgramRecord, patience_s: float, *, asked: bool) -> None:
+    for number in (None if asked else signal.SIGTERM, signal.SIGKILL):
+        if number is not None:
+            with contextlib.suppress(ProcessLookupError):
+                # The lock is still held, so the pid is still the program's.
+                os.kill(record.pid, number)
+        deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             if files.life.try_exclusive():
                 files.life.release()
                 return
+            present = files.peek()
+            if present is not None and present.pid != record.pid:
+                # Somebody has started the next one already; it is not ours to stop.
+                return
             time.sleep(_POLL_S)
     raise RbeeError(f"The {record.program} (process {record.pid}) does not stop.")
+
+
+async def _ask_to_keep(record: ProgramRecord, token: str) -> None:
+    transport = Transport(record.url, token, "The hive", timeout_s=_HEALTH_S)
+    try:
+        await HiveClient(transport).shutdown(keep_workers=True)
+    finally:
+        await transport.close()
 
 
 async def _health(record: ProgramRecord, token: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,10 @@ from typing import Any
 import msgspec
 
 from rbee.cli.console import Talk
+from rbee.cli.work import started
 from rbee.clients import QueenClient, Transport
 from rbee.clients.jobs import raise_for
-from rbee.contract.errors import RbeeError, UnreachableError
-
-_CANCEL_S = 5.0
+from rbee.contract.errors import UnreachableError
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +50,10 @@ async def ask(
         RbeeError: why there is no answer.
     """
     transport = Transport(queen_url, token, "The queen")
-    jobs = QueenClient(transport).jobs
-    job_id: str | None = None
     parts: list[str] = []
     result: dict[str, Any] = {}
     try:
-        job_id = await jobs.submit("infer", **request)
-        async with contextlib.aclosing(jobs.events(job_id)) as events:
+        async with started(QueenClient(transport).jobs, "infer", request) as events:
             async for event in events:
                 if event.type == "data" and event.action == "token":
                     talk.done()
@@ -73,17 +67,9 @@ async def ask(
                 elif not parts:
                     talk.event(event)
     except UnreachableError as error:
-        talk.done()
         raise UnreachableError(f"{error.message} The colony may have been stopped; `rbee status` tells.") from error
-    except (asyncio.CancelledError, BrokenPipeError):
-        # Interrupted, or the reader of our output has left: nobody wants the rest.
-        talk.done()
-        if job_id is not None:
-            with contextlib.suppress(RbeeError, TimeoutError):
-                async with asyncio.timeout(_CANCEL_S):
-                    await asyncio.shield(jobs.cancel(job_id))
-        raise
     finally:
+        talk.done()
         await transport.close()
     return Answer(
         text="".join(parts),

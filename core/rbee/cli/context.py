@@ -58,6 +58,10 @@ class Context:
             raise ConfigurationError(f"There is no token at '{self.folders.token_file}'.")
         return token
 
+    def present_token(self) -> str | None:
+        """The colony's token; None when there is none yet, and none is made."""
+        return load_token(self.folders.token_file, os.environ)
+
 
 def current() -> Context:
     """The context of the command that runs."""

@@ -14,6 +14,7 @@ import msgspec
 
 from rbee.cli.context import Context
 from rbee.contract.errors import RbeeError, UnreachableError, error_types
+from rbee.logs import private
 
 START_S = 60.0
 _STOP_S = 30.0
@@ -43,8 +44,7 @@ def start(context: Context, command: Sequence[str], log: Path, what: str) -> Non
     for name, value in context.overrides.items():
         argv += ["--set", f"{name}={value}"]
     argv += [*command, f"--report-fd={writing}"]
-    with log.open("ab") as output, os.fdopen(reading, "rb") as pipe:
-        log.chmod(0o600)
+    with open(log, "ab", opener=private) as output, os.fdopen(reading, "rb") as pipe:
         try:
             process = subprocess.Popen(
                 argv,

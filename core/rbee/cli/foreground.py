@@ -13,6 +13,7 @@ from rbee.cli.context import Context
 from rbee.cli.detached import StartReport, report
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.contract.errors import RbeeError
+from rbee.logs import Rotation
 
 R = TypeVar("R")
 
@@ -34,7 +35,7 @@ def run_program(
         host: runs it; calls what it is given once the program answers.
         announce: tells a person where it listens; not called when somebody started it detached.
         report_fd: where to tell who started it detached.
-        log: where its output goes then.
+        log: where its output goes then; kept within bounds by the program itself.
         what: who that is, for messages: "The colony".
     """
 
@@ -44,9 +45,10 @@ def run_program(
         else:
             announce(record)
 
+    detached = report_fd is not None
     try:
-        _configure_logging(context, detached=report_fd is not None)
-        ended_by = asyncio.run(host(ready))
+        _configure_logging(context, detached=detached)
+        ended_by = asyncio.run(_keeping(context, log, host(ready)) if detached else host(ready))
     except RbeeError as error:
         report(report_fd, StartReport(code=error.code, message=error.message))
         raise
@@ -55,6 +57,20 @@ def run_program(
         report(report_fd, StartReport(code=RbeeError.code, message=told))
         raise
     return INTERRUPTED if ended_by is signal.SIGINT else OK
+
+
+async def _keeping(
+    context: Context, log: Path, running: Coroutine[Any, Any, signal.Signals | None]
+) -> signal.Signals | None:
+    """Run a program that writes into a file, and keep that file within bounds meanwhile."""
+    server = context.settings.server
+    rotation = Rotation(max_mb=server.log_max_mb, files=server.log_files)
+    keeping = asyncio.create_task(rotation.keep(log), name="the program's log")
+    try:
+        return await running
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def _configure_logging(context: Context, *, detached: bool) -> None:

@@ -29,6 +29,12 @@ def expected_registry_url(context: Context) -> str | None:
     return found or (url_of("127.0.0.1", port) if port else None)
 
 
+def usual_queen_url(context: Context) -> str | None:
+    """Where a queen of this machine would be, if nothing is known of one; None when ``queen.port`` is 0."""
+    port = context.settings.queen.port
+    return url_of("127.0.0.1", port) if port else None
+
+
 def find_queen(context: Context, *, of_colony: bool = True) -> str | None:
     """The queen's address: the setting ``queen.url``, else the queen of this home, else whom the registry names.
 

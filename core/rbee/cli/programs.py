@@ -58,6 +58,9 @@ class ProgramFiles:
         """
         # Not at the first failure: who only looks whether a program runs holds the lock for an instant.
         if self.life.exclusive(_LIFE_S):
+            # Left by one that was killed.  While this one starts, it would pass for this one's, and its pid may by now
+            # be a stranger's.
+            self.record.unlink(missing_ok=True)
             return
         present = self.read()
         if present is None:
@@ -86,6 +89,10 @@ class ProgramFiles:
         if self.life.try_exclusive():
             self.life.release()
             return None
+        return self.peek()
+
+    def peek(self) -> ProgramRecord | None:
+        """What the record says, whether or not its program still runs."""
         try:
             return msgspec.json.decode(self.record.read_bytes(), type=ProgramRecord)
         except (OSError, msgspec.DecodeError):

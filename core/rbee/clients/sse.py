@@ -9,6 +9,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
+from rbee.contract.errors import UnreachableError
+
+LARGEST_EVENT = 64 * 1024 * 1024
+"""Bytes of one event; a hive's list of everything is far smaller."""
+
 
 class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event as received.
@@ -25,24 +30,34 @@ class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def decode(chunks: AsyncIterator[bytes]) -> AsyncGenerator[SseEvent]:
-    """Events out of a body, however it is cut; comments are left out."""
+    """Events out of a body, however it is cut; comments are left out.
+
+    Raises:
+        UnreachableError: an event is too large to be one of the colony's.
+    """
     buffer = bytearray()
+    searched = 0
     async for chunk in chunks:
         buffer += chunk
         while True:
             # A line end may be CR LF; within a block both forms are stripped below.
-            end, width = _block_end(buffer)
+            end, width = _block_end(buffer, searched)
             if end < 0:
                 break
             block = bytes(buffer[:end])
             del buffer[: end + width]
+            searched = 0
             event = _parse(block)
             if event is not None:
                 yield event
+        # The end of an event may be cut, too.
+        searched = max(0, len(buffer) - 3)
+        if len(buffer) > LARGEST_EVENT:
+            raise UnreachableError(f"An event of more than {LARGEST_EVENT} bytes came; the stream is given up.")
 
 
-def _block_end(buffer: bytearray) -> tuple[int, int]:
-    plain, crlf = buffer.find(b"\n\n"), buffer.find(b"\r\n\r\n")
+def _block_end(buffer: bytearray, start: int) -> tuple[int, int]:
+    plain, crlf = buffer.find(b"\n\n", start), buffer.find(b"\r\n\r\n", start)
     if crlf >= 0 and (plain < 0 or crlf < plain):
         return crlf, 4
     return plain, 2

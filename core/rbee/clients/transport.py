@@ -16,6 +16,9 @@ from rbee.contract.errors import RbeeError, UnreachableError, error_types
 
 T = TypeVar("T")
 
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of a whole answer; what sends more is not a program of the colony."""
+
 SILENCE_S = 45.0
 """A stream without a byte for so long is taken for broken: the other side sends a comment every 15 s."""
 
@@ -36,6 +39,7 @@ class Transport:
     ) -> None:
         self.url = url.rstrip("/")
         self.name = name
+        self._timeout_s = timeout_s
         self._silence_s = silence_s
         headers = {"authorization": f"Bearer {token}"} if token else {}
         # The colony's machines are reached directly: a proxy of the environment would only see the token.
@@ -85,19 +89,41 @@ class Transport:
         """
         content = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), **({"content-type": "application/json"} if content is not None else {})}
-        timeout = httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
+        within_s = self._timeout_s if timeout_s is None else timeout_s
         self._check_open()
         try:
-            response = await self._client.request(
-                method, path, content=content, headers=sent, params=query, timeout=timeout
+            request = self._client.build_request(
+                method, path, content=content, headers=sent, params=query, timeout=within_s
             )
+            # httpx's limit holds for each read: one who sends a byte now and then would be waited for without end.
+            async with asyncio.timeout(within_s):
+                status, raw = await self._exchange(request)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from error
-        if response.status_code >= 400:
-            raise error_from_body(response.status_code, response.content, where=f"{self.name} at {self.url}")
+        except TimeoutError as error:
+            raise self._unreachable(error, f"no whole answer came within {within_s:g} s") from error
+        if status >= 400:
+            raise error_from_body(status, raw, where=f"{self.name} at {self.url}")
         if kind is type(None):
             return None
-        return self.decode(response.content, kind, f"{method} {path}")
+        return self.decode(raw, kind, f"{method} {path}")
+
+    async def _exchange(self, request: httpx2.Request) -> tuple[int, bytes]:
+        """Status and body of an answer."""
+        response = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async with aclosing(response.aiter_bytes()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > LARGEST_ANSWER:
+                        raise UnreachableError(
+                            f"{self.name} at {self.url} answered with more than {LARGEST_ANSWER} bytes; "
+                            "another program may listen there."
+                        )
+            return response.status_code, bytes(body)
+        finally:
+            await response.aclose()
 
     def decode(self, raw: bytes | str, kind: type[T], what: str) -> T:
         """JSON from the other side; the one place where it becomes a type.

@@ -11,11 +11,11 @@ from litestar.params import Parameter
 
 from rbee.contract.errors import InvalidRequestError, NotFoundError
 from rbee.contract.wire import LogPart
-from rbee.hive.log_reading import LogFiles, LogPlace, whole_characters
 from rbee.hive.logs import WorkerLogs
+from rbee.logs import is_program_log
+from rbee.logs.reading import LogFiles, LogPlace, whole_characters
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_PROGRAMS = re.compile(r"(?:colony|registry|queen|hive|rbee)(?:[._-].*)?")
 _MOST = 2 * 1024 * 1024
 
 
@@ -49,7 +49,7 @@ async def worker_log(
 
 def _read(logs: WorkerLogs, worker_id: str, lines: int, after: str | None) -> LogPart:
     # Programs log into the same folder; their lines are not for whoever may ask for a worker's.
-    if not _ID.fullmatch(worker_id) or _PROGRAMS.fullmatch(worker_id):
+    if not _ID.fullmatch(worker_id) or is_program_log(worker_id):
         raise NotFoundError(f"There is no log of a worker {worker_id[:128]!r} here.")
     path = logs.path(worker_id)
     files = LogFiles(path.parent, worker_id)

@@ -31,7 +31,7 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.hive.budget import ThreadBudget
-from rbee.hive.engines import installed_engines
+from rbee.hive.engines import described, installed_engines
 from rbee.hive.operations import Operations
 from rbee.hive.reporter import Reporter
 from rbee.hive.sampler import Sampler
@@ -121,9 +121,8 @@ class HiveService:
         for child in adopted:
             log.info("found worker %s (process %d) of an earlier life", child.worker_id, child.pid)
         await self._sampler.find_devices()
-        loop = asyncio.get_running_loop()
         engines = self._plugins.registrations.engines.things()
-        self._engines = tuple(await asyncio.gather(*(loop.run_in_executor(None, cls.info) for cls in engines)))
+        self._engines = tuple(await asyncio.gather(*(described(cls) for cls in engines)))
         self._tasks = [
             asyncio.create_task(keep_running("telemetry", self._measure_forever), name="telemetry"),
             asyncio.create_task(keep_running("the workers' logs", self.supervisor.logs.run), name="worker logs"),

@@ -15,9 +15,9 @@ import msgspec
 
 from rbee.contract.errors import CancelledByCallerError, PortTakenError, RbeeError, WorkerFailedError, error_types
 from rbee.contract.worker_args import LoadReport, WorkerArgs
-from rbee.hive.logs import private
 from rbee.hive.process import ChildProcess
 from rbee.http.ports import listen, port_of
+from rbee.logs import private
 
 
 class Spawned(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,11 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
         environment: the child's, tags included.
         log: appended to.
     """
-    reading, writing = os.pipe()
+    try:
+        reading, writing = os.pipe()
+    except OSError:
+        sock.close()
+        raise
     try:
         complete = msgspec.structs.replace(args, socket_fd=sock.fileno(), report_fd=writing, port=port_of(sock))
         with open(log, "ab", opener=private) as output:  # noqa: ASYNC230  # one short call; pathlib has no opener

@@ -158,7 +158,9 @@ class Supervisor:
         try:
             child = await self._start(identity, engine, spec, on_stage)
         except BaseException as error:
-            del self._starts[identity]
+            if identity not in self._children:
+                # Else whoever watches the process's end frees the id: a second process must not share it.
+                del self._starts[identity]
             cancelled = CancelledByCallerError(f"The start of worker {identity!r} was cancelled.")
             start.ready.set_exception(error if isinstance(error, Exception) else cancelled)
             start.ready.exception()  # often nobody else waits, and that is no mistake

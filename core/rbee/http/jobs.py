@@ -81,17 +81,26 @@ async def stream(service: HasJobs, job_id: str, request: Request[Any, Any, Any])
     await service.jobs.check(job_id)
 
     async def body() -> AsyncGenerator[bytes]:
-        ending = b"[DONE]"
+        ending = None
         async with contextlib.aclosing(service.jobs.events(job_id, int(last))) as events:
             async for seq, event in events:
                 yield sse(msgspec.json.encode(event), event_id=seq)
-                if event.type == "error":
-                    ending = b"[ERROR] " + " ".join((event.message or "").split()).encode()
-                elif event.type == "cancelled":
-                    ending = b"[CANCELLED]"
+                if event.terminal:
+                    ending = _ending(event.type, event.message)
+        if ending is None:
+            # Whoever comes back with the number of the last event must not hear of another end than before.
+            found = await service.jobs.get(job_id)
+            ending = _ending(found.state, found.error_message)
         yield sse(ending)
 
     return event_stream(body())
+
+
+def _ending(how: str, message: str | None) -> bytes:
+    """The bare last line of a stream, from a terminal event's type or a job's state."""
+    if how in {"error", "failed"}:
+        return b"[ERROR] " + " ".join((message or "").split()).encode()
+    return b"[CANCELLED]" if how == "cancelled" else b"[DONE]"
 
 
 @delete("/v1/jobs/{job_id:str}", status_code=202)

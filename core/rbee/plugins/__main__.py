@@ -10,6 +10,7 @@ import sys
 
 import msgspec
 
+from rbee.plugins.engines import engine_info
 from rbee.plugins.loader import load_plugins
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     # Whatever a plugin prints while it loads must not end up in the document.
     out, sys.stdout = sys.stdout, sys.stderr
     plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
-    engines = [cls.info() for cls in plugins.registrations.engines.things()]
+    engines = [engine_info(cls) for cls in plugins.registrations.engines.things()]
     document = {"plugins": plugins.records, "engines": engines}
     out.write(msgspec.json.encode(document).decode() + "\n")
 

@@ -24,10 +24,18 @@ class Inquiries:
     Args:
         token: the colony's.
         take: given each answer.
+        wanted: whether a worker is still to be asked when its turn comes: of thousands that are told of at once, most
+            have spoken for themselves by then.
     """
 
-    def __init__(self, token: str | None, take: Callable[[WorkerHeartbeat], object]) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        take: Callable[[WorkerHeartbeat], object],
+        wanted: Callable[[str], bool] = lambda worker_id: True,
+    ) -> None:
         self._token = token
+        self._wanted = wanted
         self._take = take
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._free = asyncio.Semaphore(_AT_ONCE)
@@ -50,6 +58,8 @@ class Inquiries:
 
     async def _ask(self, worker_id: str, url: str) -> None:
         async with self._free:
+            if not self._wanted(worker_id):
+                return
             transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
             try:
                 answer = await WorkerClient(transport).info()

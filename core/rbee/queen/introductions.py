@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from typing import NoReturn
+
 import msgspec
 
-from rbee.contract.errors import InvalidRequestError
-from rbee.contract.wire import Component, HiveHeartbeat, Registration
+from rbee.contract.errors import ConflictError, InvalidRequestError
+from rbee.contract.wire import Component, HiveHeartbeat, HiveInfo, Registration
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.telemetry import TelemetryRegistry
+
+log = logging.getLogger(__name__)
 
 
 class Introductions:
@@ -66,16 +71,35 @@ class Introductions:
         self._subscriptions.follow(hive_id, record.url or url, leased=leased)
 
     def beat(self, beat: HiveHeartbeat) -> bool:
-        """A hive's heartbeat, pushed or from its stream; False when it was late."""
+        """A hive's heartbeat, pushed or from its stream; False when it was late.
+
+        Raises:
+            ConflictError: another hive goes by this id.
+        """
         hive = beat.hive
         # Where it has answered it is reached, wherever it believes to be.
         url = self._subscriptions.address(hive.id, hive.instance_id) or Registration(url=hive.url).address
         reached = msgspec.structs.replace(beat, hive=msgspec.structs.replace(hive, url=url))
+        known = self._telemetry.rival(hive.id)
         if not self._telemetry.update_hive_state(reached):
+            rival = self._telemetry.rival(hive.id)
+            if rival is not None and rival.instance_id == hive.instance_id:
+                self._refuse(rival, told=known is not None)
             return False
         if url is not None and not self._subscriptions.follows(hive.id, url):
             self._subscriptions.follow(hive.id, url)
         return True
+
+    def _refuse(self, rival: HiveInfo, *, told: bool) -> NoReturn:
+        present = self._telemetry.get_hive_state(rival.id)
+        where = present.url if present is not None else None
+        error = ConflictError(
+            f"Hive id {rival.id!r} is in use by another hive, at {where!r}; it is not heard at {rival.url!r}. "
+            "Give one of them another id (setting hive.id) and start it again."
+        )
+        if not told:
+            log.warning("%s", error)
+        raise error
 
     def component(self, component: Component) -> None:
         """The registry tells of a component; what the queen knows already, and better, is left as it is."""

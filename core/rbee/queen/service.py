@@ -109,7 +109,7 @@ class QueenService:
         )
         self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.operations(), self._observe_job)
         self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self.beat_hive)
-        self._inquiries = Inquiries(token, self.beat_worker)
+        self._inquiries = Inquiries(token, self.beat_worker, self._is_unheard)
         self._introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
         self._discovery = (
             Discovery(
@@ -190,7 +190,11 @@ class QueenService:
         return self.telemetry.beat_worker(beat.worker)
 
     def beat_hive(self, beat: HiveHeartbeat) -> bool:
-        """A hive's heartbeat with telemetry, pushed or from its stream; False when it was late."""
+        """A hive's heartbeat with telemetry, pushed or from its stream; False when it was late.
+
+        Raises:
+            ConflictError: another hive goes by this id.
+        """
         taken = self._introductions.beat(beat)
         if taken:
             self._hive_arrived.set()
@@ -285,7 +289,7 @@ class QueenService:
             "instance_id": self.instance_id,
             "uptime_s": int(time.time() - self._started),
             "hives": hives,
-            "workers_total": len(self.telemetry.list_all_workers()),
+            "workers_total": self.telemetry.total_worker_count(),
         }
 
     async def models(self) -> list[dict[str, Any]]:
@@ -320,18 +324,16 @@ class QueenService:
                 yield line
 
     def _summary(self) -> bytes:
-        entries = self.telemetry.list_all_workers()
-        online = [entry.worker_id for entry in entries if self.telemetry.presence(entry) in {"online", "unobserved"}]
-        available = [entry.worker_id for entry in entries if self.telemetry.is_routable(entry)]
+        online = sorted(entry.worker_id for entry in self.telemetry.list_online_workers())
         hives = sorted(record.hive_id for record in self.telemetry.list_active_hives())
         return msgspec.json.encode(
             {
                 "type": "queen",
                 "workers_online": len(online),
-                "workers_available": len(available),
+                "workers_available": self.telemetry.routable_worker_count(),
                 "hives_online": len(hives),
-                "hives_available": len(hives),
-                "worker_ids": sorted(online),
+                "hives_available": self.telemetry.available_hive_count(),
+                "worker_ids": online,
                 "hive_ids": hives,
                 "timestamp": utc_now(),
             }
@@ -340,6 +342,10 @@ class QueenService:
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
         self.dispatcher.room.wake(model_id)
+
+    def _is_unheard(self, worker_id: str) -> bool:
+        entry = self.telemetry.get_worker(worker_id)
+        return entry is not None and entry.implementation is None
 
     def _knows_hive(self, hive_id: str) -> bool:
         return self.telemetry.get_hive_state(hive_id) is not None

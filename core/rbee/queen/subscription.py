@@ -18,6 +18,7 @@ class Subscription:
         answered: whether any has.
         heard_at: when the last line came, by the queen's clock; None while there is no stream.
         again: set when it may be worth trying before the wait is over.
+        warned: whether it was told that something else than the hive answers.
         task: reads it.
     """
 
@@ -26,6 +27,7 @@ class Subscription:
     instance_id: str | None = None
     answered: bool = False
     heard_at: float | None = None
+    warned: bool = False
     again: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from rbee.clients import HiveClient, Transport, backoff, jittered, keep_running
-from rbee.contract.errors import RbeeError, UnreachableError
+from rbee.contract.errors import ConflictError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, HiveTelemetry
 from rbee.queen.subscription import Subscription
 from rbee.telemetry import Limits
@@ -134,8 +134,12 @@ class HiveSubscriptions:
             while self._wanted(one):
                 try:
                     await self._listen(HiveClient(transport), one)
-                except RbeeError as error:
+                except UnreachableError as error:
                     log.debug("%s", error)
+                except RbeeError as error:
+                    # Somebody answers, and will answer so again: a person has to look.
+                    log.log(logging.DEBUG if one.warned else logging.WARNING, "stream of %r: %s", one.hive_id, error)
+                    one.warned = True
                 if one.heard_at is not None:
                     log.info("no longer hearing hive %s at %s", one.hive_id, one.url)
                     one.heard_at = None
@@ -165,7 +169,10 @@ class HiveSubscriptions:
     @staticmethod
     def _check(one: Subscription, hive: HiveInfo) -> None:
         if hive.id != one.hive_id:
-            raise UnreachableError(f"Hive {hive.id!r} answers at {one.url}, not {one.hive_id!r}.")
+            raise ConflictError(
+                f"Hive {one.hive_id!r} was announced at {one.url!r}, where hive {hive.id!r} answers. "
+                "See that each hive announces an address of its own."
+            )
 
 
 def _beat(line: HiveTelemetry, url: str) -> HiveHeartbeat:

@@ -30,6 +30,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level of log lines kept.")
     ] = "info"
+    log_max_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=4096,
+            description="Size in MiB from which the log of a program in the background is continued in a new file.",
+        ),
+    ] = 10
+    log_files: Annotated[
+        int, Meta(ge=1, le=100, description="Files kept of such a log, the one being written included.")
+    ] = 3
 
 
 class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CONNECT_S = 15.0
+_ANSWER_S = 15.0
+"""For one statement: a machine that is cut off says nothing, and the system waits a quarter of an hour for it."""
+_LIMITED = frozenset({"postgresql+asyncpg"})
+"""Drivers that take such limits."""
 # What a statement has done wrong, and no other time would do right.
 _OURS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
@@ -152,7 +156,8 @@ class DataBase:
     def _make_engine(self, url: URL) -> AsyncEngine:
         if not is_sqlite(url):
             self._turn = None
-            return create_async_engine(url, pool_pre_ping=True)
+            limits = {"timeout": _CONNECT_S, "command_timeout": _ANSWER_S} if url.drivername in _LIMITED else {}
+            return create_async_engine(url, pool_pre_ping=True, connect_args=limits)
         path = file_of(url)
         if path is not None:
             make_private(path)

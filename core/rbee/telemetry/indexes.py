@@ -73,6 +73,10 @@ class WorkerIndexes:
         """Workers that take requests."""
         return self._routable.keys()
 
+    def routable_count(self) -> int:
+        """How many workers take requests."""
+        return len(self._routable)
+
     def best(self, model_id: str) -> str | None:
         """The model's worker with the lowest order among those that take requests, by id among equals."""
         routable = self._routable

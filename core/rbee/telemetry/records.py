@@ -97,6 +97,9 @@ class HiveRecord(msgspec.Struct, kw_only=True):
         node: its machine's figures.
         instance_id: of the process that speaks.
         superseded: instance before this one, whose late beats are ignored.
+        superseded_at: when this one took its place.
+        rival: what that earlier instance says of itself, when it goes on beating: two hives go by one id.
+        rival_at: when it last did.
         seq: of the newest beat of `instance_id`.
         aggregate_at: timestamp of the newest beat in the aggregate form.
         worker_ids: workers it measured at its last beat.
@@ -110,6 +113,9 @@ class HiveRecord(msgspec.Struct, kw_only=True):
     node: NodeStats | None = None
     instance_id: str | None = None
     superseded: str | None = None
+    superseded_at: float | None = None
+    rival: HiveInfo | None = None
+    rival_at: float | None = None
     seq: int | None = None
     aggregate_at: datetime | None = None
     worker_ids: frozenset[str] | None = None

@@ -152,6 +152,18 @@ class TelemetryRegistry:
         """Hives that are online and do not say that they are stopping."""
         return self._hives.beats.list_available()
 
+    def available_hive_count(self) -> int:
+        """How many hives are online and do not say that they are stopping."""
+        return self._hives.beats.count_available()
+
+    def rival(self, hive_id: str) -> HiveInfo | None:
+        """Another hive that goes by this id and is not heard; None when there is none."""
+        return self._hives.rival(hive_id)
+
+    def online_hive_count(self) -> int:
+        """How many hives are online."""
+        return self._hives.beats.count_online()
+
     def is_hive_online(self, hive_id: str) -> bool:
         """True while the hive beats."""
         return self._hives.beats.is_online(hive_id)
@@ -192,6 +204,14 @@ class TelemetryRegistry:
     def total_worker_count(self) -> int:
         """How many workers are known, in any state."""
         return self._workers.count()
+
+    def list_online_workers(self) -> list[WorkerEntry]:
+        """Workers that beat, observed or not, in any state; the longest silent first."""
+        return self._workers.beating()
+
+    def routable_worker_count(self) -> int:
+        """How many workers take requests now."""
+        return self._workers.indexes().routable_count()
 
     def list_routable_workers(self) -> list[WorkerEntry]:
         """Workers that take requests now."""

@@ -199,6 +199,10 @@ class WorkerTable:
         self._samples.settle()
         return self._indexes
 
+    def beating(self) -> list[WorkerEntry]:
+        """The records of workers that beat, the longest silent first."""
+        return self._beats.list_online()
+
     def measured(self) -> list[ProcessStats]:
         """The newest sample of each worker that a hive measures now."""
         return self._samples.list_online()

@@ -14,13 +14,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 import psutil
+
+from rbee.testing.questions import Questions
 
 T = TypeVar("T")
 
@@ -62,19 +64,20 @@ class Command:
 
     Args:
         home: where it runs.
-        args: of `rbee`.
+        argv: the whole command line.
+        environment: beyond the home's.
     """
 
-    def __init__(self, home: Home, args: tuple[str, ...]) -> None:
+    def __init__(self, home: Home, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         number = len(list(home.folder.glob("*.out")))
         self._out, self._err = (home.folder / f"command-{number}.{name}" for name in ("out", "err"))
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                home.argv(*args),
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=home.environment,
+                env={**home.environment, **(environment or {})},
                 cwd=home.folder,
                 start_new_session=True,
             )
@@ -159,7 +162,7 @@ class Home:
 
     def start(self, *args: str) -> Command:
         """Start `rbee` and go on; use it as a context manager."""
-        return Command(self, args)
+        return Command(self, self.argv(*args))
 
     def processes(self) -> list[psutil.Process]:
         """Living processes that carry the home's mark: colony, workers, commands, whatever they have started."""
@@ -209,12 +212,11 @@ class Home:
         assert not told, f"the test left processes running: {told}"
 
 
-class Colony(Home):
+class Colony(Home, Questions):
     """A running `rbee up`; `start_up` starts it, `stop` ends it in order, `kill9` does not."""
 
     pid: int
     registry_url: str
-    queen_url: str
     hive_url: str
     openai_base_url: str
 
@@ -272,53 +274,6 @@ class Colony(Home):
         """A client with the token, for absolute addresses."""
         assert self._http is not None, "the colony is not up"
         return self._http
-
-    def workers(self) -> list[dict[str, Any]]:
-        """Workers as the queen lists them."""
-        answer = self.http.get(f"{self.queen_url}/v1/workers/list")
-        found: list[dict[str, Any]] = answer.raise_for_status().json()["workers"]
-        return found
-
-    def worker(self, model: str) -> dict[str, Any]:
-        """The one worker of a model, by the model's short or canonical name."""
-        (found,) = [one for one in self.workers() if model in {one["model_name"], one["model_id"]}]
-        return found
-
-    def worker_info(self, worker: Mapping[str, Any]) -> dict[str, Any]:
-        """A worker as it tells of itself; slots come from the engine at that moment."""
-        told: dict[str, Any] = self.http.get(f"{worker['url']}/info").raise_for_status().json()["worker"]
-        return told
-
-    def submit(self, operation: str, **fields: Any) -> str:
-        """Start a job of the queen; returns its id."""
-        answer = self.http.post(f"{self.queen_url}/v1/jobs", json={"operation": operation, **fields})
-        return str(answer.raise_for_status().json()["job_id"])
-
-    def events(self, job_id: str, after: int | None = None) -> Iterator[tuple[int | None, Any]]:
-        """A job's events with their numbers; the last has no number and is the text of the stream's end."""
-        headers = {} if after is None else {"last-event-id": str(after)}
-        with self.http.stream("GET", f"{self.queen_url}/v1/jobs/{job_id}/stream", headers=headers) as answer:
-            answer.raise_for_status()
-            number: int | None = None
-            for line in answer.iter_lines():
-                name, _, value = line.partition(":")
-                if name == "id":
-                    number = int(value)
-                elif name == "data":
-                    text = value.strip()
-                    yield number, json.loads(text) if number is not None else text
-                    number = None
-
-    def run_job(self, operation: str, **fields: Any) -> dict[str, Any]:
-        """Run a job to its end; returns its last event, with the payload of ``result``, if any, under ``result``."""
-        result = None
-        last: dict[str, Any] = {}
-        for number, event in self.events(self.submit(operation, **fields)):
-            if number is not None:
-                last = event
-                if event.get("action") == "result":
-                    result = event["payload"]
-        return {**last, "result": result}
 
     def kill9(self) -> None:
         """Kill the colony's process, and nothing else, without warning."""

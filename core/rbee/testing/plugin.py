@@ -5,17 +5,25 @@ It imports nothing but pytest, so that test runs which do not use the kit pay no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from rbee.testing.colony import Colony, Home
+    from rbee.testing.site import Site
 
 # The kit's promises are plain asserts in an installed package: without this they fail without saying why.
-pytest.register_assert_rewrite("rbee.testing.conformance", "rbee.testing.colony")
+pytest.register_assert_rewrite(
+    "rbee.testing.conformance",
+    "rbee.testing.colony",
+    "rbee.testing.programs",
+    "rbee.testing.questions",
+    "rbee.testing.site",
+)
 
 
 @pytest.fixture
@@ -72,7 +80,29 @@ def shared_colony(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colony]:
         _clean_up([shared])
 
 
-def _clean_up(homes: list[Home] | list[Colony]) -> None:
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes colonies in parts, of which nothing runs yet: ``make_site({"worker.heartbeat_s": "1"})``.
+
+    What the programs have written is printed at the end, which pytest shows for tests that fail.
+    """
+    from rbee.testing.site import Site
+
+    sites: list[Site] = []
+
+    def make(settings: dict[str, str] | None = None, **place: Any) -> Site:
+        sites.append(Site(tmp_path / f"s{len(sites)}", settings, **place))
+        return sites[-1]
+
+    yield make
+    try:
+        _clean_up(sites)
+    finally:
+        for site in sites:
+            sys.stdout.write(site.said())
+
+
+def _clean_up(homes: Sequence[Home | Site]) -> None:
     """Each of them, also when an earlier one complains."""
     complaints = []
     for one in homes:

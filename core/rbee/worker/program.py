@@ -33,6 +33,9 @@ from rbee.worker.tokens.face import TokenFace
 
 log = logging.getLogger(__name__)
 
+_CHATTY = ("httpx2", "httpcore2", "uvicorn")
+"""Libraries that would write a line for every beat."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a worker until it is told to stop; exits 1 with one line on a known error."""
@@ -56,6 +59,8 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     logging.basicConfig(
         level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     token = load_token(folders.token_file, os.environ)
     plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
     spec = _spec(args, settings, plugins)

@@ -46,6 +46,7 @@ class Nvml:
     def __init__(self, library: ModuleType) -> None:
         self._library = library
         self._opened: bool | None = None
+        self._lost = False
         self.reason: str | None = None
         """Why there is no driver; None where there is one, or before the first question."""
 
@@ -129,7 +130,7 @@ class Nvml:
         except self._library.NVMLError as error:
             if isinstance(error, self._library.NVMLError_Uninitialized | self._library.NVMLError_GpuIsLost):
                 # The driver went away under us, as it does for an upgrade: begin anew at the next question.
-                self._opened = None
+                self._opened, self._lost = None, True
             log.debug("%s: %s", getattr(question, "__name__", question), error)
             return None
 
@@ -137,8 +138,10 @@ class Nvml:
         if self._opened is None:
             try:
                 self._library.nvmlInit()
-                self._opened, self.reason = True, None
+                self._opened, self._lost, self.reason = True, False, None
             except self._library.NVMLError as error:
-                log.info("no NVIDIA driver here: %s", error)
-                self._opened, self.reason = False, str(error)
-        return self._opened
+                if self.reason is None:
+                    log.info("no NVIDIA driver here: %s", error)
+                # One that was here comes back, and is asked for each time; one that never was is not.
+                self._opened, self.reason = None if self._lost else False, str(error)
+        return self._opened is True

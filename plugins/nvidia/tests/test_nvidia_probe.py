@@ -79,7 +79,8 @@ def test_a_driver_that_goes_away_and_comes_back_is_found_again(nvml, probe) -> N
     nvml.cards = [CARD]
     assert len(probe.devices()) == 1
     nvml.driver = False
-    assert probe.devices() == ()
+    for _ in range(3):
+        assert probe.devices() == ()
     nvml.driver = True
     assert len(probe.devices()) == 1
 

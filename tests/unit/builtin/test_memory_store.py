@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -234,3 +235,45 @@ async def test_whoever_sees_a_revision_sees_its_entry(store) -> None:
         putting.send(None)
     assert [entry.revision for entry in (await store.list())[0]] == [1]
     assert told(await waiting) == [("joined", "a", b"1", 1)]
+
+
+async def test_a_renewal_costs_the_same_however_many_leases_there_are(clock) -> None:
+    def steps(frame: object, event: str, _arg: object) -> object:
+        nonlocal count
+        if getattr(frame, "f_code").co_filename == memory_store.__file__:  # noqa: B009  # frames have no public type here
+            count += event == "line"
+            return steps
+        return None
+
+    counts = []
+    for leases in (10, 2000):
+        store = MemoryPresenceStore(clock)
+        await store.open()
+        await store.put("queen/queen", b"q", 10)
+        for number in range(leases):
+            await store.put(f"worker/{number}", b"w", 10)
+        count = 0
+        before = sys.gettrace()
+        sys.settrace(steps)
+        try:
+            assert await store.renew("worker/5", 10)
+            assert [entry.key for entry in (await store.list("queen/"))[0]] == ["queen/queen"]
+        finally:
+            sys.settrace(before)
+        counts.append(count)
+        await store.close()
+    assert counts[0] == counts[1]
+
+
+async def test_places_in_the_queue_of_deadlines_do_not_pile_up(store, clock) -> None:
+    for _ in range(100):
+        await store.put("a", b"1", 10)
+        await store.renew("a", 20)
+        await store.drop("a")
+    assert len(store._due) == 1
+    await store.put("a", b"1", 30)
+    await store.put("a", b"1", 2)
+    clock.tick(2)
+    assert (await store.list())[0] == [], "a deadline may also come nearer"
+    clock.tick(30)
+    assert (await store.list(), store._due, store._queued) == (([], await store.revision()), [], {})

@@ -100,6 +100,7 @@ def test_a_list_that_cannot_be_read_is_none(file: KnownFile, content: bytes) -> 
 
 
 def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
-    file = KnownFile(Folders.locate({"RBEE_HOME": str(tmp_path / "nowhere")}))
+    (tmp_path / "home").write_text("in the way")
+    file = KnownFile(Folders.locate({"RBEE_HOME": str(tmp_path / "home")}))
     file.save("http://r:1", [])
     assert file.load() is None

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rbee.clients.sse import SseEvent, decode
+from rbee.contract.errors import UnreachableError
 from rbee.http.sse import encode
 
 DATA = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\r\n"), min_size=1)
@@ -46,3 +47,10 @@ def test_every_byte_alone_makes_the_same_events(end: bytes) -> None:
 
 def test_comments_and_unfinished_events_are_nothing() -> None:
     assert events(b": keep alive\n\nevent: x\n\ndata: half") == []
+
+
+def test_an_event_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rbee.clients.sse.LARGEST_EVENT", 1000)
+    assert events(b"data: " + b"x" * 900 + b"\n\n", b"data: y\n\n")[1].data == "y"
+    with pytest.raises(UnreachableError, match="more than 1000 bytes"):
+        events(b"data: ", *[b"x" * 100] * 20)

@@ -144,3 +144,52 @@ async def test_who_leaves_a_stream_in_the_middle_closes_it() -> None:
                 raise_for(await anext(events))
         await asyncio.wait_for(peer.left.wait(), 10)
         await transport.close()
+
+
+class Trickle:
+    """Answers with a head, and then with a byte now and then for as long as somebody reads."""
+
+    def __init__(self, piece: bytes, pause_s: float) -> None:
+        self.piece = piece
+        self.pause_s = pause_s
+        self.left = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+        async with asyncio.timeout(10):
+            await self.left.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(self.piece)
+                await writer.drain()
+                await asyncio.sleep(self.pause_s)
+        writer.close()
+        self.left.set()
+
+
+async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
+    async with Trickle(b" ", 0.02) as peer:
+        transport = Transport(peer.url, None, "The peer", timeout_s=0.2)
+        with pytest.raises(UnreachableError, match=r"The peer .* no whole answer came within 0\.2 s"):
+            async with asyncio.timeout(10):
+                await transport.call("GET", "/health", dict)
+        await transport.close()
+
+
+async def test_an_answer_too_large_to_be_one_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rbee.clients.transport.LARGEST_ANSWER", 100_000)
+    async with Trickle(b" " * 10_000, 0) as peer:
+        transport = Transport(peer.url, None, "The peer")
+        with pytest.raises(UnreachableError, match="The peer at .* more than 100000 bytes"):
+            async with asyncio.timeout(10):
+                await transport.call("GET", "/health", dict)
+        await transport.close()

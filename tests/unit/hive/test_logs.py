@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from rbee.hive.logs import WorkerLogs, private
+from rbee.hive.logs import WorkerLogs
 from rbee.hive.spawn import last_lines
+from rbee.logs import private
 
 MIB = 1024 * 1024
 DAY = 86_400
@@ -129,20 +130,6 @@ for number in range(40_000):
     assert numbers == list(range(40_000))
 
 
-def test_what_is_written_while_it_is_copied_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    logs = keeper(tmp_path)
-    data = fill(logs.path("w"), "a")
-    meanwhile = b""
-
-    def shift(path: Path) -> None:
-        nonlocal meanwhile
-        meanwhile = fill(path, "b", 3 * MIB)
-
-    monkeypatch.setattr(logs, "_shift", shift)
-    assert logs.rotate("w")
-    assert (tmp_path / "w.log.1").read_bytes() == data + meanwhile
-
-
 def aged(folder: Path, name: str, days: float, now: float) -> None:
     path = folder / name
     path.write_text("x", encoding="ascii")
@@ -164,7 +151,7 @@ def test_logs_of_workers_that_have_ended_are_deleted_by_age_and_number(tmp_path:
 
 def test_files_that_are_no_workers_stay(tmp_path: Path) -> None:
     now = 1_800_000_000.0
-    names = {"colony.log", "colony.log.1", "queen.log", "hive-attic.log", "registry.log", "notes.txt", "w.logbook"}
+    names = {"colony.log", "colony.log.1", "queen.log", "Hive.log.part", "registry.log", "notes.txt", "w.logbook"}
     for name in names:
         aged(tmp_path, name, 900, now)
     (tmp_path / "folder.log").mkdir()
@@ -175,6 +162,11 @@ def test_files_that_are_no_workers_stay(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_yet_is_no_error(tmp_path: Path) -> None:
     assert keeper(tmp_path / "later").prune((), 0) == []
+
+
+def test_a_worker_whose_id_only_begins_like_a_program_s_name_is_a_worker(tmp_path: Path) -> None:
+    aged(tmp_path, "hive-attic.log", 900, 1_800_000_000.0)
+    assert keeper(tmp_path).prune((), 1_800_000_000.0) == ["hive-attic"]
 
 
 async def test_looking_after_them_rotates_those_of_the_living_and_prunes_the_others(tmp_path: Path) -> None:

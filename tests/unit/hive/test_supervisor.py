@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -126,6 +127,31 @@ async def test_a_start_that_fails_fails_for_all_and_leaves_the_id_free(
     for task in both:
         with pytest.raises(NoPlacementError, match="too big"):
             await task
+    assert (supervisor.children(), budget.free) == ([], 4)
+    again = ask(supervisor)
+    await until(lambda: len(nursery.reports) == 2)
+    nursery.say(ready=True)
+    await again
+    await supervisor.stop_all()
+
+
+async def test_an_id_stays_taken_until_what_a_failed_start_left_behind_is_gone(
+    supervisor: Supervisor, nursery: Nursery, budget: ThreadBudget, gone: list[str], monkeypatch
+) -> None:
+    cleared = threading.Event()
+    monkeypatch.setattr(module, "end_leftovers", lambda *_: cleared.wait(20))
+    monkeypatch.setattr(module, "_KILL_AFTER_S", 0.05)
+    first = ask(supervisor)
+    await until(lambda: nursery.reports)
+    nursery.say(code="NO_PLACEMENT", message="too big")
+    with pytest.raises(NoPlacementError):
+        await first
+    # A second process of that id would be taken for what the first one has left, and killed.
+    with pytest.raises(NoPlacementError):
+        await ask(supervisor)
+    assert len(nursery.processes) == 1
+    cleared.set()
+    await until(lambda: gone)
     assert (supervisor.children(), budget.free) == ([], 4)
     again = ask(supervisor)
     await until(lambda: len(nursery.reports) == 2)

@@ -126,3 +126,21 @@ async def test_closing_gives_up_what_is_being_asked(inquiries: Inquiries, url: s
     assert told.empty()
     assert not inquiries._asking
     worker.may.set()
+
+
+async def test_who_has_spoken_for_itself_before_its_turn_is_not_asked(
+    url: str, told, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    unheard = {"a", "b", "w"}
+    one = Inquiries(None, told.put_nowait, unheard.__contains__)
+    worker.may.clear()
+    for name in ("a", "b", "w"):
+        one.ask(name, url)
+    await worker.until_asked(1)
+    unheard.discard("b")
+    worker.may.set()
+    async with asyncio.timeout(10):
+        assert (await told.get()).worker.id == "w"
+    assert worker.answered == 2
+    await one.close()

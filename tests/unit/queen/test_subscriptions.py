@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 from rbee.clients import HiveClient, Transport
-from rbee.contract.errors import InvalidRequestError
+from rbee.contract.errors import InvalidRequestError, NotFoundError
 from rbee.contract.wire import Registration
 from rbee.hive import reporter
 from rbee.settings.model import HiveSettings, RegistrySettings, Settings
@@ -127,6 +128,48 @@ async def test_another_hive_at_the_address_is_not_taken_for_it(programs: Program
     await until(lambda: hears(queen, "other"))
     assert not hears(queen, "h")
     assert queen.service.telemetry.get_hive_state("h").info is None
+
+
+async def test_a_wrong_address_is_told_once_and_no_job_is_done_there(
+    programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "rbee.queen")
+    queen = await programs.queen()
+    hive = await programs.hive("other")
+    asked = "GET /v1/capabilities"
+    for times in (1, 2, 3):
+        await register(queen, hive.url, "h")
+        await until(lambda times=times: hive.asked[asked] >= times)
+    told = [message for message in caplog.messages if "announced" in message]
+    assert len(told) == 1
+    assert f"Hive 'h' was announced at '{hive.url}', where hive 'other' answers" in told[0]
+    with pytest.raises(NotFoundError, match="This is hive 'other', not 'h'"):
+        await queen.service._hives.run("h", "hive_check", {}, lambda _event: None)
+    assert (await queen.service._hives.run("other", "hive_check", {}, lambda _event: None))["checks"]
+
+
+async def test_two_hives_under_one_id_are_told_to_both_and_the_later_is_heard(
+    tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "rbee")
+    short = msgspec.structs.replace(settings.telemetry, hive_degraded_s=0.2, hive_down_s=0.5)
+    programs = Programs(tmp_path, msgspec.structs.replace(settings, telemetry=short))
+    try:
+        queen = await programs.queen()
+        first = await programs.hive(queen_url=queen.url)
+        await until(lambda: hears(queen))
+        second = await programs.hive(queen_url=queen.url)
+        rival = await until(lambda: queen.service.telemetry.rival("h"))
+        assert rival.url == first.url
+        assert queen.service.telemetry.get_hive_state("h").url == second.url
+        await until(lambda: {"rbee.queen.introductions", "rbee.hive.reporter"} <= {one.name for one in caplog.records})
+        told = [one.getMessage() for one in caplog.records if one.name == "rbee.queen.introductions"]
+        assert len(told) == 1
+        assert f"in use by another hive, at '{second.url}'" in told[0]
+        await programs.stop(second)
+        await until(lambda: queen.service.telemetry.get_hive_state("h").url == first.url)
+    finally:
+        await programs.close()
 
 
 async def test_a_hive_without_a_queen_reports_to_the_one_that_introduces_herself(programs: Programs) -> None:

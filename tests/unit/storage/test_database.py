@@ -248,3 +248,17 @@ async def test_closing_twice_or_unopened_is_harmless(tmp_path: Path) -> None:
     await store.close()
     await store.close()
     assert not store.data_base.is_open
+
+
+async def test_a_server_that_does_not_answer_a_statement_is_not_waited_for(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rbee.storage.database._ANSWER_S", 0.2)
+    store = Numbers(postgres_url)
+    await store.open()
+    try:
+        with pytest.raises(UnavailableError, match="cannot be used now"):
+            async with asyncio.timeout(10), store.data_base.reading() as session:
+                await session.exec(text("SELECT pg_sleep(30)"))
+    finally:
+        await store.close()

@@ -405,3 +405,49 @@ def test_waiters_are_told_of_changes_and_not_of_every_measurement(clock) -> None
     colony.beat_worker(beat(seq=2))
     colony.remove_worker("w")
     assert told == ["m", "m"]
+
+
+def test_two_hives_under_one_id_are_a_conflict_that_is_seen(colony, clock) -> None:
+    colony.update_hive_state(hive_beat(instance="h1", seq=1, url="http://one:1"))
+    colony.update_hive_state(hive_beat(instance="h2", seq=1, url="http://two:1"))
+    clock.tick(1)
+    assert colony.update_hive_state(hive_beat(instance="h1", seq=2)) is False
+    assert colony.rival("h") is None, "a beat that was on its way"
+    for _ in range(10):
+        clock.tick(1)
+        colony.update_hive_state(hive_beat(instance="h2", seq=int(clock.now), url="http://two:1"))
+    assert colony.update_hive_state(hive_beat(instance="h1", seq=3, url="http://one:1")) is False
+    assert colony.rival("h").url == "http://one:1"
+    assert colony.get_hive_state("h").url == "http://two:1"
+    clock.tick(9)
+    assert colony.update_hive_state(hive_beat(instance="h1", seq=4)) is False
+    clock.tick(1)
+    assert colony.update_hive_state(hive_beat(instance="h1", seq=5, url="http://one:1")) is True, "the other is down"
+    assert (colony.get_hive_state("h").url, colony.rival("h")) == ("http://one:1", None)
+
+
+def test_a_rival_is_forgotten_when_it_is_silent(colony, clock) -> None:
+    for seq, instance in enumerate(("h1", "h2"), 1):
+        colony.update_hive_state(hive_beat(instance=instance, seq=seq))
+    clock.tick(10)
+    colony.update_hive_state(hive_beat(instance="h2", seq=3))
+    colony.update_hive_state(hive_beat(instance="h1", seq=4))
+    assert colony.rival("h") is not None
+    for seq in range(5, 17):
+        clock.tick(5)
+        colony.update_hive_state(hive_beat(instance="h2", seq=seq))
+    assert colony.rival("h") is None
+
+
+def test_counts_agree_with_the_lists(colony, clock) -> None:
+    colony.beat_worker(beat("a", url="http://a:1"))
+    colony.beat_worker(beat("b", url="http://b:1", status="loading"))
+    colony.update_hive_state(hive_beat("h", "ghost"))
+    draining = HiveInfo(id="d", hostname="box", port=1, operational_status="draining")
+    colony.update_hive_state(HiveHeartbeat(hive=draining, timestamp=utc_now()))
+    assert [entry.worker_id for entry in colony.list_online_workers()] == ["a", "b"], "a measured one does not beat"
+    assert colony.routable_worker_count() == len(colony.list_routable_workers()) == 1
+    assert (colony.online_hive_count(), colony.available_hive_count()) == (2, 1)
+    clock.tick(15)
+    assert colony.list_online_workers() == []
+    assert (colony.routable_worker_count(), colony.online_hive_count(), colony.available_hive_count()) == (0, 0, 0)

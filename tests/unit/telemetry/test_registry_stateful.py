@@ -80,18 +80,30 @@ class _Hive:
         self.seen_at = 0.0
         self.instance: str | None = None
         self.superseded: str | None = None
+        self.superseded_at = 0.0
+        self.rival = False
         self.seq: int | None = None
         self.told = False
         self.stamp: datetime | None = None
         self.workers: set[str] | None = None
 
-    def takes(self, instance: str) -> bool:
+    def takes(self, instance: str, now: float) -> bool:
         """Note who speaks; False for the one before."""
         if instance == self.superseded:
             return False
         if instance != self.instance:
             self.superseded, self.instance, self.seq = self.instance, instance, None
+            self.superseded_at, self.rival = now, False
         return True
+
+    def hears(self, instance: str, now: float) -> bool:
+        """The same for a beat: the one before is another hive when it beats long after."""
+        if self.rival and instance == self.superseded and now - self.seen_at >= LIMITS.hive_down_s:
+            self.superseded = None
+        taken = self.takes(instance, now)
+        if not taken and now - self.superseded_at >= LIMITS.hive_down_s:
+            self.rival = True
+        return taken
 
 
 class Colony(RuleBasedStateMachine):
@@ -203,7 +215,7 @@ class Colony(RuleBasedStateMachine):
     def introduce(self, hive: str, instance: str) -> None:
         self.real.update_hive(hive, "http://box:1", instance)
         known = self.hives.get(hive) or _Hive()
-        if known.takes(instance):
+        if known.takes(instance, self.now):
             known.seen_at = self.now
             self.hives[hive] = known
 
@@ -217,7 +229,7 @@ class Colony(RuleBasedStateMachine):
             )
         )
         known = self.hives.get(hive) or _Hive()
-        late = not known.takes(instance) or (seq is not None and known.seq is not None and seq <= known.seq)
+        late = not known.hears(instance, self.now) or (seq is not None and known.seq is not None and seq <= known.seq)
         assert taken is not late
         if late:
             return

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rbee.cli.context import Context
 from rbee.cli.hosting.ends import Ends
 from rbee.cli.hosting.parts import Parts
-from rbee.cli.locate import expected_registry_url
+from rbee.cli.locate import expected_registry_url, usual_queen_url
 from rbee.cli.programs import ProgramFiles, ProgramName, ProgramRecord
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,12 @@ async def _host(
         elif files.program == "queen":
             asked = [(await parts.queen(sock, url, registry_url)).shutdown_asked]
         else:
-            asked = [(await parts.hive(sock, url, context.settings.queen.url, registry_url)).shutdown_asked]
+            hive = await parts.hive(sock, url, context.settings.queen.url, registry_url)
+            usual = usual_queen_url(context)
+            if usual is not None:
+                # Where nothing else is said of her, she may be on this machine, now or later.
+                hive.introduce_queen(usual)
+            asked = [hive.shutdown_asked]
         record = ProgramRecord(program=files.program, pid=os.getpid(), url=url, started_at=time.time())
         files.write(record)
         on_ready(record)

@@ -49,6 +49,8 @@ async def host_colony(
     if not files.life.exclusive(_LIFE_S):
         raise ConflictError(already_running(files))
     try:
+        # Left by one that was killed: while this one starts, it would pass for this one's.
+        files.record.unlink(missing_ok=True)
         return await _host(context, files, while_used=while_used, on_ready=on_ready)
     finally:
         # The lock itself goes with the process: who sees it free knows that the process is gone.

@@ -14,6 +14,7 @@ from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
 from rbee.hive.children import Child
 from rbee.hive.supervisor import Supervisor, address
 from rbee.jobs import Narrator
+from rbee.logs import is_program_log
 from rbee.plugins import install_hint
 from rbee.settings import Settings
 
@@ -82,7 +83,17 @@ class Starting:
         return entry
 
     async def spawn(self, wanted: WorkerSpawn, variant: ModelVariant, say: Narrator) -> WorkerSpawned:
-        """A worker for the model, started; one with that id that is there or being started is shared."""
+        """A worker for the model, started; one with that id that is there or being started is shared.
+
+        Raises:
+            InvalidRequestError: the id is not for workers.
+            RbeeError: it cannot be started, and why.
+        """
+        if wanted.worker_id is not None and is_program_log(wanted.worker_id):
+            raise InvalidRequestError(
+                f"No worker can be called {wanted.worker_id!r}: that is the name of a program's log. Take another id.",
+                param="worker_id",
+            )
         # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
         device, backend = self.device(wanted.device)
         engine = self.engine(variant, wanted.worker, backend)

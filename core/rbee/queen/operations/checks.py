@@ -75,6 +75,12 @@ class QueenChecks:
         found = []
         for record in sorted(self._telemetry.list_all_hives(), key=lambda record: record.hive_id):
             name, age = f"hive {record.hive_id}", self._telemetry.hive_age(record.hive_id)
+            rival = self._telemetry.rival(record.hive_id)
+            if rival is not None:
+                detail = f"two hives go by this id: {record.url} is heard, {rival.url or rival.hostname} is not"
+                remedy = "Give one of them another id (setting hive.id) and start it again."
+                found.append(Check(name=name, status="fail", detail=detail, remedy=remedy))
+                continue
             if self._telemetry.is_hive_online(record.hive_id):
                 found.append(Check(name=name, status="ok", detail=f"online at {record.url}"))
                 continue

@@ -24,12 +24,14 @@ raises TypeError when the test module is imported.
 
 from rbee.testing.conformance.engine import EngineContract, ServedEngineContract, TokenEngineContract
 from rbee.testing.conformance.model_vendor import ModelVendorContract
+from rbee.testing.conformance.presence_store import PresenceStoreContract
 from rbee.testing.conformance.probe import ProbeContract
 from rbee.testing.conformance.promises import Promises, overrides_promise
 
 __all__ = [
     "EngineContract",
     "ModelVendorContract",
+    "PresenceStoreContract",
     "ProbeContract",
     "Promises",
     "ServedEngineContract",

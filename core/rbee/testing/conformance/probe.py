@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from rbee.contract import Device, DeviceType, Probe
+from rbee.contract import Check, Device, DeviceType, Probe
 from rbee.testing.conformance.promises import Promises
 
 QUICK_S = 1.0
@@ -78,3 +78,12 @@ class ProbeContract(Promises, kit=True):
             child.wait(timeout=30)
         samples = probe.sample_processes([child.pid, os.getpid()])
         assert child.pid not in samples
+
+    def test_what_it_says_to_the_doctor_is_well_formed(self, probe: Probe) -> None:
+        """Each line names what was looked at and what was found; what is wrong comes with a remedy."""
+        for check in probe.diagnose():
+            assert isinstance(check, Check)
+            assert check.name
+            assert check.detail
+            assert "\n" not in check.detail
+            assert check.status == "ok" or check.remedy

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, UnavailableError
 from rbee.contract.types import Device, DeviceType, EngineInfo, ModelVariant
+from rbee.contract.wire import WorkerSpawn
 from rbee.hive.operations.starting import Starting
 
 CPU = Device(id="CPU-0", name="cpu", device_type=DeviceType.CPU, backend="cpu")
@@ -46,6 +47,14 @@ def test_an_unknown_device_is_refused_with_those_there_are(wanted: str | int) ->
     with pytest.raises(InvalidRequestError, match="Devices: CPU-0, GPU-0") as caught:
         on(CPU, GPU).device(wanted)
     assert caught.value.param == "device"
+
+
+@pytest.mark.parametrize("worker_id", ["queen", "hive", "registry", "colony", "Queen"])
+async def test_a_worker_is_not_called_like_a_program_whose_log_it_would_write(worker_id: str) -> None:
+    starting = on(CPU, engines=(engine("first"),))
+    with pytest.raises(InvalidRequestError, match="program's log") as caught:
+        await starting.spawn(WorkerSpawn(model="m", worker_id=worker_id), MODEL, Mock())
+    assert caught.value.param == "worker_id"
 
 
 def test_a_hive_that_knows_no_device_says_so() -> None:

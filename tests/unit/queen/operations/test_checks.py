@@ -109,3 +109,16 @@ async def test_hung_and_unobserved_workers_are_told_apart(clock: Any, monkeypatc
     found = await colony.look()
     assert (found["worker stuck"].status, found["worker lone"].status) == ("fail", "warn")
     assert "worker good" not in found
+
+
+async def test_two_hives_under_one_id_fail(clock: Any) -> None:
+    colony = Colony(clock)
+    for seq, name in enumerate(("one", "two"), 1):
+        info = HiveInfo(id="h", hostname=name, port=1, url=f"http://{name}:1", instance_id=name, seq=seq)
+        colony.telemetry.update_hive_state(HiveHeartbeat(hive=info, timestamp=NOW))
+    clock.tick(10)
+    late = HiveInfo(id="h", hostname="one", port=1, url="http://one:1", instance_id="one", seq=9)
+    colony.telemetry.update_hive_state(HiveHeartbeat(hive=late, timestamp=NOW))
+    one = (await colony.look())["hive h"]
+    assert one.status == "fail"
+    assert one.detail == "two hives go by this id: http://two:1 is heard, http://one:1 is not"

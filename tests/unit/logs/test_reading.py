@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rbee.hive.log_reading import LogFiles, LogPlace, last_lines, whole_characters
-from rbee.hive.logs import WorkerLogs
+from rbee.logs import Rotation
+from rbee.logs.reading import LogFiles, LogPlace, last_lines, whole_characters
 
 PLENTY = 1 << 20
 
@@ -23,10 +23,10 @@ def write(files: LogFiles, text: str, number: int | None = None) -> None:
 
 
 def cut(files: LogFiles) -> None:
-    """What the hive does with a log that has grown too large."""
-    logs = WorkerLogs(files.current.parent, max_mb=1, files=9, keep=9, days=9, living=list)
-    logs._max_bytes = files.current.stat().st_size - 1
-    assert logs.rotate("w")
+    """What is done with a log that has grown too large."""
+    rotation = Rotation(max_mb=1, files=9)
+    rotation.max_bytes = files.current.stat().st_size - 1
+    assert rotation.rotate(files.current)
 
 
 def everything(files: LogFiles) -> bytes:

@@ -1,8 +1,8 @@
 """Reading logs that are cut while they are read: the last lines, and what came after a place.
 
-A log that has grown too large is copied to ``NAME.log.1`` and cut (see `rbee.hive.logs`).  A place in it is therefore
-an offset together with the file that was ``NAME.log.1`` then: once that is another one, what is left of the log as it
-was is found there.
+A log that has grown too large is copied to ``NAME.log.1`` and cut (see `rbee.logs.rotation`).  A place in it is
+therefore an offset together with the file that was ``NAME.log.1`` then: once that is another one, what is left of the
+log as it was is found there.
 """
 
 from __future__ import annotations

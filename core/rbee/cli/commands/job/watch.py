@@ -1,0 +1,110 @@
+"""``rbee job watch``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+
+import click
+
+from rbee.cli.console import say
+from rbee.cli.context import Context, current
+from rbee.cli.exits import INTERRUPTED, OK
+from rbee.cli.jobs import find_job
+from rbee.cli.locate import find_queen, queen_url
+from rbee.cli.watching import Watcher
+from rbee.clients import Transport
+from rbee.clients.jobs import JobsClient, raise_for
+from rbee.contract.errors import UnavailableError, UnreachableError
+from rbee.contract.wire import JobEvent
+
+_PATIENCE_S = 60.0
+_RETRY_S = 0.5
+
+
+@click.command("watch")
+@click.argument("job")
+@click.option("--after", type=click.IntRange(0, 10**15), default=0, metavar="N", help="Begin behind event N.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON, with its number.")
+def command(*, job: str, after: int, as_json: bool) -> int:
+    """Follow a job from its beginning to its end.  Exit code 0 done, 1 failed, 130 cancelled.
+
+    As much of its id as leaves no doubt is enough.  Ctrl+C ends the watching; the job goes on.
+    """
+    context = current()
+    url, token = queen_url(context), context.token()
+    job_id = asyncio.run(_find(url, token, job))
+    watcher = Watcher(as_json=as_json, live=_can_clear())
+    try:
+        last = asyncio.run(_Watch(context, token, job_id, watcher).follow(url, after))
+    except KeyboardInterrupt:
+        watcher.done()
+        say(f"The job goes on: rbee job watch {job_id}")
+        return INTERRUPTED
+    finally:
+        watcher.done()
+    if last.type == "cancelled":
+        say(f"Job {job_id} was cancelled.")
+        return INTERRUPTED
+    raise_for(last)
+    return OK
+
+
+class _Watch:
+    """One job, over as many lines as it takes: a queen who is started again knows it still."""
+
+    def __init__(self, context: Context, token: str, job_id: str, watcher: Watcher) -> None:
+        self._context = context
+        self._token = token
+        self._job_id = job_id
+        self._watcher = watcher
+
+    async def follow(self, url: str, after: int) -> JobEvent:
+        """Show all events behind `after`; returns the last.
+
+        Raises:
+            UnreachableError: the queen has been away for too long.
+            RbeeError: what she raises.
+        """
+        away_since: float | None = None
+        while True:
+            transport = Transport(url, self._token, "The queen")
+            try:
+                async with contextlib.aclosing(JobsClient(transport).numbered(self._job_id, after)) as events:
+                    async for number, event in events:
+                        away_since, after = None, number
+                        self._watcher.event(number, event)
+                        if event.terminal:
+                            return event
+            except (UnreachableError, UnavailableError):
+                now = time.monotonic()
+                if away_since is None:
+                    away_since = now
+                    self._watcher.done()
+                    say("The queen is away; waiting for her.")
+                elif now - away_since > _PATIENCE_S:
+                    raise
+            finally:
+                await transport.close()
+            await asyncio.sleep(_RETRY_S)
+            # She may have come back at another address.
+            found = await asyncio.to_thread(find_queen, self._context)
+            url = found or url
+
+
+async def _find(url: str, token: str, job: str) -> str:
+    transport = Transport(url, token, "The queen")
+    try:
+        return await find_job(JobsClient(transport), job)
+    finally:
+        await transport.close()
+
+
+def _can_clear() -> bool:
+    if not sys.stderr.isatty():
+        return False
+    from rich.console import Console
+
+    return not Console(stderr=True).is_dumb_terminal

@@ -1,0 +1,63 @@
+"""``rbee worker spawn``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+import msgspec
+
+from rbee.cli.asking import absolute
+from rbee.cli.console import say, talking
+from rbee.cli.context import current
+from rbee.cli.executor import find_executor
+from rbee.cli.work import run_job
+from rbee.clients import Transport
+from rbee.contract.errors import InvalidRequestError
+
+
+@click.command("spawn")
+@click.argument("model")
+@click.option("--hive", "hive_id", metavar="ID", help="On this hive; needed where there are several.")
+@click.option("--device", help="On this device, as GPU-0 or 0; the first when left out.")
+@click.option("--engine", metavar="NAME", help="By this engine or backend; the model's format decides when left out.")
+@click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Requests served at the same time.")
+@click.option("--context-length", type=click.IntRange(16, 16_777_216), metavar="N", help="Tokens a slot.")
+@click.option("--worker-id", metavar="ID", help="Its name; one is made when left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the worker as JSON.")
+def command(
+    *, model: str, hive_id: str | None, device: str | None, engine: str | None, as_json: bool, **fields: Any
+) -> None:
+    """Start a worker for MODEL, wait until it serves, and print its id.
+
+    The queen has it started; without a queen, a hive is asked directly.  Ctrl+C gives up and ends what was begun.
+    """
+    if not model.strip():
+        raise InvalidRequestError("The model's name is empty; try: rbee worker spawn demo")
+    context = current()
+    executor = find_executor(context, hive_id)
+    wanted = {
+        "model": absolute(model),
+        "hive_id": hive_id,
+        "device": int(device) if device is not None and device.isascii() and device.isdecimal() else device,
+        "worker": engine,
+        **fields,
+    }
+
+    async def spawn() -> Any:
+        transport = Transport(executor.url, context.token(), executor.name)
+        try:
+            with talking() as talk:
+                talk.note(f"Asking for a worker for {model}")
+                return await run_job(transport, "worker_spawn", wanted, talk)
+        finally:
+            await transport.close()
+
+    found = asyncio.run(spawn())
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    done = "served already" if found["already"] else "serves"
+    say(f"{found['worker_id']} {done}: {found['model_id']} at {found['url']}")
+    click.echo(found["worker_id"])

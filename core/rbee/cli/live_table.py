@@ -1,0 +1,124 @@
+"""The tables of `rbee top`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rbee.cli.format import UNKNOWN, duration, megabytes, text
+from rbee.cli.live import HiveRow, LiveColony
+from rbee.cli.worker_list import percent, slots_of, state_of
+from rbee.contract.wire import GpuStats, WorkerRecord
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_RIGHT = frozenset({"CPU", "RAM", "THREADS", "SLOTS", "TOK/S", "MEM", "VRAM", "GPU", "UPTIME", "AGE"})
+
+
+def render(live: LiveColony, now: float, *, hint: str | None = None) -> RenderableType:
+    """Hives, workers, and a line above them.
+
+    Args:
+        live: what is known.
+        now: by the same clock.
+        hint: a line below them; None for none.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    hives, workers = live.hives(now), live.workers(now)
+    parts: list[RenderableType] = [Text(heading(live, now), style="bold red" if live.away_since is not None else "")]
+    parts += [
+        Text(""),
+        _table(("HIVE", "STATE", "CPU", "RAM", "THREADS", "GPUS", "AGE"), [_hive(one) for one in hives]),
+    ]
+    columns = (
+        "WORKER",
+        "MODEL",
+        "HIVE",
+        "DEVICE",
+        "STATE",
+        "SLOTS",
+        "TOK/S",
+        "CPU",
+        "MEM",
+        "GPU",
+        "VRAM",
+        "UPTIME",
+        "AGE",
+    )
+    parts += [Text(""), _table(columns, [_worker(one) for one in workers]) if workers else Text("No workers.")]
+    if hint is not None:
+        parts += [Text(""), Text(hint, style="dim")]
+    return Group(*parts)
+
+
+def heading(live: LiveColony, now: float) -> str:
+    """One line: the queen and her colony, or since when she is away."""
+    if live.away_since is not None:
+        return f"The queen is away since {duration(now - live.away_since)}: {live.why_away}"
+    workers, hives = live.workers(now), live.hives(now)
+    ready = sum(one.routable for one in workers)
+    rates = [one.tokens_per_second for one in workers if one.tokens_per_second is not None]
+    rate = f", {sum(rates):.0f} tokens/s" if rates else ""
+    queen = "" if live.colony is None else f"queen {live.colony.url}, up {duration(live.colony.uptime_s)}: "
+    return f"{queen}{_count(len(hives), 'hive')}, {_count(len(workers), 'worker')}, {ready} taking requests{rate}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for one in headings:
+        table.add_column(one, justify="right" if one in _RIGHT else "left", no_wrap=True)
+    for row in rows:
+        # Names come from others: no markup in them, and nothing that a terminal would obey.
+        table.add_row(*(Text("".join(char if char.isprintable() else "?" for char in cell)) for cell in row))
+    return table
+
+
+def _hive(hive: HiveRow) -> tuple[str, ...]:
+    node = hive.node
+    threads = UNKNOWN
+    if hive.threads_total is not None and hive.threads_free is not None:
+        threads = f"{hive.threads_total - hive.threads_free}/{hive.threads_total}"
+    return (
+        hive.hive_id,
+        text(hive.health),
+        percent(node.cpu_pct if node else None),
+        f"{megabytes(node.ram_used_mb)} of {megabytes(node.ram_total_mb)}" if node else UNKNOWN,
+        threads,
+        ", ".join(map(_gpu, node.gpus)) if node and node.gpus else UNKNOWN,
+        duration(hive.age_s),
+    )
+
+
+def _gpu(gpu: GpuStats) -> str:
+    facts = [percent(gpu.util_pct), f"{megabytes(gpu.vram_used_mb)} of {megabytes(gpu.vram_total_mb)}"]
+    facts += [f"{gpu.temp_c:.0f} °C"] if gpu.temp_c is not None else []
+    facts += [f"{gpu.power_w:.0f} W"] if gpu.power_w is not None else []
+    return f"{gpu.id} {' '.join(facts)}"
+
+
+def _worker(worker: WorkerRecord) -> tuple[str, ...]:
+    rate = worker.tokens_per_second
+    return (
+        worker.worker_id,
+        text(worker.model_name or worker.model_id),
+        text(worker.hive_id),
+        text(worker.device),
+        state_of(worker),
+        slots_of(worker),
+        UNKNOWN if rate is None else f"{rate:.1f}",
+        percent(worker.cpu_pct),
+        megabytes(worker.rss_mb),
+        percent(worker.gpu_pct),
+        megabytes(worker.vram_mb),
+        duration(worker.uptime_s),
+        duration(worker.heartbeat_age_s),
+    )

@@ -1,0 +1,95 @@
+"""Logs of workers on other machines, read through the hives there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from rbee.cli.console import say
+from rbee.cli.context import Context
+from rbee.cli.locate import find_queen
+from rbee.cli.logprint import LogPrinter
+from rbee.clients import HiveClient, QueenClient, Transport
+from rbee.contract.errors import NotFoundError, RbeeError, UnreachableError
+
+_LOOKUP_S = 5.0
+_POLL_S = 0.5
+_RETRY_S = 2.0
+
+
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """What the queen knows of the colony's other machines.
+
+    Attributes:
+        workers: hive by worker; None for a worker without one.
+        hives: address by hive; None where it is not known.
+    """
+
+    workers: dict[str, str | None] = {}
+    hives: dict[str, str | None] = {}
+
+
+def elsewhere(context: Context) -> Elsewhere:
+    """Ask the queen; nothing is known where none answers."""
+    url = find_queen(context)
+    if url is None:
+        return Elsewhere()
+    try:
+        return asyncio.run(_ask(url, context.token()))
+    except RbeeError as error:
+        say(f"Only logs of this machine: {error.message}")
+        return Elsewhere()
+
+
+async def print_remote(
+    context: Context, worker_id: str, place: Elsewhere, printer: LogPrinter, *, lines: int, follow: bool
+) -> None:
+    """Print a worker's log as its hive has it.
+
+    Raises:
+        NotFoundError: no hive is known for it, or it has no such log.
+        RbeeError: as the hive raises.
+    """
+    hive_id = place.workers[worker_id]
+    url = place.hives.get(hive_id) if hive_id is not None else None
+    if url is None:
+        raise NotFoundError(
+            f"Worker {worker_id!r} was not started by a hive that is known; its log is where it was started."
+        )
+    transport = Transport(url, context.token(), f"Hive {hive_id!r}")
+    try:
+        hive = HiveClient(transport)
+        part = await hive.worker_log(worker_id, lines=lines)
+        if part.left_out != 0:
+            say(f"Older lines are on the machine of hive {hive_id}: rbee logs {worker_id} there.")
+        printer.write(part.text.encode())
+        away = False
+        while follow:
+            await asyncio.sleep(_RETRY_S if away else _POLL_S)
+            try:
+                part = await hive.worker_log(worker_id, after=part.after)
+            except UnreachableError as error:
+                if not away:
+                    say(f"{error.message} Waiting for it.")
+                away = True
+                continue
+            away = False
+            if part.left_out:
+                say(f"{part.left_out} bytes came too fast and were left out.")
+            printer.write(part.text.encode())
+    finally:
+        await transport.close()
+
+
+async def _ask(url: str, token: str) -> Elsewhere:
+    transport = Transport(url, token, "The queen", timeout_s=_LOOKUP_S)
+    try:
+        queen = QueenClient(transport)
+        workers, info = await queen.workers(), await queen.info()
+    finally:
+        await transport.close()
+    return Elsewhere(
+        workers={one.worker_id: one.hive_id for one in workers},
+        hives={str(one["hive_id"]): one.get("url") for one in info["hives"]},
+    )
