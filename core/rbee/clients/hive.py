@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from rbee.clients.jobs import JobsClient
-from rbee.clients.transport import Transport
+from rbee.clients.transport import Transport, segment
 from rbee.contract.wire import HiveCapabilities, HiveTelemetry, LogPart
 
 
@@ -57,4 +57,4 @@ class HiveClient:
             NotFoundError: the hive has no such log.
         """
         query = {"lines": str(lines)} if after is None else {"after": after}
-        return await self._transport.call("GET", f"/v1/workers/{worker_id}/log", LogPart, query=query)
+        return await self._transport.call("GET", f"/v1/workers/{segment(worker_id)}/log", LogPart, query=query)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from rbee.clients.transport import Transport
+from rbee.clients.transport import Transport, segment
 from rbee.contract.errors import CancelledByCallerError, RbeeError, UnreachableError, error_types
 from rbee.contract.wire import JobAccepted, JobDetail, JobEvent, JobSummary
 
@@ -55,7 +55,7 @@ class JobsClient:
         Raises:
             NotFoundError: there is no such job.
         """
-        return await self._transport.call("GET", f"/v1/jobs/{job_id}", JobDetail)
+        return await self._transport.call("GET", f"/v1/jobs/{segment(job_id)}", JobDetail)
 
     async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[JobEvent]:
         """The job's events up to and without the end of stream.
@@ -74,7 +74,7 @@ class JobsClient:
             UnreachableError: as `events` does.
         """
         headers = {"last-event-id": str(after)} if after else {}
-        path = f"/v1/jobs/{job_id}/stream"
+        path = f"/v1/jobs/{segment(job_id)}/stream"
         number = after
         async with self._transport.stream("GET", path, headers=headers) as events:
             async for event in events:
@@ -86,7 +86,7 @@ class JobsClient:
 
     async def cancel(self, job_id: str) -> None:
         """Ask the job to end; harmless when it has."""
-        await self._transport.call("DELETE", f"/v1/jobs/{job_id}", type(None))
+        await self._transport.call("DELETE", f"/v1/jobs/{segment(job_id)}", type(None))
 
 
 def raise_for(event: JobEvent) -> None:

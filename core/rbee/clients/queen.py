@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from rbee.clients.jobs import JobsClient
-from rbee.clients.transport import Transport
+from rbee.clients.transport import Transport, segment
 from rbee.contract.wire import HiveBeatAnswer, HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
 
 
@@ -42,7 +42,7 @@ class QueenClient:
 
     async def remove_worker(self, worker_id: str) -> None:
         """The worker is gone; harmless when it is not known."""
-        await self._transport.call("DELETE", f"/v1/workers/{worker_id}", type(None))
+        await self._transport.call("DELETE", f"/v1/workers/{segment(worker_id)}", type(None))
 
     async def workers(self) -> list[WorkerRecord]:
         """All workers."""

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -21,6 +22,12 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 
 SILENCE_S = 45.0
 """A stream without a byte for so long is taken for broken: the other side sends a comment every 15 s."""
+
+
+def segment(name: str) -> str:
+    """A name as one part of a path: an id with a slash or a question mark must not lead to another route."""
+    # Dots alone would be taken for folders.
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
 class Transport:
@@ -189,8 +196,12 @@ class Transport:
         try:
             async with aclosing(self._chunks(response)) as chunks:
                 if response.status_code >= 400:
-                    raw = b"".join([chunk async for chunk in chunks])
-                    raise error_from_body(response.status_code, raw, where=f"{self.name} at {self.url}")
+                    raw = bytearray()
+                    async for chunk in chunks:
+                        raw += chunk
+                        if len(raw) > LARGEST_ANSWER:
+                            break
+                    raise error_from_body(response.status_code, bytes(raw), where=f"{self.name} at {self.url}")
                 async with aclosing(decode(chunks)) as events:
                     yield events
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from rbee.clients.transport import Transport
+from rbee.clients.transport import Transport, segment
 from rbee.contract.errors import RbeeError, error_types
 from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerHeartbeat
 
@@ -22,9 +22,14 @@ class WorkerClient:
         """Raise WorkerNotReadyError, whose message tells the stage, unless the model is loaded."""
         await self._transport.call("GET", "/ready", dict)
 
-    async def info(self) -> WorkerHeartbeat:
-        """What the worker says of itself."""
-        return await self._transport.call("GET", "/info", WorkerHeartbeat)
+    async def info(self, queen_url: str | None = None) -> WorkerHeartbeat:
+        """What the worker says of itself.
+
+        Args:
+            queen_url: introduces the queen to a worker that has none.
+        """
+        query = {"queen_url": queen_url} if queen_url is not None else None
+        return await self._transport.call("GET", "/info", WorkerHeartbeat, query=query)
 
     async def infer(self, request: InferRequest) -> AsyncGenerator[dict[str, Any]]:
         """The events of a streamed ``POST /v1/infer``, the terminal one last.
@@ -46,7 +51,7 @@ class WorkerClient:
 
     async def cancel(self, request_id: str) -> None:
         """End a request; harmless when it has ended."""
-        await self._transport.call("DELETE", f"/v1/infer/{request_id}", type(None))
+        await self._transport.call("DELETE", f"/v1/infer/{segment(request_id)}", type(None))
 
     async def move(self, addresses: ColonyAddresses) -> None:
         """Tell the worker where queen and registry are now."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from rbee.beehives import HIVE_PORT, Beehive, BeehiveStatus
+from rbee.beehives import Beehive, BeehiveStatus
 from rbee.clients import backoff, jittered
 from rbee.contract.types import Device
-from rbee.queen.beehive_probe import Finding, url_at
+from rbee.queen.beehive_probe import Finding
 
 _WRITE_S = 60
 """A hive beats every second; its last contact is written down no more often than this."""
@@ -40,8 +40,6 @@ class Contact:
         self._due = 0.0
         self.names = {beehive.node_name}
         """Ids that its hive may beat under."""
-        self.urls = {url_at(beehive.ssh_host or "", beehive.hive_port or HIVE_PORT)}
-        """Addresses at which its hive was or may be found."""
 
     @property
     def status(self) -> BeehiveStatus:
@@ -69,8 +67,6 @@ class Contact:
 
     def tried(self, now: float, unix: float, finding: Finding) -> Change | None:
         """A try has found something; arguments and answer as of `heard`."""
-        if finding.url is not None:
-            self.urls.add(finding.url)
         if finding.hive is not None:
             self.names.add(finding.hive.hive.id)
             # Rarely: it answers, and will beat once it has heard of the queen.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from rbee.beehives import Beehive, BeehiveChanges, Entered
 from rbee.beehives.registry import BeehiveRegistry
 from rbee.clients import keep_running
-from rbee.contract.errors import NotFoundError, RbeeError
+from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
 from rbee.contract.wire import Registration
 from rbee.queen.beehive_contact import Change, Contact
 from rbee.queen.beehive_probe import Finding, probe
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _RELOAD_S = 30.0
+_RETRY_S = 5.0
 _AT_ONCE = 32
 
 
@@ -57,12 +58,15 @@ class BeehiveWatch:
         self._watched: dict[tuple[object, ...], asyncio.Task[None]] = {}
 
     async def open(self) -> None:
-        """Open the data base.
+        """Open the data base; a server that does not answer is tried again by `run`: the colony works without it.
 
         Raises:
-            ConfigurationError: it cannot be opened.
+            ConfigurationError: it cannot be opened, and will not be at another time.
         """
-        await self._registry.open()
+        try:
+            await self._registry.open()
+        except UnavailableError as error:
+            log.warning("beehives: %s It is tried again.", error)
 
     async def close(self) -> None:
         """Close the data base; after `run` has ended."""
@@ -103,6 +107,8 @@ class BeehiveWatch:
         while True:
             self._stale.clear()
             try:
+                if not self._registry.data_base.is_open:
+                    await self._registry.open()
                 self._reconcile(await self._registry.list())
                 failing = False
             except RbeeError as error:
@@ -111,7 +117,7 @@ class BeehiveWatch:
                 failing = True
             # Now and then in any case: another program may write to the same data base.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RELOAD_S):
+                async with asyncio.timeout(_RETRY_S if failing else _RELOAD_S):
                     await self._stale.wait()
 
     def _reconcile(self, beehives: Sequence[Beehive]) -> None:

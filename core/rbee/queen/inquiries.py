@@ -26,6 +26,7 @@ class Inquiries:
         take: given each answer.
         wanted: whether a worker is still to be asked when its turn comes: of thousands that are told of at once, most
             have spoken for themselves by then.
+        queen_url: introduces the queen to a worker that was given none and finds none.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Inquiries:
         token: str | None,
         take: Callable[[WorkerHeartbeat], object],
         wanted: Callable[[str], bool] = lambda worker_id: True,
+        queen_url: str | None = None,
     ) -> None:
         self._token = token
         self._wanted = wanted
+        self._queen_url = queen_url
         self._take = take
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._free = asyncio.Semaphore(_AT_ONCE)
@@ -62,7 +65,7 @@ class Inquiries:
                 return
             transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
             try:
-                answer = await WorkerClient(transport).info()
+                answer = await WorkerClient(transport).info(self._queen_url)
                 # Another process may have taken the port of one that is gone.
                 if answer.worker.id == worker_id:
                     self._take(answer)

@@ -109,7 +109,7 @@ class QueenService:
         )
         self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.operations(), self._observe_job)
         self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self.beat_hive)
-        self._inquiries = Inquiries(token, self.beat_worker, self._is_unheard)
+        self._inquiries = Inquiries(token, self.beat_worker, self._is_unheard, url)
         self._introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
         self._discovery = (
             Discovery(

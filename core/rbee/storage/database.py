@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_PASSING = frozenset({"57P03", "53300"})
+"""What PostgreSQL answers while it starts, and while it has too many connections."""
+
 _CONNECT_S = 15.0
 _ANSWER_S = 15.0
 """For one statement: a machine that is cut off says nothing, and the system waits a quarter of an hour for it."""
@@ -52,6 +55,7 @@ class DataBase:
         # On SQLite's one writer nothing is won by two at once, and in memory they would share one transaction.
         self._turn: asyncio.Lock | None = asyncio.Lock()
         self._underway: set[asyncio.Task[Any]] = set()
+        self._away: str | None = None
 
     @property
     def shown(self) -> str:
@@ -67,19 +71,28 @@ class DataBase:
         """Connect, and make or migrate the tables.
 
         Raises:
+            UnavailableError: its server does not answer now; opening it may be tried again, and until then every use
+                raises the same.
             ConfigurationError: the data base cannot be opened; the message names it, never its password.
         """
         self._url = url = parsed(self._text)
+        engine: AsyncEngine | None = None
         try:
-            self._engine = self._make_engine(url)
+            engine = self._make_engine(url)
             async with asyncio.timeout(_CONNECT_S):
-                await self._bring_up_to_date(self._engine, url)
+                await self._bring_up_to_date(engine, url)
         except BaseException as error:
-            await self.close()
-            if isinstance(error, Exception):
-                why = self._reason(url, error)
-                raise ConfigurationError(f"Data base '{self.shown}' cannot be opened: {why}.") from error
-            raise
+            if engine is not None:
+                await engine.dispose()
+            if not isinstance(error, Exception):
+                raise
+            message = f"Data base '{self.shown}' cannot be opened: {self._reason(url, error)}."
+            if not is_sqlite(url) and _may_pass(error):
+                self._away = message
+                raise UnavailableError(message) from error
+            raise ConfigurationError(message) from error
+        # Not before: nobody may find tables that are not made yet.
+        self._engine, self._away = engine, None
 
     async def close(self) -> None:
         """Disconnect, after what is being done; harmless when not open."""
@@ -131,6 +144,8 @@ class DataBase:
     @asynccontextmanager
     async def _session(self, *, writes: bool) -> AsyncIterator[AsyncSession]:
         if self._engine is None or self._url is None:
+            if self._away is not None:
+                raise UnavailableError(self._away)
             raise RuntimeError(f"data base '{self.shown}' was used before it was opened")
         engine = self._engine.execution_options(**{WRITES: True}) if writes else self._engine
         try:
@@ -194,3 +209,9 @@ class DataBase:
         if not isinstance(error, SQLAlchemyError | OSError):
             words = f"{type(cause).__name__}: {words}"
         return without_secrets(url, words).strip().rstrip(".")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a server could not be reached, as opposed to one that has refused us."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return isinstance(cause, OSError) or getattr(cause, "sqlstate", None) in _PASSING

@@ -29,6 +29,7 @@ class Store:
         """Connect, and make or migrate the tables.
 
         Raises:
+            UnavailableError: its server does not answer now; harmless to try again.
             ConfigurationError: the data base cannot be opened; the message names it.
         """
         await self.data_base.open()

@@ -33,8 +33,10 @@ async def ready(service: WorkerHost) -> dict[str, str]:
 
 
 @get("/info")
-async def info(service: WorkerHost) -> WorkerHeartbeat:
-    """The worker as its heartbeat tells it."""
+async def info(service: WorkerHost, queen_url: str | None = None) -> WorkerHeartbeat:
+    """The worker as its heartbeat tells it; ``queen_url`` introduces a queen to a worker that was given none."""
+    if queen_url is not None:
+        service.introduce_queen(queen_url)
     return await service.beat()
 
 

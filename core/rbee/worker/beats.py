@@ -112,6 +112,7 @@ class Beats:
             self._host.changed.clear()
             self._lookup.changed.clear()
             await self._follow_move()
+            self._meet()
             await self.tell_now()
             # Counted from the start of the beat: one that nobody answers must not put off the next.
             await self._until_changed(max(due - loop.time(), _LEAST_S))
@@ -169,6 +170,12 @@ class Beats:
             self._registry_url = moved.registry_url
             self._join_registry()
         self._lookup.move(moved.queen_url)
+
+    def _meet(self) -> None:
+        """Take note of a queen who has introduced herself."""
+        introduced, self._host.introduced = self._host.introduced, None
+        if introduced is not None:
+            self._lookup.introduced(introduced)
 
     def _join_registry(self) -> None:
         self._registry_transport = self._membership = self._renewing = None

@@ -11,11 +11,11 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator
 
 from rbee.contract.engine import Engine, EngineStatus
-from rbee.contract.errors import RbeeError, WorkerFailedError, WorkerNotReadyError
+from rbee.contract.errors import InvalidRequestError, RbeeError, WorkerFailedError, WorkerNotReadyError
 from rbee.contract.infer_rules import validated
 from rbee.contract.types import LoadSpec, WorkerState
 from rbee.contract.version import CONTRACT_VERSION
-from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerBeat, WorkerHeartbeat, utc_now
+from rbee.contract.wire import ColonyAddresses, InferRequest, Registration, WorkerBeat, WorkerHeartbeat, utc_now
 from rbee.worker.face import EngineFace, InferDelta
 from rbee.worker.underway import UnderWay
 
@@ -55,6 +55,8 @@ class WorkerHost:
         self.shutdown_asked = asyncio.Event()
         self.moved: ColonyAddresses | None = None
         """Where queen and registry are, since somebody said so."""
+        self.introduced: str | None = None
+        """Where a queen says that she is."""
         self.face = face
         self.url = url
         self.spec = spec
@@ -175,6 +177,18 @@ class WorkerHost:
     def move(self, addresses: ColonyAddresses) -> None:
         """Queen and registry are elsewhere now."""
         self.moved = addresses
+        self.changed.set()
+
+    def introduce_queen(self, url: str) -> None:
+        """A queen is there; taken where none was given, once no other one answers.
+
+        Raises:
+            InvalidRequestError: that is no address.
+        """
+        address = Registration(url=url).address
+        if address is None:
+            raise InvalidRequestError(f"{url!r} is no queen's address; give it as http://HOST:PORT.", param="queen_url")
+        self.introduced = address
         self.changed.set()
 
     async def drain(self, seconds: float) -> None:

@@ -41,7 +41,7 @@ Feature: Discovery in any order
     Given heartbeats every second
     And the queen is started
     And the hive "alpha" is started with the queen's address
-    When the worker "w1" with the model "echo:one" is started by hand with the queen's address
+    When the worker "w1" with the model "echo:one" is started by hand
     And its spawner notifies the queen
     Then the queen lists the worker "w1" at once
     And the queen answers a request for "echo:one"

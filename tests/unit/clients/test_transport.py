@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import socket
 from typing import Any, Self
+from urllib.parse import unquote
 
 import pytest
-from rbee.clients import JobsClient, RegistryClient, Transport, WorkerClient, backoff, jittered
+from rbee.clients import JobsClient, QueenClient, RegistryClient, Transport, WorkerClient, backoff, jittered
 from rbee.clients.jobs import raise_for
 from rbee.clients.transport import error_from_body
 from rbee.contract.errors import (
@@ -189,7 +190,25 @@ async def test_an_answer_too_large_to_be_one_is_not_kept(monkeypatch: pytest.Mon
     monkeypatch.setattr("rbee.clients.transport.LARGEST_ANSWER", 100_000)
     async with Trickle(b" " * 10_000, 0) as peer:
         transport = Transport(peer.url, None, "The peer")
-        with pytest.raises(UnreachableError, match="The peer at .* more than 100000 bytes"):
+        with pytest.raises(UnreachableError, match=r"The peer at .* more than 100000 bytes"):
             async with asyncio.timeout(10):
                 await transport.call("GET", "/health", dict)
         await transport.close()
+
+
+@pytest.mark.parametrize("name", ["a/../../v1/shutdown", "..", "a?b=c", "a#b", "ä b"])
+async def test_a_name_in_a_path_leads_to_no_other_route(name: str) -> None:
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[1])
+        writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        transport = Transport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", None, "The queen")
+        await QueenClient(transport).remove_worker(name)
+        await transport.close()
+    prefix, _, last = asked[0].rpartition("/")
+    assert (prefix, unquote(last)) == ("/v1/workers", name)

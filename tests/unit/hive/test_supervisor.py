@@ -148,7 +148,8 @@ async def test_an_id_stays_taken_until_what_a_failed_start_left_behind_is_gone(
         await first
     # A second process of that id would be taken for what the first one has left, and killed.
     with pytest.raises(NoPlacementError):
-        await ask(supervisor)
+        async with asyncio.timeout(20):
+            await ask(supervisor)
     assert len(nursery.processes) == 1
     cleared.set()
     await until(lambda: gone)

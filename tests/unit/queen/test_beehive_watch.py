@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from rbee.beehives import Beehive, BeehiveChanges
 from rbee.beehives.registry import BeehiveRegistry
+from rbee.contract.errors import UnavailableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration, utc_now
 from rbee.queen.beehive_probe import probe
 from rbee.queen.beehive_watch import BeehiveWatch
@@ -252,3 +255,38 @@ async def test_one_that_another_program_removed_is_not_tried_any_more(desk: Desk
     async with asyncio.timeout(PATIENCE_S):
         while desk.watch._watched:
             await asyncio.sleep(0.01)
+
+
+async def test_a_data_base_that_is_away_at_the_start_is_opened_when_it_is_there(
+    postgres: str, postgres_url: str, host: Host, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rbee.queen.beehive_watch._RETRY_S", 0.05)
+    there = postgres.partition("host=")[2]
+    folder = Path(tempfile.mkdtemp(prefix="rbee-away-"))
+    found: asyncio.Queue[Registration] = asyncio.Queue()
+    watch = BeehiveWatch(
+        postgres_url.replace(there, str(folder / "link")),
+        TelemetryRegistry(clock, Limits(), lambda _model: None),
+        found.put_nowait,
+        TOKEN,
+        tick_s=0.01,
+    )
+    await watch.open()
+    running = asyncio.create_task(watch.run())
+    entered = BeehiveChanges(node_name="gpu1", ssh_host="127.0.0.1", ssh_port=nothing(), hive_port=host.port)
+    try:
+        with pytest.raises(UnavailableError, match="cannot be opened"):
+            await watch.enter([entered], update=False)
+        (folder / "link").symlink_to(there)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:  # the data base has no event for it
+                with contextlib.suppress(UnavailableError):
+                    await watch.enter([entered], update=False)
+                    break
+                await asyncio.sleep(0.01)
+            assert (await found.get()).identity == "h7"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await watch.close()
+        shutil.rmtree(folder)

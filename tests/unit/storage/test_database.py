@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -205,7 +207,7 @@ async def test_a_file_that_is_no_data_base_is_named_and_left_alone(tmp_path: Pat
     ],
 )
 async def test_an_error_never_tells_the_password(url: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises((ConfigurationError, UnavailableError)) as caught:
         await DataBase(url, SCHEMA).open()
     assert "s3cret" not in str(caught.value)
     assert "ata base" in str(caught.value)
@@ -259,6 +261,32 @@ async def test_a_server_that_does_not_answer_a_statement_is_not_waited_for(
     try:
         with pytest.raises(UnavailableError, match="cannot be used now"):
             async with asyncio.timeout(10), store.data_base.reading() as session:
-                await session.exec(text("SELECT pg_sleep(30)"))
+                await session.exec(sa.text("SELECT pg_sleep(30)"))
     finally:
         await store.close()
+
+
+async def test_a_server_that_is_away_is_an_error_that_may_pass_also_at_the_start(
+    postgres: str, postgres_url: str
+) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="rbee-away-"))
+    there = postgres.partition("host=")[2]
+    store = Numbers(postgres_url.replace(there, str(folder / "link")))
+    try:
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="cannot be opened"):
+                await store.open()
+            with pytest.raises(UnavailableError, match="cannot be opened"):
+                await store.all()
+        (folder / "link").symlink_to(there)
+        await store.open()
+        await store.put(1)
+        assert await store.all() == [1]
+    finally:
+        await store.close()
+        shutil.rmtree(folder)
+
+
+async def test_a_server_that_refuses_us_will_do_so_again(postgres_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        await DataBase(postgres_url.replace("/rbee_", "/not_rbee_"), SCHEMA).open()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbee.clients import Transport, WorkerClient
 from rbee.contract import (
     Availability,
     Backend,
@@ -18,7 +19,8 @@ from rbee.contract import (
     ModelVariant,
     ServedEngine,
 )
-from rbee.contract.wire import ColonyAddresses, InferRequest
+from rbee.contract.errors import InvalidRequestError
+from rbee.contract.wire import ColonyAddresses, InferRequest, Registration
 from rbee.http.guard import Guard
 from rbee.settings.model import RegistrySettings, Settings, WorkerSettings
 from rbee.worker.app import make_app
@@ -231,3 +233,29 @@ async def test_a_worker_that_another_hive_has_found_is_an_orphan_only_when_that_
     async with asyncio.timeout(20):
         await orphan.beats.orphaned.wait()
     await hive.wait()
+
+
+async def test_a_worker_that_knows_of_no_queen_beats_the_one_who_was_told_of_it(programs: Programs) -> None:
+    queen = await programs.queen()
+    worker = await start(programs)
+    queen.service.register_worker(Registration(worker_id="w", url=worker.url, model="m", spawned_by="gui"))
+    await until(lambda: queen.asked[BEAT] > 2)
+
+
+async def test_a_queen_who_introduces_herself_to_a_worker_that_has_one_is_not_taken(programs: Programs) -> None:
+    queen, other = await programs.queen(), await programs.queen()
+    worker = await start(programs, queen.url)
+    await until(lambda: queen.asked[BEAT])
+    other.service.register_worker(Registration(worker_id="w", url=worker.url, model="m", spawned_by="gui"))
+    await until(lambda: worker.asked["GET /info"])
+    heard = queen.asked[BEAT]
+    await until(lambda: queen.asked[BEAT] > heard + 3)
+    assert other.asked[BEAT] == 0
+
+
+async def test_what_is_no_address_introduces_nobody(programs: Programs) -> None:
+    worker = await start(programs)
+    transport = Transport(worker.url, TOKEN, "The worker")
+    with pytest.raises(InvalidRequestError, match="no queen's address"):
+        await WorkerClient(transport).info("file:///etc/passwd")
+    await transport.close()
