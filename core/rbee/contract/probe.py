@@ -63,8 +63,9 @@ class Probe(ABC):
     """Reads figures of one kind of hardware.
 
     One object lives as long as the hive.  It has a thread of its own, in which all its methods are called, one after
-    the other, never two at the same time.  A probe without its driver reports no devices and empty samples; it never
-    raises for absence.  A raised exception is logged once and that probe's figures stay unknown for the sample.
+    the other, never two at the same time; for `diagnose` alone a further object is made, which has its own thread too.
+    A probe without its driver reports no devices and empty samples; it never raises for absence.  A raised exception is
+    logged once and that probe's figures stay unknown for the sample.
 
     A sample is waited for `hive.probe_timeout_s` and the devices at start 10 s.  A probe that takes longer is asked
     nothing more until it has returned; its figures are unknown meanwhile, and those of the other probes come in time.

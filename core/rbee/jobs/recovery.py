@@ -45,29 +45,43 @@ async def recover(store: JobStore, operations: Mapping[str, Operation]) -> list[
     """End what cannot be resumed, with the reason; returns the others, noted as resumed, oldest first."""
     found = []
     for row in sorted(await store.unfinished(), key=lambda row: row.created_at):
-        stored = await store.last_events(row.id)
-        last = stored[-1][0] if stored else 0
-        events = [msgspec.json.decode(body, type=JobEvent) for _, body in stored]
-        if events and events[-1].terminal:
-            # It had told its end, and only its state was not written any more.
-            end = events[-1]
-            await store.set_state(row.id, STATES[end.type], code=end.code, message=end.message)
-            continue
-        operation = operations.get(row.operation)
-        if operation is None or not operation.resumable:
-            message = f"Job '{row.id}' was cut off when the program stopped; start it again."
-            await _fail(store, row, last + 1, message)
-        elif row.resumed >= MOST_RESUMED:
-            message = (
-                f"Job '{row.id}' was begun again {row.resumed} times and cut off each time; it is not tried any more. "
-                "The program's log may tell why it stopped."
-            )
-            await _fail(store, row, last + _GAP + 1, message)
+        try:
+            left = await _recover(store, operations.get(row.operation), row)
+        except msgspec.DecodeError:
+            # One job of another version must not keep the program from starting.
+            message = f"Job '{row.id}' was cut off, and what is stored of it cannot be read; start it again."
+            await _fail(store, row, await store.last_seq(row.id) + _GAP + 1, message)
         else:
-            await store.note_resumed(row.id)
-            body = msgspec.json.decode(row.request, type=dict[str, Any])
-            found.append(Left(row, body, last + _GAP, row.resumed + 1, events))
+            found += [] if left is None else [left]
     return found
+
+
+async def _recover(store: JobStore, operation: Operation | None, row: JobRow) -> Left | None:
+    """The job, when it is to be begun again; otherwise it is ended.
+
+    Raises:
+        msgspec.DecodeError: what is stored cannot be read.
+    """
+    stored = await store.last_events(row.id)
+    last = stored[-1][0] if stored else 0
+    events = [msgspec.json.decode(body, type=JobEvent) for _, body in stored]
+    if events and events[-1].terminal:
+        # It had told its end, and only its state was not written any more.
+        end = events[-1]
+        await store.set_state(row.id, STATES[end.type], code=end.code, message=end.message)
+    elif operation is None or not operation.resumable:
+        await _fail(store, row, last + 1, f"Job '{row.id}' was cut off when the program stopped; start it again.")
+    elif row.resumed >= MOST_RESUMED:
+        message = (
+            f"Job '{row.id}' was begun again {row.resumed} times and cut off each time; it is not tried any more. "
+            "The program's log may tell why it stopped."
+        )
+        await _fail(store, row, last + _GAP + 1, message)
+    else:
+        body = msgspec.json.decode(row.request, type=dict[str, Any])
+        await store.note_resumed(row.id)
+        return Left(row, body, last + _GAP, row.resumed + 1, events)
+    return None
 
 
 async def _fail(store: JobStore, row: JobRow, seq: int, message: str) -> None:

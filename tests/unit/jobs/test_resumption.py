@@ -180,3 +180,24 @@ async def test_jobs_are_listed_by_state(make: Make, work: Work) -> None:
     detail = await runner.get(second)
     assert (detail.started_at is not None, detail.finished_at, detail.said) == (True, None, "told there")
     assert detail.request == {"operation": "safe", "id": "made"}
+
+
+async def test_a_job_that_cannot_be_read_any_more_fails_alone(make: Make, work: Work, tmp_path: Path) -> None:
+    first = await make()
+    strange, sound = await first.submit({"operation": "safe"}), await first.submit({"operation": "safe"})
+    for _ in range(2):
+        await work.begun.get()
+    await crash(first)
+    store = JobStore.at(tmp_path / "jobs.db")
+    await store.open()
+    await store.append([(strange, 900, b'{"type": "of another version"}')])
+    await store.close()
+    second = await make()
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await work.begun.get())[1] == 1, "the other one goes on"
+    row = await second._store.get(strange)
+    assert (row.state, row.error_code) == ("failed", "UNAVAILABLE")
+    assert "cannot be read" in row.error_message
+    work.go.set()
+    async with asyncio.timeout(PATIENCE_S):
+        assert [event.type async for _, event in second.events(sound)][-1] == "done"
