@@ -12,7 +12,11 @@ from fcntl import ioctl
 from termios import TIOCSWINSZ
 
 # Control characters reach a command as signals only when the terminal is its session's own.
-LEAD = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+LEAD = (
+    # A pytest in the background of a shell ignores Ctrl+C, and its children would too.
+    "import fcntl, os, signal, sys, termios; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 class Terminal:

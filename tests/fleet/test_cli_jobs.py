@@ -61,6 +61,17 @@ def test_watching_as_json_can_begin_behind_any_event(shared_colony):
     assert shared_colony.cli("job", "watch", job, "--json", "--after", "2").stdout.splitlines() == lines[2:]
 
 
+def test_watching_from_behind_the_last_event_says_how_it_ended(shared_colony):
+    job = shared_colony.submit("status")
+    assert shared_colony.cli("job", "watch", job).returncode == 0
+    assert shared_colony.cli("job", "watch", job, "--after", "999").returncode == 0
+    failing = shared_colony.submit("model_get", model="nothing:here")
+    assert shared_colony.cli("job", "watch", failing).returncode == 1
+    late = shared_colony.cli("job", "watch", failing, "--after", "999")
+    assert late.returncode == 1
+    assert "nothing:here" in late.stderr
+
+
 def test_a_failed_job_ends_the_watching_with_its_reason(shared_colony):
     job = shared_colony.submit("infer", model="echo:no?fail=load", prompt="a")
     done = shared_colony.cli("job", "watch", job)

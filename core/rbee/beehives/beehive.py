@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -74,6 +74,19 @@ class Beehive(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...] | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it is reached."""
+        return Place(self.ssh_host, self.ssh_port, self.hive_port)
+
+
+class Place(NamedTuple):
+    """Where a machine and its hive are reached."""
+
+    ssh_host: str | None
+    ssh_port: int | None
+    hive_port: int | None
 
 
 class BeehiveChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveStatus, Entered, checked
+from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveStatus, Entered, Place, checked
 from rbee.beehives.rows import SCHEMA, BeehiveRow, beehive_of, columns, row_of
 from rbee.contract.errors import ConflictError, NotFoundError
 from rbee.contract.wire import utc_now
@@ -109,6 +109,7 @@ class BeehiveRegistry(Store):
         *,
         backends: Sequence[str] | None = None,
         devices: Sequence[str] | None = None,
+        place: Place | None = None,
     ) -> None:
         """Note how a contact went; what the operator has said is not touched.
 
@@ -118,9 +119,10 @@ class BeehiveRegistry(Store):
             when: Unix time at which its hive answered; None when it did not, and the last time stays.
             backends: as its hive tells; None leaves what is known.
             devices: likewise.
+            place: where it was tried; what was found there says nothing of a machine that has moved since.
 
         Raises:
-            NotFoundError: there is none of that name any more.
+            NotFoundError: there is none of that name, or at that place, any more.
         """
         values: dict[str, Any] = {
             "status": status,
@@ -128,7 +130,8 @@ class BeehiveRegistry(Store):
             "backends": None if backends is None else tuple(backends),
             "devices": None if devices is None else tuple(devices),
         }
-        await self._change(node_name, columns({name: value for name, value in values.items() if value is not None}))
+        found = columns({name: value for name, value in values.items() if value is not None})
+        await self._change(node_name, found, {} if place is None else place._asdict())
 
     @in_turn
     async def _enter_all(self, beehives: Sequence[BeehiveChanges], update: bool) -> Entered:
@@ -162,10 +165,12 @@ class BeehiveRegistry(Store):
             return beehive_of(row)
 
     @in_turn
-    async def _change(self, node_name: str, values: dict[str, Any]) -> None:
+    async def _change(self, node_name: str, values: dict[str, Any], unless_moved: dict[str, Any]) -> None:
         async with self.data_base.writing() as session:
             # One statement, which names only what changes: two writers do not undo each other's columns.
             statement = update(BeehiveRow).where(col(BeehiveRow.node_name) == node_name).values(**values)
+            for name, value in unless_moved.items():
+                statement = statement.where(getattr(BeehiveRow, name).is_not_distinct_from(value))
             if (await session.exec(statement)).rowcount == 0:
                 raise _unknown(node_name)
 
@@ -178,7 +183,7 @@ async def _locked(session: AsyncSession, node_name: str) -> BeehiveRow | None:
 
 def _apply(row: BeehiveRow, changes: BeehiveChanges) -> None:
     said = columns(changes.said())
-    moved = any(name in said and said[name] != getattr(row, name) for name in ("ssh_host", "ssh_port", "hive_port"))
+    moved = any(name in said and said[name] != getattr(row, name) for name in Place._fields)
     if moved:
         # What was found at the old address says nothing of the new one.
         row.status = "unknown"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -16,18 +14,15 @@ import msgspec
 from rbee.cli import detached
 from rbee.cli.console import say
 from rbee.cli.context import Context
+from rbee.cli.ending import end_process, patience_s
 from rbee.cli.exits import NOT_RUNNING, OK, NotRunningError
 from rbee.cli.foreground import run_program
 from rbee.cli.format import duration
 from rbee.cli.locate import expected_registry_url
 from rbee.cli.programs import ProgramFiles, ProgramName, ProgramRecord
 from rbee.clients import HiveClient, Transport
-from rbee.contract.errors import ConfigurationError, ConflictError, RbeeError, UnreachableError
-from rbee.settings import Settings
+from rbee.contract.errors import ConflictError, UnreachableError
 
-_PATIENCE_S = 15.0
-"""How long a program may take to stop, besides the time that workers have for open requests."""
-_POLL_S = 0.05
 _HEALTH_S = 3.0
 
 
@@ -104,7 +99,7 @@ def end(context: Context, program: ProgramName, *, keep_workers: bool = False) -
     if keep_workers:
         # By a signal it would stop them.
         asyncio.run(_ask_to_keep(record, context.token()))
-    _end(files, record, patience_s(context), asked=keep_workers)
+    end_process(files, record.pid, f"The {program}", patience_s(context), asked=keep_workers)
     return record
 
 
@@ -132,35 +127,6 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
         f"{record.url}, rbee {health.get('version')}"
     )
     return OK
-
-
-def patience_s(context: Context) -> float:
-    """How long to wait for a program to stop in order: workers of a hive that is killed would live on without it."""
-    try:
-        return context.settings.worker.drain_s + _PATIENCE_S
-    except ConfigurationError as error:
-        # Stopping must work, whatever somebody wrote into a file since the start.
-        say(f"rbee: {error.message}")
-        return Settings().worker.drain_s + _PATIENCE_S
-
-
-def _end(files: ProgramFiles, record: ProgramRecord, patience_s: float, *, asked: bool) -> None:
-    for number in (None if asked else signal.SIGTERM, signal.SIGKILL):
-        if number is not None:
-            with contextlib.suppress(ProcessLookupError):
-                # The lock is still held, so the pid is still the program's.
-                os.kill(record.pid, number)
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            if files.life.try_exclusive():
-                files.life.release()
-                return
-            present = files.peek()
-            if present is not None and present.pid != record.pid:
-                # Somebody has started the next one already; it is not ours to stop.
-                return
-            time.sleep(_POLL_S)
-    raise RbeeError(f"The {record.program} (process {record.pid}) does not stop.")
 
 
 async def _ask_to_keep(record: ProgramRecord, token: str) -> None:

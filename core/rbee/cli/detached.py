@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from rbee.logs import private
 
 START_S = 60.0
 _STOP_S = 30.0
+_PATHS = ("PATH", "PYTHONPATH")
 
 
 class StartReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,9 @@ def start(context: Context, command: Sequence[str], log: Path, what: str) -> Non
                 stderr=output,
                 pass_fds=(writing,),
                 start_new_session=True,
+                # Where its caller stands may be a disk that is to be taken out.
+                cwd=context.folders.state,
+                env=_absolute(context.environment()),
             )
         finally:
             os.close(writing)
@@ -60,8 +64,8 @@ def start(context: Context, command: Sequence[str], log: Path, what: str) -> Non
             _await_report(pipe.fileno(), process, log, what)
         except BaseException:
             process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_S)
+            if not _await_end(process):
+                process.kill()
             raise
 
 
@@ -92,10 +96,26 @@ def _await_report(fd: int, process: subprocess.Popen[bytes], log: Path, what: st
             raise UnreachableError(f"{what} did not come up within {START_S:.0f} s. Its log: '{log}'")
         part = os.read(fd, 65536)
         if not part:
-            process.wait(_STOP_S)
+            _await_end(process)
             raise UnreachableError(f"{what} ended while it started. Its log: '{log}'")
         received += part
     told = msgspec.json.decode(received, type=StartReport)
     if told.code is not None:
-        process.wait(_STOP_S)
+        _await_end(process)
         raise error_types().get(told.code, RbeeError)(told.message or f"{what} did not start.")
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> bool:
+    """Give it time to write its last words; whether it has ended."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+    return process.returncode is not None
+
+
+def _absolute(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment that means the same in another working directory."""
+    found = dict(environment)
+    for name in _PATHS:
+        if name in found:
+            found[name] = os.pathsep.join(str(Path(part).absolute()) for part in found[name].split(os.pathsep))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,11 +14,22 @@ from rbee.contract.errors import InvalidRequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class _Number(click.FloatRange):
+    """A number within bounds; "nan" is none, and would pass every comparison."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return float(found)
+
+
 _OPTIONS = (
     click.option("--system", help="System prompt."),
     click.option("--max-tokens", type=click.IntRange(1, 1_000_000), metavar="N", help="Longest answer, in tokens."),
-    click.option("--temperature", type=click.FloatRange(0, 5), metavar="T", help="0 gives the same answer every time."),
-    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Nucleus sampling."),
+    click.option("--temperature", type=_Number(0, 5), metavar="T", help="0 gives the same answer every time."),
+    click.option("--top-p", type=_Number(0, 1, min_open=True), metavar="P", help="Nucleus sampling."),
     click.option(
         "--top-k", type=click.IntRange(0, 100_000), metavar="K", help="Only the k likeliest tokens; 0 is off."
     ),

@@ -9,12 +9,15 @@ import random
 from collections.abc import Callable, Iterator
 
 from rbee.clients.registry import RegistryClient
-from rbee.contract.errors import NotFoundError, RbeeError
+from rbee.contract.errors import ConflictError, NotFoundError, RbeeError
 from rbee.contract.wire import Component, LeaseRenewal, Registration
 
 log = logging.getLogger(__name__)
 
 _LEAST_RETRY_S = 1.0
+
+_REFUSED_S = 30.0
+"""Between the tries of one whose id another has."""
 
 
 def backoff() -> Iterator[float]:
@@ -62,16 +65,23 @@ class Membership:
     async def run(self) -> None:
         """Register and renew until cancelled."""
         waits = backoff()
+        refused = False
         while True:
             try:
                 await self._contact()
+            except ConflictError as error:
+                # Another process goes by our id, and is heard: a person has to look.  Told once.
+                log.log(logging.DEBUG if refused else logging.ERROR, "the registry refuses us: %s", error)
+                self.registered, refused = False, True
+                await asyncio.sleep(jittered(_REFUSED_S))
+                continue
             except RbeeError as error:
                 if self.registered:
                     log.warning("registry: %s", error)
                 self.registered = False
                 await asyncio.sleep(self.retry_wait(next(waits)))
                 continue
-            waits = backoff()
+            waits, refused = backoff(), False
             await asyncio.sleep(self._interval_s * (0.75 + 0.25 * self._draw()))
 
     def retry_wait(self, wait_s: float) -> float:

@@ -29,13 +29,11 @@ class RegistryEvent(msgspec.Struct, frozen=True):
         type: joined, changed or left.
         revision: of the registry's store.
         component: whom it is about.
-        event_id: from which to go on after a break; None within the list at the beginning.
     """
 
     type: str
     revision: int
     component: Component
-    event_id: str | None = None
 
 
 class RegistryClient:
@@ -70,18 +68,15 @@ class RegistryClient:
         """The queen, None when none has a lease."""
         return (await self._transport.call("GET", "/v1/registry/queen", QueenAnswer)).queen
 
-    async def events(self, after: str | None = None) -> AsyncGenerator[RegistryEvent]:
+    async def events(self) -> AsyncGenerator[RegistryEvent]:
         """Changes as they come: first everything that is there as ``joined``.
 
-        Args:
-            after: id of the last event seen, to go on behind it.  Everything comes again when it is forgotten.
+        After a break it begins with the whole list again: so who has left meanwhile is known by his absence.
 
         Raises:
             UnreachableError: the line broke, or said what is no event.
         """
         path = "/v1/registry/events"
-        headers = {"last-event-id": after} if after is not None else None
-        async with self._transport.stream("GET", path, headers=headers) as events:
+        async with self._transport.stream("GET", path) as events:
             async for event in events:
-                found = self._transport.decode(event.data, RegistryEvent, f"GET {path}")
-                yield msgspec.structs.replace(found, event_id=event.id)
+                yield self._transport.decode(event.data, RegistryEvent, f"GET {path}")

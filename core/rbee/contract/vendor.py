@@ -136,10 +136,13 @@ class WorkerVendor(ABC):
                 return (WorkerOffer(worker="mill", vendor=self.name, installed=there, formats=("grist",)),)
 
             def install(self, offer, say, progress, cancel):
+                cancel.raise_if_cancelled()
                 say("Unpacking mill")
                 shutil.unpack_archive(self.home / "mill.tar.gz", self.home / "mill")
 
             def remove(self, offer, say, cancel):
+                if not (self.home / "mill").is_dir():
+                    raise NotFoundError(f"The worker {offer.worker!r} is not installed.")
                 shutil.rmtree(self.home / "mill")
     """
 
@@ -182,5 +185,6 @@ class WorkerVendor(ABC):
 
         Raises:
             CancelledByCallerError: through `cancel`.
+            NotFoundError: it is not there; somebody else may have taken it away.
             RbeeError: why it could not be removed.
         """

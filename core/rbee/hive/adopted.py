@@ -7,11 +7,43 @@ import contextlib
 from collections.abc import Callable
 
 from rbee.clients import Transport, WorkerClient
-from rbee.contract.errors import RbeeError
+from rbee.contract.errors import RbeeError, WorkerFailedError
 from rbee.contract.types import WorkerState
+from rbee.hive.children import Child, is_alive
 
 _ASK_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.5
 _ANSWER_S = 2.0
+
+
+async def until_ended(
+    child: Child, url: str, ready: asyncio.Future[Child], on_state: Callable[[WorkerState | None], None]
+) -> None:
+    """Wait for the end of a process that is not a child by parentage; tell when it serves.
+
+    Args:
+        child: which.
+        url: its address.
+        ready: gets the child once it serves, or why it never will.
+        on_state: told where it is in its life until then; None when it does not answer.
+    """
+
+    def note(state: WorkerState | None) -> None:
+        on_state(state)
+        if state is WorkerState.READY:
+            ready.set_result(child)
+
+    asking = asyncio.create_task(until_serving(url, child.worker_id, note))
+    try:
+        # The system tells its end to somebody else, and has no event for us.
+        while is_alive(child):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_EVERY_S)
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    if not ready.done():
+        ready.set_exception(WorkerFailedError(f"Worker {child.worker_id!r} ended before it served."))
+        ready.exception()  # often nobody waits for it, and that is no mistake
 
 
 async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerState | None], None]) -> None:

@@ -12,6 +12,8 @@ import msgspec
 import psutil
 
 from rbee.contract.errors import NotFoundError
+from rbee.http.ports import url_of
+from rbee.settings import Settings
 
 TAG_ID = "RBEE_WORKER_ID"
 TAG_ROOT = "RBEE_HIVE_ROOT"
@@ -45,6 +47,11 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     model_id: str
     ticks: int | None = None
+
+
+def address(settings: Settings, child: Child) -> str:
+    """Where a child is reached."""
+    return url_of(settings.server.host, child.port)
 
 
 def tags(root: Path, worker_id: str, port: int, threads: int, model_id: str) -> dict[str, str]:
@@ -116,7 +123,7 @@ def is_alive(child: Child) -> bool:
     """Whether that very process still runs."""
     try:
         process = psutil.Process(child.pid)
-        return _same_start(child, start_ticks(child.pid), process.create_time()) and (
+        return same_start(child, start_ticks(child.pid), process.create_time()) and (
             process.status() != psutil.STATUS_ZOMBIE
         )
     except psutil.Error:
@@ -133,7 +140,7 @@ def send_signal(child: Child, number: signal.Signals, root: Path) -> None:
     if (
         present is None
         or present.worker_id != child.worker_id
-        or not _same_start(child, present.ticks, present.created)
+        or not same_start(child, present.ticks, present.created)
     ):
         raise NotFoundError(
             f"Process {child.pid} is not worker {child.worker_id!r} of this hive; it was not signalled."
@@ -169,7 +176,14 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _same_start(child: Child, ticks: int | None, created: float) -> bool:
+def same_start(child: Child, ticks: int | None, created: float) -> bool:
+    """Whether a process with the child's pid that started then is the child.
+
+    Args:
+        child: as it was recorded.
+        ticks: when the process started, as `start_ticks` tells.
+        created: the same by the clock of the day, which counts where there are no ticks.
+    """
     if child.ticks is not None and ticks is not None:
         return ticks == child.ticks
     return abs(created - child.created) <= _CLOCK_SLACK_S

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from collections.abc import Mapping
 
@@ -14,19 +13,16 @@ from rbee.builtin.one_thread import OneThread
 from rbee.contract.engine import Engine
 from rbee.contract.errors import PluginError
 from rbee.contract.types import EngineInfo
-from rbee.plugins import engine_info, unusable
-
-log = logging.getLogger(__name__)
+from rbee.plugins import DESCRIBE_S, engine_info, late
 
 _LIST_S = 60.0
-_DESCRIBE_S = 10.0
 
 
 class _Installed(msgspec.Struct, frozen=True):
     engines: tuple[EngineInfo, ...]
 
 
-async def described(engine: type[Engine], within_s: float = _DESCRIBE_S) -> EngineInfo:
+async def described(engine: type[Engine], within_s: float = DESCRIBE_S) -> EngineInfo:
     """What an engine says of itself; one that raises or hangs is told as not available, with the reason.
 
     Args:
@@ -38,8 +34,7 @@ async def described(engine: type[Engine], within_s: float = _DESCRIBE_S) -> Engi
         async with asyncio.timeout(within_s):
             return await thread.call(engine_info, engine)
     except TimeoutError:
-        log.warning("engine %r does not say within %g s whether it can run here", engine.name, within_s)
-        return unusable(engine, f"it does not say within {within_s:g} s whether it can run here; look at its driver")
+        return late(engine, within_s)
     finally:
         thread.close()
 

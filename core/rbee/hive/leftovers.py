@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from rbee.hive.children import TAG_ID, TAG_ROOT, Child, start_ticks
+from rbee.hive.children import TAG_ID, TAG_ROOT, Child, same_start, start_ticks
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,7 @@ def end_leftovers(child: Child, root: Path) -> int:
 
 def _of(child: Child, root: Path) -> Iterator[psutil.Process]:
     tagged = {TAG_ID: child.worker_id, TAG_ROOT: str(root.resolve())}
-    # The system gives the number of a session to nobody else while anybody is left in it.  Once nobody is, a stranger
-    # may have the number and lead a session of his own.
-    ours = start_ticks(child.pid) in {None, child.ticks} if psutil.pid_exists(child.pid) else True
+    ours = _leads_session(child)
     for process in psutil.process_iter():
         try:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
@@ -56,6 +54,21 @@ def _of(child: Child, root: Path) -> Iterator[psutil.Process]:
                 yield process
         except psutil.Error:
             continue
+
+
+def _leads_session(child: Child) -> bool:
+    """Whether the session of that number is the worker's.
+
+    The system gives the number to nobody else while anybody is left in it.  Once nobody is, a stranger may have it and
+    lead a session of his own.
+    """
+    try:
+        created = psutil.Process(child.pid).create_time()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return True
+    except psutil.Error:
+        return False
+    return same_start(child, start_ticks(child.pid), created)
 
 
 def _session_of(pid: int) -> int | None:

@@ -22,9 +22,8 @@ from rbee.clients import (
 )
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import ColonyAddresses, HiveHeartbeat, Registration
-from rbee.hive.children import Child
+from rbee.hive.children import Child, address
 from rbee.hive.pushing import CHECK_S, Pushing
-from rbee.hive.supervisor import address
 from rbee.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,15 +137,15 @@ class Reporter:
         finally:
             await transport.close()
 
-    def worker_gone(self, worker_id: str) -> None:
+    def worker_gone(self, child: Child) -> None:
         """A worker's process has ended: the queen is told at once, in the background."""
-        self._start(self._tell_gone(worker_id))
+        self._start(self._tell_gone(child))
 
-    async def _tell_gone(self, worker_id: str) -> None:
+    async def _tell_gone(self, child: Child) -> None:
         queen = self._lookup.current
         if queen is not None:
             with contextlib.suppress(RbeeError):
-                await QueenClient(queen).remove_worker(worker_id)
+                await QueenClient(queen).remove_worker(child.worker_id, pid=child.pid)
 
     async def _report_forever(self) -> None:
         waits = backoff()

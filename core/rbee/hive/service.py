@@ -10,8 +10,6 @@ import socket
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 
-import msgspec
-
 from rbee.builtin.host_probe import usable_cores
 from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
 from rbee.clients import keep_running
@@ -23,7 +21,6 @@ from rbee.contract.wire import (
     HiveCapabilities,
     HiveHeartbeat,
     HiveInfo,
-    HiveTelemetry,
     JobEvent,
     NodeStats,
     ProcessStats,
@@ -31,11 +28,13 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.hive.budget import ThreadBudget
+from rbee.hive.children import Child
 from rbee.hive.engines import described, installed_engines
 from rbee.hive.operations import Operations
 from rbee.hive.reporter import Reporter
 from rbee.hive.sampler import Sampler
 from rbee.hive.supervisor import Supervisor
+from rbee.hive.telling import default_hive_id, telemetry_line
 from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
@@ -110,6 +109,7 @@ class HiveService:
         self._tasks: list[asyncio.Task[None]] = []
         self._beat: HiveHeartbeat | None = None
         self._beaten = asyncio.Condition()
+        self._started = False
         self._stopping = False
         self._keep_workers = False
 
@@ -129,6 +129,7 @@ class HiveService:
             asyncio.create_task(self._reporter.run(), name="reporter"),
             *(asyncio.create_task(self._reporter.introduce(child), name="introduce") for child in adopted),
         ]
+        self._started = True
 
     def shut_down(self, *, keep_workers: bool = False) -> None:
         """Ask whoever runs the hive to stop it.
@@ -140,24 +141,41 @@ class HiveService:
         self.shutdown_asked.set()
 
     async def stop(self) -> None:
-        """Tell the queen, then stop jobs, workers and telemetry, in this order."""
+        """Tell the queen, then stop jobs, workers and telemetry, in this order.  Every step is tried.
+
+        Workers of an earlier life stay when `start` has failed: they serve, and the next life finds them.
+
+        Raises:
+            WorkerFailedError: a worker does not end.
+        """
         self._stopping = True
+        async with contextlib.AsyncExitStack() as steps:
+            # The last one first; a step that fails keeps no other from being taken.
+            steps.callback(self._sampler.close)
+            steps.push_async_callback(self.catalog.close)
+            steps.push_async_callback(self._reporter.leave)
+            steps.push_async_callback(self._end_tasks)
+            steps.push_async_callback(self._end_workers)
+            steps.push_async_callback(self.jobs.stop)
+            steps.push_async_callback(self._say_goodbye)
+
+    async def _say_goodbye(self) -> None:
         async with self._beaten:
             self._beaten.notify_all()
         if self._beat is not None:
             # Not measured anew: a probe that hangs must not hold up the end.
             await self._reporter.tell_stopping(await self._tell(self._beat.node, self._beat.workers))
-        await self.jobs.stop()
-        if self._keep_workers:
+
+    async def _end_workers(self) -> None:
+        if self._keep_workers or not self._started:
             await self.supervisor.release_all()
         else:
             await self.supervisor.stop_all()
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._reporter.leave()
-        await self.catalog.close()
-        self._sampler.close()
 
     def info(self) -> HiveInfo:
         """The hive as it tells of itself."""
@@ -278,36 +296,9 @@ class HiveService:
             due = max(due + self._settings.hive.telemetry_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
-    def _on_exit(self, worker_id: str) -> None:
+    def _on_exit(self, child: Child) -> None:
         if not self._stopping:
-            self._reporter.worker_gone(worker_id)
+            self._reporter.worker_gone(child)
 
     def _observe(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)
-
-
-def default_hive_id() -> str:
-    """The machine's name, as far as it fits the grammar of ids."""
-    name = socket.gethostname().partition(".")[0]
-    cleaned = "".join(char if char.isalnum() or char in "._-" else "-" for char in name).strip("._-")
-    return cleaned[:63] or "localhost"
-
-
-def telemetry_line(beat: HiveHeartbeat, told: HiveHeartbeat | None) -> bytes:
-    """A beat as the hive's own stream carries it.
-
-    Args:
-        beat: what was measured.
-        told: what this listener was told before; None for nothing yet.
-    """
-    changed = told is None or (told.capabilities, told.engines) != (beat.capabilities, beat.engines)
-    line = HiveTelemetry(
-        hive_id=beat.hive.id,
-        hive_info=beat.hive,
-        timestamp=beat.timestamp,
-        workers=beat.workers,
-        node=beat.node,
-        capabilities=beat.capabilities if changed else None,
-        engines=beat.engines if changed else None,
-    )
-    return msgspec.json.encode(line)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,22 +19,22 @@ from rbee.contract.errors import (
     WorkerFailedError,
 )
 from rbee.contract.types import LoadSpec, WorkerState
-from rbee.contract.worker_args import WorkerArgs
 from rbee.hive import cgroups
-from rbee.hive.adopted import until_serving
+from rbee.hive.adopted import until_ended
 from rbee.hive.budget import ThreadBudget
-from rbee.hive.children import Child, born, find, is_alive, send_signal, signal_own, start_ticks, tags
+from rbee.hive.children import Child, address, find, is_alive, send_signal, signal_own
+from rbee.hive.launching import Launcher
 from rbee.hive.leftovers import end_leftovers
 from rbee.hive.logs import WorkerLogs
-from rbee.hive.spawn import Spawned, discard, free_socket, spawn, until_ready
-from rbee.http.ports import port_of, url_of
+from rbee.hive.spawn import Spawned, discard, until_ready
 from rbee.settings import Folders, Settings
 
 log = logging.getLogger(__name__)
 
 _GROUP = "llm"
 _KILL_AFTER_S = 3.0
-_ADOPTED_POLL_S = 0.5
+_DEATH_S = 15.0
+"""How long the system may take to end a process that was killed: it gives back what may be much memory."""
 
 
 class _Start(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ class Supervisor:
         folders: for logs and as the tag of this hive.
         hive_id: told to the workers.
         budget: threads.
-        on_exit: told the id of each worker whose process has ended.
+        on_exit: told each child whose process has ended.
         environment: what workers inherit.
     """
 
@@ -63,7 +62,7 @@ class Supervisor:
         folders: Folders,
         hive_id: str,
         budget: ThreadBudget,
-        on_exit: Callable[[str], None],
+        on_exit: Callable[[Child], None],
         environment: Mapping[str, str],
     ) -> None:
         self._settings = settings
@@ -71,7 +70,7 @@ class Supervisor:
         self._hive_id = hive_id
         self._budget = budget
         self._on_exit = on_exit
-        self._environment = environment
+        self._launcher = Launcher(settings, folders, hive_id, environment)
         self._starts: dict[str, _Start] = {}
         self._children: dict[str, Child] = {}
         self._spawned: dict[str, Spawned] = {}
@@ -186,36 +185,57 @@ class Supervisor:
             async with asyncio.timeout(self._settings.hive.start_timeout_s):
                 await until_ready(identity, spawned, loading)
         except TimeoutError as error:
-            await self.stop(identity, at_once=True)
+            await self._take_down(identity)
             raise RequestTimeoutError(
                 f"Worker {identity!r} did not load {spec.model_id!r} within "
                 f"{self._settings.hive.start_timeout_s:g} s (hive.start_timeout_s). Its log: '{spawned.log}'"
             ) from error
         except BaseException:
             # Shielded, or a second cancellation would leave the process behind.
-            await asyncio.shield(self.stop(identity, at_once=True))
+            await asyncio.shield(self._take_down(identity))
             raise
         self._note(identity, WorkerState.READY)
         return child
 
     async def stop(self, worker_id: str, *, at_once: bool = False) -> None:
-        """Let a worker drain and end; kill it when it does not.  Harmless when it has ended."""
+        """Let a worker drain and end; kill it when it does not.  Harmless when it has ended.
+
+        Raises:
+            WorkerFailedError: its process is there still, although it was killed.
+        """
         child = self._children.get(worker_id)
         if child is None:
             return
         self._note(worker_id, WorkerState.STOPPING)
         self._signal(child, signal.SIGKILL if at_once else signal.SIGTERM)
-        grace = _KILL_AFTER_S if at_once else self._settings.worker.drain_s + _KILL_AFTER_S
         watcher = self._watchers[worker_id]
-        await asyncio.wait([watcher], timeout=grace)
-        if not watcher.done():
-            log.warning("worker %s does not stop; killing it", worker_id)
-            self._signal(child, signal.SIGKILL)
-            await asyncio.wait([watcher], timeout=grace)
+        drain_s = 0.0 if at_once else self._settings.worker.drain_s
+        await asyncio.wait([watcher], timeout=drain_s + _KILL_AFTER_S)
+        if watcher.done():
+            return
+        log.warning("worker %s does not stop; killing it", worker_id)
+        self._signal(child, signal.SIGKILL)
+        await asyncio.wait([watcher], timeout=_DEATH_S)
+        # Of one that has ended, what it left behind may still be looked for.
+        if not watcher.done() and is_alive(child):
+            raise WorkerFailedError(
+                f"Worker {worker_id!r} (process {child.pid}) does not end, not even killed: it hangs in the system, "
+                "most often in a driver, or the hive may not signal it. "
+                f"See: ps -o pid,user,stat,wchan -p {child.pid}. If it stays, restart the machine."
+            )
 
     async def stop_all(self) -> None:
-        """Stop every child, all at the same time."""
-        await asyncio.gather(*(self.stop(worker_id) for worker_id in list(self._children)))
+        """Stop every child, all at the same time.
+
+        Raises:
+            WorkerFailedError: at least one does not end; the others have been stopped.
+        """
+        stopping = (self.stop(worker_id) for worker_id in list(self._children))
+        failed = [one for one in await asyncio.gather(*stopping, return_exceptions=True) if one is not None]
+        for error in failed[1:]:
+            log.error("%s", error)
+        if failed:
+            raise failed[0]
 
     async def release_all(self) -> list[Child]:
         """Leave the children running, unwatched, for a later life of the hive to find; stop those still starting.
@@ -224,7 +244,7 @@ class Supervisor:
         nothing is known of the children afterwards.
         """
         starting = [name for name, start in self._starts.items() if not start.ready.done() and name in self._spawned]
-        await asyncio.gather(*(self.stop(name, at_once=True) for name in starting))
+        await asyncio.gather(*(self._take_down(name) for name in starting))
         left = self.children()
         watchers = [self._watchers[child.worker_id] for child in left]
         for watcher in watchers:
@@ -240,6 +260,13 @@ class Supervisor:
         for child in self._children.values():
             self._signal(child, signal.SIGKILL)
 
+    async def _take_down(self, worker_id: str) -> None:
+        """Kill a worker whose start has come to nothing; that it does not end must not hide why."""
+        try:
+            await self.stop(worker_id, at_once=True)
+        except WorkerFailedError as error:
+            log.error("%s", error)
+
     def _signal(self, child: Child, number: signal.Signals) -> None:
         spawned = self._spawned.get(child.worker_id)
         try:
@@ -253,48 +280,13 @@ class Supervisor:
             log.warning("worker %s was not sent %s: %s", child.worker_id, number.name, error)
 
     async def _spawn(self, worker_id: str, engine: str, spec: LoadSpec) -> tuple[Child, Spawned]:
-        settings, host = self._settings, self._settings.server.host
         # One of that id may have run before and filled it.
         await asyncio.to_thread(self.logs.rotate, worker_id)
-        sock = free_socket(host, settings.hive.worker_port_first, settings.hive.worker_port_last)
-        port = port_of(sock)
-        args = WorkerArgs(
-            worker_id=worker_id,
-            model=spec.model_id,
-            engine=engine,
-            device=spec.device,
-            backend=spec.backend,
-            host=host,
-            queen_url=self.queen_url,
-            registry_url=self.registry_url,
-            hive_id=self._hive_id,
-            parent_pid=os.getpid(),
-            model_path=spec.model_path,
-            variant=msgspec.json.encode(spec.variant).decode(),
-            threads=spec.threads,
-            slots=spec.slots,
-            context_length=spec.context_length,
+        child, spawned = await self._launcher.launch(
+            worker_id, engine, spec, self.logs.path(worker_id), self.queen_url, self.registry_url
         )
-        environment = {
-            **self._environment,
-            # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
-            "OMP_WAIT_POLICY": "passive",
-            "OMP_NUM_THREADS": str(spec.threads),
-            **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id),
-        }
-        spawned = await spawn(args, sock, environment, self.logs.path(worker_id))
         try:
-            pid = spawned.process.pid
-            child = Child(
-                worker_id=worker_id,
-                pid=pid,
-                created=born(pid),
-                port=port,
-                threads=spec.threads,
-                model_id=spec.model_id,
-                ticks=start_ticks(pid),
-            )
-            self._keep(child, spawned, self._groups.enter(pid, _GROUP, str(port)))
+            self._keep(child, spawned, self._groups.enter(child.pid, _GROUP, str(child.port)))
         except BaseException:
             await discard(spawned.process)
             raise
@@ -315,7 +307,9 @@ class Supervisor:
             code = await spawned.process.wait()
             log.info("worker %s (process %d) ended with code %s", child.worker_id, child.pid, code)
         else:
-            await self._watch_adopted(child)
+            ready = self._starts[child.worker_id].ready
+            url = address(self._settings, child)
+            await until_ended(child, url, ready, lambda state: self._note(child.worker_id, state))
             log.info("adopted worker %s (process %d) ended", child.worker_id, child.pid)
         try:
             await asyncio.to_thread(end_leftovers, child, self._folders.state)
@@ -332,28 +326,7 @@ class Supervisor:
         self._budget.give_back(child.worker_id)
         if group is not None:
             cgroups.leave(group)
-        self._on_exit(child.worker_id)
-
-    async def _watch_adopted(self, child: Child) -> None:
-        """Wait for the end of a process that is not our child by parentage; tell when it serves."""
-        ready = self._starts[child.worker_id].ready
-
-        def note(state: WorkerState | None) -> None:
-            self._note(child.worker_id, state)
-            if state is WorkerState.READY:
-                ready.set_result(child)
-
-        asking = asyncio.create_task(until_serving(address(self._settings, child), child.worker_id, note))
-        try:
-            # The system tells its end to somebody else, and has no event for us.
-            while is_alive(child):  # noqa: ASYNC110
-                await asyncio.sleep(_ADOPTED_POLL_S)
-        finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-        if not ready.done():
-            ready.set_exception(WorkerFailedError(f"Worker {child.worker_id!r} ended before it served."))
-            ready.exception()  # often nobody waits for it, and that is no mistake
+        self._on_exit(child)
 
     def _note(self, worker_id: str, state: WorkerState | None) -> None:
         """Take a child's state, unless it is on its way out already."""
@@ -362,8 +335,3 @@ class Supervisor:
                 self._states.pop(worker_id, None)
             else:
                 self._states[worker_id] = state
-
-
-def address(settings: Settings, child: Child) -> str:
-    """Where a child is reached."""
-    return url_of(settings.server.host, child.port)

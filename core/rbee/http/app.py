@@ -23,6 +23,8 @@ from rbee.http.errors import public_error, render
 from rbee.http.sse import MEDIA_TYPE, with_pings
 
 _CONTROL_BODY = 4 * 1024 * 1024
+_NO_BODY = "'data'"
+"""How Litestar tells that a handler wants a body and none came: by the name of its argument."""
 _CLIENT_LEFT = "client disconnected prematurely"
 """How Litestar tells a client that left while it sent its body; there is no class for it."""
 
@@ -82,6 +84,8 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> RbeeError:
     where = f"{request.method} {request.url.path}"
     if isinstance(error, ValidationException):
         extra = error.extra if isinstance(error.extra, list) else []
+        if any(isinstance(item, dict) and item.get("message") == _NO_BODY for item in extra):
+            return InvalidRequestError(f"{where} needs a body: a JSON object.", param="body")
         problems = "; ".join(
             f"{item.get('key') or 'body'}: {item.get('message')}" for item in extra if isinstance(item, dict)
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -26,14 +25,13 @@ from rbee.jobs.live import LiveJob, LiveJobs
 from rbee.jobs.narrator import Narrator
 from rbee.jobs.operation import Operation
 from rbee.jobs.parsing import parse
-from rbee.jobs.recovery import MOST_RESUMED, STATES, Left, recover
+from rbee.jobs.reader import Reader
+from rbee.jobs.recorder import Recorder
+from rbee.jobs.recovery import MOST_RESUMED, Left, recover
 from rbee.jobs.store import JobStore
-from rbee.jobs.summary import detail, summary
-from rbee.jobs.writer import End, Row, Writer
+from rbee.jobs.writer import End, Writer
 
 log = logging.getLogger(__name__)
-
-JobT = TypeVar("JobT", bound=JobSummary)
 
 _MOST_KEYS = 1000
 
@@ -41,8 +39,9 @@ _MOST_KEYS = 1000
 class JobRunner:
     """Takes jobs, runs their handlers, streams and stores their events.
 
-    All events of a job are in memory while it runs and `linger_s` longer, so that whoever submitted a short one finds
-    all of it.  Tokens of an answer are never stored: like prompts they are the user's own.
+    The events of a job are in memory while it runs and `linger_s` longer, so that whoever submitted a short one finds
+    all of it; of the progress of one thing only the newest.  Tokens of an answer are never stored: like prompts they
+    are the user's own.
 
     Args:
         store: opened and closed by this runner.
@@ -66,6 +65,7 @@ class JobRunner:
         self._operations = operations
         self._observe = observe
         self._live = LiveJobs(linger_s)
+        self._reader = Reader(store, self._live)
         self._writer = Writer(store, keep, keep_ended)
         self._writing: asyncio.Task[None] | None = None
         self._finishing: set[asyncio.Task[None]] = set()
@@ -168,15 +168,7 @@ class JobRunner:
         await asyncio.sleep(0)
 
     def _emitter(self, job_id: str, live: LiveJob) -> Callable[[JobEvent], None]:
-        def emit(event: JobEvent) -> None:
-            # Encoded first: what cannot be stored is told to nobody, and its sender hears of it.
-            body = msgspec.json.encode(event)
-            seq = live.add(event)
-            if not _is_answer(event):
-                self._writer.add(Row(job_id, seq, body, event.terminal))
-            self._observe(event)
-
-        return emit
+        return Recorder(job_id, live, self._writer, self._observe).take
 
     async def cancel_all(self) -> None:
         """Cancel every job and wait for their ends."""
@@ -201,54 +193,13 @@ class JobRunner:
         live.task.cancel()
         return True
 
-    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent]]:
+    def events(self, job_id: str, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent]]:
         """A job's events with their numbers, from `after` on, until the terminal one.
 
         Raises:
             NotFoundError: there is no such job.
         """
-        live = self._live.get(job_id)
-        if live is None:
-            if await self._store.get(job_id) is None:
-                raise NotFoundError(f"There is no job {job_id!r}.")
-            after = await self._before_unseen_end(job_id, after)
-        if live is None or after < live.base:
-            # What came before a restart is in the store alone.
-            async with contextlib.aclosing(self._stored(job_id, after, None if live is None else live.base)) as stored:
-                async for one in stored:
-                    yield one
-        if live is None:
-            return
-        after = max(after, live.base)
-        while True:
-            changed = live.changed
-            while after < live.last:
-                after += 1
-                yield after, live.events[after - live.base - 1]
-            if live.ended:
-                return
-            await changed.wait()
-
-    async def _stored(self, job_id: str, after: int, last: int | None) -> AsyncGenerator[tuple[int, JobEvent]]:
-        while rows := await self._store.events(job_id, after):
-            for seq, body in rows:
-                if last is not None and seq > last:
-                    return
-                after = seq
-                yield seq, msgspec.json.decode(body, type=JobEvent)
-
-    async def _before_unseen_end(self, job_id: str, after: int) -> int:
-        """`after`, or what is before the end where a watcher's number is a token's of an earlier life.
-
-        A job that was cut off is ended with the first number that is free in the store, which knows no tokens; they
-        may have had higher ones.
-        """
-        last = await self._store.last_seq(job_id)
-        if after < last:
-            return after
-        rows = await self._store.events(job_id, last - 1)
-        cut_off = any(msgspec.json.decode(body, type=JobEvent).code == "UNAVAILABLE" for _, body in rows)
-        return last - 1 if cut_off else after
+        return self._reader.events(job_id, after)
 
     async def check_store(self) -> None:
         """Raise unless the store takes what is written to it."""
@@ -257,12 +208,11 @@ class JobRunner:
 
     async def check(self, job_id: str) -> None:
         """Raise NotFoundError unless the job exists: before a stream's first byte, where it can still be told."""
-        if job_id not in self._live and await self._store.get(job_id) is None:
-            raise NotFoundError(f"There is no job {job_id!r}.")
+        await self._reader.check(job_id)
 
     async def list(self, limit: int = 100, states: Sequence[str] = ()) -> list[JobSummary]:
         """The newest jobs, newest first; those in certain states, when some are named."""
-        return [self._ended(summary(row)) for row in await self._store.newest(limit, states)]
+        return await self._reader.list(limit, states)
 
     async def get(self, job_id: str) -> JobDetail:
         """One job: what was asked, how far it is, how it ended.
@@ -270,29 +220,7 @@ class JobRunner:
         Raises:
             NotFoundError: there is no such job.
         """
-        live = self._live.get(job_id)
-        row = await self._store.get(job_id)
-        if row is None:
-            raise NotFoundError(f"There is no job {job_id!r}.")
-        if live is None or live.base:
-            stored = [msgspec.json.decode(body, type=JobEvent) for _, body in await self._store.last_events(job_id)]
-        else:
-            stored = []
-        return self._ended(detail(row, stored + (live.events if live is not None else [])))
-
-    def _ended(self, job: JobT) -> JobT:
-        """A job whose end has been told and is only being written down is shown as ended."""
-        live = self._live.get(job.job_id)
-        if live is None or not live.ended or job.finished_at is not None:
-            return job
-        end = live.events[-1]
-        return msgspec.structs.replace(
-            job,
-            state=STATES[end.type],
-            finished_at=datetime.fromtimestamp(end.emitted_at_ms / 1000, UTC),
-            error_code=end.code,
-            error_message=end.message if end.type == "error" else None,
-        )
+        return await self._reader.get(job_id)
 
     async def _run(self, operation: str, body: dict[str, Any], narrator: Narrator) -> None:
         state, code, message = "completed", None, None
@@ -329,11 +257,6 @@ class JobRunner:
     def _refuse_when_stopping(self) -> None:
         if self._stopping:
             raise UnavailableError("The program is stopping and takes no jobs any more.")
-
-
-def _is_answer(event: JobEvent) -> bool:
-    """Whether an event is a piece of an answer: the user's own, and one row each if it were stored."""
-    return event.type == "data" and event.action == "token"
 
 
 def _without_secrets(body: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,11 @@ def detail(row: JobRow, events: list[JobEvent]) -> JobDetail:
             said = event.human
         elif event.type == "data" and event.action == "result":
             result = event.payload
-    request = msgspec.json.decode(row.request, type=dict[str, Any])
+    try:
+        request = msgspec.json.decode(row.request, type=dict[str, Any])
+    except msgspec.DecodeError:
+        # Of another version; the job is told without it.
+        request = {}
     return JobDetail(**_facts(row), request=request, progress=progress, said=said, result=result)
 
 

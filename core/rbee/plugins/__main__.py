@@ -5,23 +5,36 @@ A running hive asks this way after something was installed or removed: modules t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import msgspec
 
-from rbee.plugins.engines import engine_info
+from rbee.plugins.engines import engine_infos
 from rbee.plugins.loader import load_plugins
+
+_STDOUT, _STDERR = 1, 2
 
 
 def main() -> None:
     """Print ``{"plugins": [PluginRecord], "engines": [EngineInfo]}``."""
-    # Whatever a plugin prints while it loads must not end up in the document.
-    out, sys.stdout = sys.stdout, sys.stderr
-    plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
-    engines = [engine_info(cls) for cls in plugins.registrations.engines.things()]
-    document = {"plugins": plugins.records, "engines": engines}
-    out.write(msgspec.json.encode(document).decode() + "\n")
+    with _stdout_of_our_own() as out:
+        plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
+        engines = engine_infos(plugins.registrations.engines.things())
+        out.write(msgspec.json.encode({"plugins": plugins.records, "engines": engines}) + b"\n")
+
+
+@contextlib.contextmanager
+def _stdout_of_our_own() -> Iterator[BinaryIO]:
+    """Where the document goes; whatever plugins print, their libraries in C included, goes to stderr instead."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(_STDOUT), "wb") as out:
+        os.dup2(_STDERR, _STDOUT)
+        sys.stdout = sys.stderr
+        yield out
 
 
 if __name__ == "__main__":

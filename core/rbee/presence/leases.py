@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from rbee.contract.errors import InvalidRequestError, NotFoundError
+from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError
+from rbee.contract.joining import checked_registration
 from rbee.contract.presence import PresenceChange, PresenceStore
 from rbee.contract.wire import Component, ComponentType, LeaseRenewal, Registration, utc_now
 
-_MAX_ID = 200
+_MOST_SUPERSEDED = 8
+_LEAST_SEEN = 256
 
 
 class ComponentChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,16 @@ class ComponentChange(msgspec.Struct, frozen=True, kw_only=True):
     type: PresenceChange
     revision: int
     component: Component
+
+
+class _Held(Component, frozen=True, kw_only=True):
+    """A component as the store keeps it.
+
+    Attributes:
+        superseded: instances that had the lease before this one, the newest last.
+    """
+
+    superseded: tuple[str, ...] = ()
 
 
 class Leases:
@@ -35,28 +47,22 @@ class Leases:
         self._store = store
         self._online_s = online_s
         self._last_seen: dict[str, datetime] = {}
+        self._most_seen = _LEAST_SEEN
 
     async def register(self, registration: Registration) -> Component:
         """Enter a component, or update it; the same body twice is harmless.
 
         Raises:
-            InvalidRequestError: the id or the address is missing or unusable.
+            InvalidRequestError: the id or the address is missing or unusable, or another field is out of bounds.
+            ConflictError: a newer instance has the lease, and keeps it: two processes go by one id.
         """
-        identity, url = registration.identity, registration.address
-        if not identity or len(identity) > _MAX_ID or "/" in identity or not identity.isprintable():
-            raise InvalidRequestError(
-                "A registration needs 'component_id' (or 'worker_id') of 1 to 200 printable characters without '/'.",
-                param="component_id",
-            )
-        if url is None or not url.startswith(("http://", "https://")):
-            raise InvalidRequestError(
-                f"Registration of {identity!r} needs 'url', or 'hostname' and 'port'.", param="url"
-            )
+        identity, url = checked_registration(registration)
         key = f"{registration.kind}/{identity}"
         now = utc_now()
         before = await self._find(key)
         same = before is not None and before.instance_id == registration.instance_id
-        component = Component(
+        component = _Held(
+            superseded=self._superseded(key, before, registration.instance_id),
             component_type=registration.kind,
             component_id=identity,
             url=url,
@@ -67,7 +73,7 @@ class Leases:
             registered_at=before.registered_at if same and before is not None else now,
         )
         await self._store.put(key, msgspec.json.encode(component), self._online_s)
-        self._last_seen[key] = now
+        self._note_seen(key, now)
         return self._living(component, key)
 
     async def renew(self, renewal: LeaseRenewal) -> None:
@@ -84,7 +90,7 @@ class Leases:
                 raise NotFoundError(f"The lease for {key!r} is another instance's; register again.")
         if not await self._store.renew(key, self._online_s):
             raise NotFoundError(f"No lease for {key!r}; register again.")
-        self._last_seen[key] = utc_now()
+        self._note_seen(key, utc_now())
 
     async def drop(self, renewal: LeaseRenewal) -> None:
         """End a lease; one that is not there, or is a newer instance's, is left alone."""
@@ -101,7 +107,7 @@ class Leases:
         living = {entry.key for entry in entries}
         if kind is None:
             self._last_seen = {key: seen for key, seen in self._last_seen.items() if key in living}
-        return [self._living(msgspec.json.decode(e.value, type=Component), e.key) for e in entries]
+        return [self._living(msgspec.json.decode(e.value, type=_Held), e.key) for e in entries]
 
     async def revision(self) -> int:
         """The store's present revision, from which to watch."""
@@ -123,12 +129,43 @@ class Leases:
                     component=msgspec.structs.replace(component, online=online),
                 )
 
-    async def _find(self, key: str) -> Component | None:
+    async def _find(self, key: str) -> _Held | None:
         entry = await self._store.get(key)
-        return None if entry is None else msgspec.json.decode(entry.value, type=Component)
+        return None if entry is None else msgspec.json.decode(entry.value, type=_Held)
 
-    def _living(self, component: Component, key: str) -> Component:
-        return msgspec.structs.replace(component, last_seen=self._last_seen.get(key), online=True)
+    @staticmethod
+    def _superseded(key: str, before: _Held | None, instance_id: str | None) -> tuple[str, ...]:
+        """Instances that may not take the lease back.
+
+        Who comes last wins, so that a process that was started anew, at whatever port, is in at once.  The one before
+        it is on its way out; when it goes on all the same, the two would take the lease from each other for ever.  Its
+        way back is open as soon as the newer one renews no longer.
+
+        Raises:
+            ConflictError: this instance is one of them.
+        """
+        if before is None:
+            return ()
+        if instance_id and instance_id in before.superseded:
+            raise ConflictError(
+                f"{key!r} is in use by a process that was started later, at {before.url!r}. Stop one of the two, or "
+                "start it again with another id."
+            )
+        if instance_id and before.instance_id and before.instance_id != instance_id:
+            return (*before.superseded, before.instance_id)[-_MOST_SUPERSEDED:]
+        return before.superseded
+
+    def _note_seen(self, key: str, now: datetime) -> None:
+        self._last_seen[key] = now
+        if len(self._last_seen) > self._most_seen:
+            held = now - timedelta(seconds=self._online_s)
+            self._last_seen = {key: seen for key, seen in self._last_seen.items() if seen >= held}
+            # Looked at again when as many have come as are there: each is paid for once.
+            self._most_seen = max(_LEAST_SEEN, 2 * len(self._last_seen))
+
+    def _living(self, held: _Held, key: str) -> Component:
+        facts = {name: getattr(held, name) for name in Component.__struct_fields__}
+        return Component(**{**facts, "last_seen": self._last_seen.get(key), "online": True})
 
     @staticmethod
     def _key(renewal: LeaseRenewal) -> str:

@@ -112,9 +112,11 @@ async def update_worker(service: QueenService, data: StateUpdate) -> dict[str, s
 
 
 @delete("/v1/workers/{worker_id:str}", status_code=204)
-async def remove_worker(service: QueenService, worker_id: str) -> None:
-    """A worker is gone; harmless when it is not known."""
-    service.remove_worker(worker_id)
+async def remove_worker(
+    service: QueenService, worker_id: str, instance_id: str | None = None, pid: int | None = None
+) -> None:
+    """A worker is gone; harmless when it is not known, or when another process has its id by now."""
+    service.remove_worker(worker_id, instance_id, pid)
 
 
 @post("/v1/worker-heartbeat", status_code=200)

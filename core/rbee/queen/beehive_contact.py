@@ -38,8 +38,8 @@ class Contact:
         self._written = Change(beehive.status, _float(beehive.last_connected_unix), beehive.backends, beehive.devices)
         self._waits = _retries()
         self._due = 0.0
-        self.names = {beehive.node_name}
-        """Ids that its hive may beat under."""
+        self.hive_id: str | None = None
+        """The hive that has answered at its address."""
 
     @property
     def status(self) -> BeehiveStatus:
@@ -68,7 +68,7 @@ class Contact:
     def tried(self, now: float, unix: float, finding: Finding) -> Change | None:
         """A try has found something; arguments and answer as of `heard`."""
         if finding.hive is not None:
-            self.names.add(finding.hive.hive.id)
+            self.hive_id = finding.hive.hive.id
             # Rarely: it answers, and will beat once it has heard of the queen.
             self._waits, self._due = _retries(), now + self._spread(_AGAIN_S)
             return self._answered(unix, finding.hive.capabilities)

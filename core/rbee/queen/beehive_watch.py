@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from rbee.beehives import Beehive, BeehiveChanges, Entered
+from rbee.beehives import HIVE_PORT, Beehive, BeehiveChanges, Entered
 from rbee.beehives.registry import BeehiveRegistry
 from rbee.clients import keep_running
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
 from rbee.contract.wire import Registration
 from rbee.queen.beehive_contact import Change, Contact
-from rbee.queen.beehive_probe import Finding, probe
+from rbee.queen.beehive_probe import Finding, probe, url_at
 from rbee.telemetry import TelemetryRegistry
 from rbee.telemetry.records import HiveRecord
 
@@ -135,7 +135,7 @@ class BeehiveWatch:
     async def _follow(self, beehive: Beehive, contact: Contact) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            record = self._beating(contact)
+            record = self._beating(beehive, contact)
             if record is not None:
                 await self._write(beehive, contact, contact.heard(clock(), time.time(), record.devices), "it beats")
             elif contact.is_due(clock()):
@@ -145,11 +145,17 @@ class BeehiveWatch:
                 await self._write(beehive, contact, contact.tried(clock(), time.time(), finding), finding.detail)
             await asyncio.sleep(self._tick_s)
 
-    def _beating(self, contact: Contact) -> HiveRecord | None:
-        """Its hive's record while it beats by itself; that it was found once is no beat."""
-        for name in contact.names:
-            record = self._telemetry.get_hive_state(name)
-            if record is not None and record.info is not None and self._telemetry.is_hive_online(name):
+    def _beating(self, beehive: Beehive, contact: Contact) -> HiveRecord | None:
+        """Its hive's record while it beats by itself; that it was found once is no beat.
+
+        Its hive is who has answered at its address, or goes by its name and is reached there.  A hive elsewhere may
+        go by its name as well.
+        """
+        for name in (contact.hive_id, beehive.node_name):
+            record = None if name is None else self._telemetry.get_hive_state(name)
+            if record is None or record.info is None or not self._telemetry.is_hive_online(record.hive_id):
+                continue
+            if name == contact.hive_id or _is_at(beehive, record.url):
                 return record
         return None
 
@@ -167,10 +173,10 @@ class BeehiveWatch:
         before, name = contact.status, beehive.node_name
         try:
             await self._registry.set_contact(
-                name, change.status, change.when, backends=change.backends, devices=change.devices
+                name, change.status, change.when, backends=change.backends, devices=change.devices, place=beehive.place
             )
         except NotFoundError:
-            # Removed meanwhile, perhaps by another program: the next reload ends this watch.
+            # Removed or moved meanwhile, perhaps by another program: the next reload ends this watch.
             self._stale.set()
         except RbeeError as error:
             # Tried again with every look; told once.
@@ -188,6 +194,12 @@ def _is_watched(beehive: Beehive) -> bool:
     return beehive.enabled and beehive.ssh_host is not None and "proxy_jump" not in beehive.labels
 
 
+def _is_at(beehive: Beehive, url: str | None) -> bool:
+    """Whether a hive's address is the one that was entered for a machine."""
+    host = (beehive.ssh_host or "").strip("[]").lower()
+    return url == url_at(host, beehive.hive_port or HIVE_PORT)
+
+
 def _place(beehive: Beehive) -> tuple[object, ...]:
     """What a watch depends on: another one begins when it changes."""
-    return (beehive.node_name, beehive.ssh_host, beehive.ssh_port, beehive.hive_port)
+    return (beehive.node_name, *beehive.place)

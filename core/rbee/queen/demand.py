@@ -23,6 +23,7 @@ from rbee.scheduler import Start
 log = logging.getLogger(__name__)
 
 _CRASHES = 2
+_MOST_FAILURES = 1000
 
 Tell = Callable[[JobEvent], None]
 
@@ -153,7 +154,12 @@ class Demand:
             self._failures.pop(key, None)
         except (WorkerFailedError, RequestTimeoutError, UnreachableError) as error:
             before = self._failures.get(key)
-            self._failures[key] = (self._clock(), error.message, 1 if before is None else before[2] + 1)
+            count = 1 if before is None else before[2] + 1
+            # The newest last, so that the oldest are forgotten.
+            self._failures.pop(key, None)
+            self._failures[key] = (self._clock(), error.message, count)
+            if len(self._failures) > _MOST_FAILURES:
+                del self._failures[next(iter(self._failures))]
             raise
         finally:
             loads = self._loads[variant.model_id]

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from rbee.clients import HiveClient, Transport
 from rbee.clients.jobs import raise_for
-from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
+from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError, UnreachableError
 from rbee.contract.wire import JobEvent
+from rbee.queen.remote_job import RemoteJob
 from rbee.telemetry import TelemetryRegistry
 
 _NAMED = 20
 """Hives that a message names."""
 
+_GRACE_S = 30.0
+
 
 class Hives:
-    """Clients of all hives, by their present address.
+    """Jobs on all hives, each at its present address.
 
     Args:
         telemetry: knows the addresses.
         token: the colony's.
+        grace_s: how much longer than a hive may be silent a broken line is tried again.
     """
 
-    def __init__(self, telemetry: TelemetryRegistry, token: str | None) -> None:
+    def __init__(self, telemetry: TelemetryRegistry, token: str | None, grace_s: float = _GRACE_S) -> None:
         self._telemetry = telemetry
         self._token = token
-        self._transports: dict[str, Transport] = {}
+        self._grace_s = grace_s
         self._news = asyncio.Event()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await asyncio.gather(*(transport.close() for transport in self._transports.values()))
-        self._transports.clear()
 
     def choose(self, hive_id: str | None) -> str:
         """The hive of that id; without one, the only hive.
@@ -101,6 +100,7 @@ class Hives:
         *,
         correlation_id: str | None = None,
         key: str | None = None,
+        patient: bool = False,
     ) -> dict[str, Any]:
         """Run a job on a hive to its end; cancelled, it is cancelled there too.
 
@@ -111,47 +111,64 @@ class Hives:
             tell: given each event that is not the terminal one.
             correlation_id: of the request behind it, so that one id finds both jobs.
             key: names the job: asked for again, the hive's first one is followed instead of a second being started.
+            patient: a line that breaks is taken up again behind the last event, for as long as the hive may be silent
+                before it is down and a while longer.  Not for a request, whose caller waits.
 
         Returns:
             The job's result.
 
         Raises:
+            NotFoundError: the hive is not known.
             RbeeError: what the job raised there.
         """
-        client = self._client(hive_id)
-        submitting = asyncio.ensure_future(
-            # By name: at an address that was announced in error another hive may answer, who then refuses.
-            client.jobs.submit_as(operation, {**fields, "hive_id": hive_id}, correlation_id=correlation_id, key=key)
-        )
-        try:
-            job_id = await asyncio.shield(submitting)
-        except asyncio.CancelledError:
-            # The hive may have taken it already, and then nobody else would end it.
-            with contextlib.suppress(RbeeError, asyncio.CancelledError):
-                await client.jobs.cancel(await submitting)
-            raise
+        self._address(hive_id)
+        async with self._reach(hive_id) as hive:
+            submitting = asyncio.ensure_future(
+                # By name: at an address that was announced in error another hive may answer, who then refuses.
+                hive.jobs.submit_as(operation, {**fields, "hive_id": hive_id}, correlation_id=correlation_id, key=key)
+            )
+            try:
+                job_id = await asyncio.shield(submitting)
+            except asyncio.CancelledError:
+                # The hive may have taken it already, and then nobody else would end it.
+                with contextlib.suppress(RbeeError, asyncio.CancelledError):
+                    await hive.jobs.cancel(await submitting)
+                raise
+        patience_s = self._telemetry.limits.hive_down_s + self._grace_s if patient else 0.0
+        job = RemoteJob(hive_id, job_id, lambda: self._reach(hive_id), patience_s)
         result: dict[str, Any] = {}
+
+        def take(event: JobEvent) -> None:
+            nonlocal result
+            if event.type == "data" and event.action == "result":
+                result = event.payload
+            else:
+                tell(event)
+
         try:
-            async with contextlib.aclosing(client.jobs.events(job_id)) as events:
-                async for event in events:
-                    if event.type == "data" and event.action == "result":
-                        result = event.payload
-                    elif event.terminal:
-                        raise_for(event)
-                    else:
-                        tell(event)
+            raise_for(await job.follow(take))
         except asyncio.CancelledError:
             with contextlib.suppress(RbeeError):
                 # Shielded: the hive must hear of it although we are on the way out.
-                await asyncio.shield(client.jobs.cancel(job_id))
+                await asyncio.shield(job.cancel())
             raise
         return result
 
-    def _client(self, hive_id: str) -> HiveClient:
+    @contextlib.asynccontextmanager
+    async def _reach(self, hive_id: str) -> AsyncIterator[HiveClient]:
+        """A line to a hive at its present address.  Jobs are few: nothing is kept that could be of an old address."""
+        try:
+            url = self._address(hive_id)
+        except NotFoundError as error:
+            raise UnreachableError(f"Hive {hive_id!r} has not been heard for long.") from error
+        transport = Transport(url, self._token, f"Hive {hive_id!r}")
+        try:
+            yield HiveClient(transport)
+        finally:
+            await transport.close()
+
+    def _address(self, hive_id: str) -> str:
         record = self._telemetry.get_hive_state(hive_id)
         if record is None or record.url is None:
             raise NotFoundError(f"Hive {hive_id!r} is not known.")
-        transport = self._transports.get(hive_id)
-        if transport is None or transport.url != record.url:
-            transport = self._transports[hive_id] = Transport(record.url, self._token, f"Hive {hive_id!r}")
-        return HiveClient(transport)
+        return record.url

@@ -7,11 +7,12 @@ from typing import NoReturn
 
 import msgspec
 
-from rbee.contract.errors import ConflictError, InvalidRequestError
+from rbee.contract.errors import ConflictError
+from rbee.contract.joining import check_hive_beat, checked_registration
 from rbee.contract.wire import Component, HiveHeartbeat, HiveInfo, Registration
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.subscriptions import HiveSubscriptions
-from rbee.telemetry import TelemetryRegistry
+from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,9 @@ class Introductions:
         """The fast path and the ready callback; True when the worker was not known.
 
         Raises:
-            InvalidRequestError: no id, or no address.
+            InvalidRequestError: no id, no address, or a field is out of bounds.
         """
-        worker_id, url = registration.identity, registration.address
-        if not worker_id or url is None:
-            raise InvalidRequestError(
-                "A worker's registration needs 'worker_id', and 'url' or 'hostname' and 'port'.", param="worker_id"
-            )
+        worker_id, url = checked_registration(registration)
         created = self._telemetry.register_worker(registration)
         entry = self._telemetry.get_worker(worker_id)
         if entry is not None and entry.implementation is None:
@@ -57,13 +54,9 @@ class Introductions:
             answers: it has just answered at this address; otherwise the one at which it has answered before counts.
 
         Raises:
-            InvalidRequestError: no id, or no address.
+            InvalidRequestError: no id, no address, or a field is out of bounds.
         """
-        hive_id, url = registration.identity, registration.address
-        if not hive_id or url is None:
-            raise InvalidRequestError(
-                "A hive's registration needs 'component_id', and 'url' or 'hostname' and 'port'.", param="component_id"
-            )
+        hive_id, url = checked_registration(registration)
         if not answers:
             url = self._subscriptions.address(hive_id, registration.instance_id) or url
         record = self._telemetry.update_hive(hive_id, url, registration.instance_id)
@@ -75,7 +68,9 @@ class Introductions:
 
         Raises:
             ConflictError: another hive goes by this id.
+            InvalidRequestError: a field is out of bounds.
         """
+        check_hive_beat(beat)
         hive = beat.hive
         # Where it has answered it is reached, wherever it believes to be.
         url = self._subscriptions.address(hive.id, hive.instance_id) or Registration(url=hive.url).address
@@ -125,6 +120,17 @@ class Introductions:
             elif hive.url is not None:
                 # Known already, and not seen by this: only its own word says that it lives.
                 self._subscriptions.follow(component.component_id, hive.url, leased=True)
+
+
+def tell_of_rival(entry: WorkerEntry) -> None:
+    """Log that two workers go by one id."""
+    log.warning(
+        "Worker id %r is in use on two hives: the one on %r is heard, the one on %r is not. Stop one of them, or start "
+        "it again with another id (--worker-id).",
+        entry.worker_id,
+        entry.sampled_by,
+        entry.rival_hive,
+    )
 
 
 def _text(value: object) -> str | None:

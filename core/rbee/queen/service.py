@@ -7,17 +7,19 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from rbee.beehives import Beehive
 from rbee.beehives.place import data_base_url
 from rbee.catalog import Resolver
 from rbee.clients import keep_running
 from rbee.contract.errors import InvalidRequestError
+from rbee.contract.joining import check_aggregate, check_worker_beat
 from rbee.contract.types import WorkerState
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
@@ -30,7 +32,6 @@ from rbee.contract.wire import (
     RequestRecord,
     WorkerHeartbeat,
     WorkerRecord,
-    utc_now,
 )
 from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
@@ -39,20 +40,22 @@ from rbee.queen.broadcast import Broadcast
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
+from rbee.queen.figures import Figures
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
-from rbee.queen.introductions import Introductions
+from rbee.queen.introductions import Introductions, tell_of_rival
 from rbee.queen.names import ModelNames
 from rbee.queen.operations import Forwards, Inference, Operations, QueenChecks
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
 from rbee.telemetry.aggregate import process_stats
-from rbee.telemetry.judgement import hive_health
 
 log = logging.getLogger(__name__)
 
 _SUMMARY_S = 2.5
+_SUMMARY = ""
+"""Its subject among those of the hives, whose ids are never empty."""
 _CLEANUP_S = 1.0
 
 
@@ -84,11 +87,12 @@ class QueenService:
         self._started = time.time()
         clock = time.monotonic
         limits = Limits(**msgspec.structs.asdict(settings.telemetry))
-        self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed)
+        self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         self.names = ModelNames(
             Resolver([cls() for cls in registrations.model_vendors.things()]), self.telemetry, clock
         )
+        self._figures = Figures(self.telemetry, self.names)
         self._hives = Hives(self.telemetry, token)
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
@@ -98,8 +102,8 @@ class QueenService:
             settings,
             token,
             registry_url,
-            lambda: self.jobs.check_store(),
-            lambda: self.beehives.list(),
+            self._check_store,
+            self._entered_beehives,
         )
         self._operations = operations = Operations(
             self.telemetry,
@@ -157,7 +161,6 @@ class QueenService:
         if self._discovery is not None:
             await self._discovery.leave()
         await self._operations.close()
-        await self._hives.close()
 
     # --- what others tell ----------------------------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class QueenService:
         """The fast path and the ready callback; True when the worker was not known.
 
         Raises:
-            InvalidRequestError: no id, or no address.
+            InvalidRequestError: no id, no address, or a field is out of bounds.
         """
         return self._introductions.worker(registration)
 
@@ -173,7 +176,7 @@ class QueenService:
         """The fast path for a hive.
 
         Raises:
-            InvalidRequestError: no id, or no address.
+            InvalidRequestError: no id, no address, or a field is out of bounds.
         """
         self._introductions.hive(registration)
 
@@ -181,8 +184,9 @@ class QueenService:
         """A worker's heartbeat; False when it was late.
 
         Raises:
-            InvalidRequestError: its status is no state.
+            InvalidRequestError: its status is no state, or a field is out of bounds.
         """
+        check_worker_beat(beat.worker)
         try:
             WorkerState.parse(beat.worker.status)
         except ValueError as error:
@@ -194,6 +198,7 @@ class QueenService:
 
         Raises:
             ConflictError: another hive goes by this id.
+            InvalidRequestError: a field is out of bounds.
         """
         taken = self._introductions.beat(beat)
         if taken:
@@ -204,7 +209,12 @@ class QueenService:
         return taken
 
     def beat_aggregate(self, beat: AggregateHeartbeat) -> bool:
-        """A hive's heartbeat in the aggregate form, in which it speaks for its workers; False when it was late."""
+        """A hive's heartbeat in the aggregate form, in which it speaks for its workers; False when it was late.
+
+        Raises:
+            InvalidRequestError: a field is out of bounds.
+        """
+        check_aggregate(beat)
         taken = self.telemetry.update_aggregate(beat)
         if taken:
             self._pass_on(beat.hive_id, beat.timestamp, tuple(process_stats(worker) for worker in beat.workers), None)
@@ -222,7 +232,7 @@ class QueenService:
                 "workers": workers,
                 "node": node,
             }
-            self._stream.send(msgspec.json.encode(line))
+            self._stream.send(hive_id, msgspec.json.encode(line))
 
     def set_state(self, worker_id: str, state: str) -> bool:
         """A state told about a worker; False when it is not known.
@@ -235,9 +245,21 @@ class QueenService:
         except ValueError as error:
             raise InvalidRequestError(f"{state!r} is no state of a worker.", param="state") from error
 
-    def remove_worker(self, worker_id: str) -> None:
-        """A worker is gone; harmless when it is not known."""
-        self.telemetry.remove_worker(worker_id)
+    def remove_worker(self, worker_id: str, instance_id: str | None = None, pid: int | None = None) -> None:
+        """A worker is gone; harmless when it is not known.
+
+        Args:
+            worker_id: which.
+            instance_id: of the process that is gone; None for whichever has the id.
+            pid: the same, as the hive knows it.
+        """
+        entry = self.telemetry.get_worker(worker_id)
+        if entry is None:
+            return
+        # Late news of a process must not hit the one that was started under its id meanwhile.
+        known = ((entry.instance_id, instance_id), (entry.pid, pid))
+        if all(None in pair or pair[0] == pair[1] for pair in known):
+            self.telemetry.remove_worker(worker_id)
 
     def request_finished(self, record: RequestRecord) -> None:
         """An inference request has ended."""
@@ -262,49 +284,23 @@ class QueenService:
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker known, by id."""
-        entries = sorted(self.telemetry.list_all_workers(), key=lambda entry: entry.worker_id)
-        return [self.telemetry.describe(entry) for entry in entries]
+        return self._figures.workers()
 
     def info(self) -> dict[str, Any]:
         """The queen and her colony in figures."""
-        hives = [
-            {
-                "hive_id": record.hive_id,
-                "url": record.url,
-                "online": self.telemetry.is_hive_online(record.hive_id),
-                "health": hive_health(self.telemetry.hive_age(record.hive_id), self.telemetry.limits),
-                "age_s": round(self.telemetry.hive_age(record.hive_id) or 0.0, 3),
-                "devices": record.devices,
-                "engines": record.engines,
-                "node": record.node,
-                "threads_total": record.info.threads_total if record.info else None,
-                "threads_free": record.info.threads_free if record.info else None,
-            }
-            for record in sorted(self.telemetry.list_all_hives(), key=lambda record: record.hive_id)
-        ]
         return {
             "program": "queen",
             "version": __version__,
             "url": self.url,
             "instance_id": self.instance_id,
             "uptime_s": int(time.time() - self._started),
-            "hives": hives,
+            "hives": self._figures.hives(),
             "workers_total": self.telemetry.total_worker_count(),
         }
 
     async def models(self) -> list[dict[str, Any]]:
         """Models that can be asked for: those workers serve and those the vendors offer by name."""
-        found: dict[str, dict[str, Any]] = {}
-        for variant in await self.names.known():
-            found[variant.model_id] = _model(variant.name, variant.model_id, variant.vendor, "available")
-        for model_id in self.telemetry.models():
-            entries = self.telemetry.find_workers_by_model(model_id)
-            name = next((entry.model_name for entry in entries if entry.model_name), model_id)
-            state = "loaded" if any(self.telemetry.is_routable(entry) for entry in entries) else "loading"
-            present = found.get(model_id)
-            owner = present["owned_by"] if present else model_id.partition(":")[0]
-            found[model_id] = _model(name, model_id, owner, state)
-        return sorted(found.values(), key=lambda model: str(model["id"]))
+        return await self._figures.models()
 
     def registration(self) -> Registration:
         """The queen as she registers."""
@@ -318,34 +314,26 @@ class QueenService:
 
     async def heartbeats(self) -> AsyncGenerator[bytes]:
         """Telemetry of all hives as it comes, and a summary every few seconds, as JSON lines."""
-        yield self._summary()
+        yield self._figures.summary()
         async with contextlib.aclosing(self._stream.listen()) as lines:
             async for line in lines:
                 yield line
 
-    def _summary(self) -> bytes:
-        online = sorted(entry.worker_id for entry in self.telemetry.list_online_workers())
-        hives = sorted(record.hive_id for record in self.telemetry.list_active_hives())
-        return msgspec.json.encode(
-            {
-                "type": "queen",
-                "workers_online": len(online),
-                "workers_available": self.telemetry.routable_worker_count(),
-                "hives_online": len(hives),
-                "hives_available": self.telemetry.available_hive_count(),
-                "worker_ids": online,
-                "hive_ids": hives,
-                "timestamp": utc_now(),
-            }
-        )
-
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
+
+    def _on_room(self, model_id: str) -> None:
         self.dispatcher.room.wake(model_id)
 
     def _is_unheard(self, worker_id: str) -> bool:
         entry = self.telemetry.get_worker(worker_id)
         return entry is not None and entry.implementation is None
+
+    async def _check_store(self) -> None:
+        await self.jobs.check_store()
+
+    async def _entered_beehives(self) -> Sequence[Beehive]:
+        return await self.beehives.list()
 
     def _knows_hive(self, hive_id: str) -> bool:
         return self.telemetry.get_hive_state(hive_id) is not None
@@ -372,14 +360,4 @@ class QueenService:
         while True:
             await asyncio.sleep(_SUMMARY_S)
             if self._stream.listeners:
-                self._stream.send(self._summary())
-
-
-def _model(name: str, model_id: str, owner: str, state: str) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": 0,
-        "owned_by": owner,
-        "rbee": {"model_id": model_id, "state": state},
-    }
+                self._stream.send(_SUMMARY, self._figures.summary())

@@ -11,6 +11,9 @@ from rbee.contract.errors import AllSlotsBusyError, QueueFullError
 class WaitingRoom:
     """Queues by model.
 
+    Who was called stays in the queue until he looks, and nobody else is called before: he takes what there is and
+    calls the next, so that nobody overtakes him.
+
     Args:
         max_waiting: requests that may wait for one model.
     """
@@ -65,12 +68,12 @@ class WaitingRoom:
 
     def wake(self, model_id: str) -> None:
         """Something has changed for a model: its first in the queue looks."""
-        queue = self._queues.get(model_id)
-        while queue:
-            first = queue.popleft()
+        for first in self._queues.get(model_id, ()):
+            if first.cancelled():
+                continue
             if not first.done():
                 first.set_result(None)
-                return
+            return
 
     def wake_all(self) -> None:
         """Something has changed for any model."""

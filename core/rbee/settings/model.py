@@ -78,7 +78,7 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     port: Annotated[Port, Meta(description="Port of the hive; 0 takes a free one.")] = 7835
     id: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None,
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")] | None,
         Meta(description="Name of the hive; unset for the machine's host name."),
     ] = None
     worker_port_first: Annotated[int, Meta(ge=1024, le=65535, description="First port tried for a worker.")] = 8080

@@ -80,6 +80,8 @@ class DataBase:
         try:
             engine = self._make_engine(url)
             async with asyncio.timeout(_CONNECT_S):
+                current = await self._is_current(engine)
+            if not current:
                 await self._bring_up_to_date(engine, url)
         except BaseException as error:
             if engine is not None:
@@ -168,10 +170,11 @@ class DataBase:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("data base '%s': what a cancelled caller had begun failed: %s", self.shown, error)
 
-    def _make_engine(self, url: URL) -> AsyncEngine:
+    def _make_engine(self, url: URL, *, patient: bool = False) -> AsyncEngine:
         if not is_sqlite(url):
             self._turn = None
-            limits = {"timeout": _CONNECT_S, "command_timeout": _ANSWER_S} if url.drivername in _LIMITED else {}
+            answer_s = None if patient else _ANSWER_S
+            limits = {"timeout": _CONNECT_S, "command_timeout": answer_s} if url.drivername in _LIMITED else {}
             return create_async_engine(url, pool_pre_ping=True, connect_args=limits)
         path = file_of(url)
         if path is not None:
@@ -181,18 +184,24 @@ class DataBase:
         prepare(engine)
         return engine
 
-    async def _bring_up_to_date(self, engine: AsyncEngine, url: URL) -> None:
+    async def _is_current(self, engine: AsyncEngine) -> bool:
         schema = self._schema
         async with engine.connect() as connection:
-            found = await connection.run_sync(lambda sync: revision_of(schema, sync))
-        if found == schema.head:
-            return
-        async with engine.execution_options(**{WRITES: True}).begin() as connection:
-            if url.get_backend_name() == "postgresql":
-                # Two programs that start at once must not both make the tables.
-                key = crc32(schema.version_table.encode())
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-            await connection.run_sync(lambda sync: bring_up_to_date(schema, sync))
+            return await connection.run_sync(lambda sync: revision_of(schema, sync)) == schema.head
+
+    async def _bring_up_to_date(self, engine: AsyncEngine, url: URL) -> None:
+        """Make or migrate the tables.  However long that takes: what is broken off could never succeed."""
+        patient = engine if is_sqlite(url) else self._make_engine(url, patient=True)
+        try:
+            async with patient.execution_options(**{WRITES: True}).begin() as connection:
+                if url.get_backend_name() == "postgresql":
+                    # Two programs that start at once must not both make the tables.
+                    key = crc32(self._schema.version_table.encode())
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+                await connection.run_sync(lambda sync: bring_up_to_date(self._schema, sync))
+        finally:
+            if patient is not engine:
+                await patient.dispose()
 
     def _reason(self, url: URL, error: BaseException) -> str:
         if isinstance(error, ModuleNotFoundError):

@@ -53,7 +53,9 @@ class HiveTable:
             if record.superseded_at is not None and self._clock() - record.superseded_at >= self._down_s:
                 record.rival, record.rival_at = hive, self._clock()
             return None
-        if hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
+        # One that does not name its instance and has been silent may have been started anew.
+        counts = hive.instance_id is not None or self.beats.is_online(hive.id)
+        if counts and hive.seq is not None and record.seq is not None and hive.seq <= record.seq:
             return None
         record.info, record.seq = hive, hive.seq
         record.url = hive.url or record.url

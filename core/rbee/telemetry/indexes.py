@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from rbee.telemetry.index import Index
 from rbee.telemetry.levels import Levels
@@ -11,6 +12,21 @@ from rbee.telemetry.records import WorkerEntry
 from rbee.telemetry.selection import Order
 
 _Place = tuple[tuple[str | None, str | None, str | None, str | None], Order | None, bool, int | None]
+
+
+class Change(NamedTuple):
+    """What a message has changed for those who wait.
+
+    Attributes:
+        told: the worker is found elsewhere than before, or has begun or ceased to take requests.
+        opened: it can take a request, as far as is known, and could not before, or not for this model.
+    """
+
+    told: bool
+    opened: bool
+
+
+_UNCHANGED = Change(told=False, opened=False)
 
 
 class WorkerIndexes:
@@ -26,7 +42,7 @@ class WorkerIndexes:
         self._routable: dict[str, Order] = {}
         self._places: dict[str, _Place] = {}
 
-    def put(self, entry: WorkerEntry, order: Order | None, vram_free_mb: int | None) -> bool:
+    def put(self, entry: WorkerEntry, order: Order | None, vram_free_mb: int | None) -> Change:
         """Enter a worker as it is now.
 
         Args:
@@ -35,7 +51,7 @@ class WorkerIndexes:
             vram_free_mb: what is left on its GPU, None when that is not measured.
 
         Returns:
-            Whether it is found elsewhere than before, or has begun or ceased to take requests.
+            What that changed, as far as anybody waits for it.
         """
         worker_id = entry.worker_id
         idle = order is not None and entry.idle
@@ -43,7 +59,7 @@ class WorkerIndexes:
         place = (names, order, idle, vram_free_mb)
         before = self._places.get(worker_id)
         if before == place:
-            return False
+            return _UNCHANGED
         self._places[worker_id] = place
         moved = before is None or before[0] != names
         if moved:
@@ -58,7 +74,9 @@ class WorkerIndexes:
             self._routable[worker_id] = order
         else:
             self._routable.pop(worker_id, None)
-        return moved or before is None or (before[1] is None) != (order is None)
+        told = moved or before is None or (before[1] is None) != (order is None)
+        had_room = before is not None and not moved and _has_room(before[1])
+        return Change(told=told, opened=_has_room(order) and not had_room)
 
     def discard(self, worker_id: str) -> None:
         """Take a worker out; harmless when it is not there."""
@@ -85,3 +103,8 @@ class WorkerIndexes:
 
     def _by_name_indexes(self) -> tuple[Index, Index, Index, Index]:
         return self.by_model, self.by_name, self.by_hive, self.by_backend
+
+
+def _has_room(order: Order | None) -> bool:
+    """Whether it takes requests and is not full."""
+    return order is not None and not order[0]

@@ -30,10 +30,19 @@ def state_or(word: str | None, otherwise: WorkerState) -> WorkerState:
     return otherwise
 
 
-def is_late(entry: WorkerEntry, beat: WorkerBeat) -> bool:
-    """Whether a beat is older than what is known: of a superseded instance, or not above the last number."""
+def is_late(entry: WorkerEntry, beat: WorkerBeat, *, beating: bool) -> bool:
+    """Whether a beat is older than what is known: of a superseded instance, or not above the last number.
+
+    Args:
+        entry: what is known.
+        beat: what is told.
+        beating: whether the worker has been heard lately.  One that does not name its instance and has been silent may
+            have been started anew, and then counts from the beginning.
+    """
     if beat.instance_id is not None and beat.instance_id == entry.superseded:
         return True
+    if beat.instance_id is None and not beating:
+        return False
     known, told = entry.seq, beat.seq
     return beat.instance_id == entry.instance_id and told is not None and known is not None and told <= known
 
@@ -49,6 +58,8 @@ def successor(entry: WorkerEntry) -> WorkerEntry:
         spawned_by=entry.spawned_by,
         sample=entry.sample,
         sampled_by=entry.sampled_by,
+        rival_hive=entry.rival_hive,
+        rival_at=entry.rival_at,
         vram_free_mb=entry.vram_free_mb,
         reserved=entry.reserved,
         superseded=entry.instance_id,

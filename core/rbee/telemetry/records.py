@@ -25,6 +25,8 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
         health: the hive's word on it; of the aggregate form.
         sample: the newest measurement; None when there is none or the process has ended.
         sampled_by: which hive measured it.
+        rival_hive: another hive that measures another process under this id; None when there is none.
+        rival_at: when it last did.
         vram_free_mb: left on its GPU when it was measured; None when unknown.
         seq: of the newest beat of `instance_id`.
         reserved: requests that the queen has sent there and that have not ended.
@@ -62,6 +64,8 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
     health: str | None = None
     sample: ProcessStats | None = None
     sampled_by: str | None = None
+    rival_hive: str | None = None
+    rival_at: float | None = None
     vram_free_mb: int | None = None
     registered_at: float | None = None
     superseded: str | None = None

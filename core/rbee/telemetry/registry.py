@@ -33,7 +33,9 @@ class TelemetryRegistry:
     Args:
         clock: seconds that never go back.
         limits: ages that decide presence.
-        on_change: told the model whose workers have changed, for those who wait for one.
+        on_change: told the model whose workers have changed, for those who wait for one to load.
+        on_room: told the model one of whose workers can take a request and could not before.
+        on_rival: told a worker's record when a second hive begins to measure another process under its id.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class TelemetryRegistry:
         clock: Callable[[], float],
         limits: Limits | None = None,
         on_change: Callable[[str], None] = lambda model_id: None,
+        on_room: Callable[[str], None] = lambda model_id: None,
+        on_rival: Callable[[WorkerEntry], None] = lambda entry: None,
     ) -> None:
         self.limits = limits or Limits()
         self._hives = HiveTable(clock, self.limits)
-        self._workers = WorkerTable(clock, self.limits, on_change)
+        self._workers = WorkerTable(clock, self.limits, on_change, on_room, on_rival)
 
     # --- what is told --------------------------------------------------------------------------------------------
 
@@ -256,6 +260,10 @@ class TelemetryRegistry:
     def models(self) -> list[str]:
         """Canonical names of the models that some worker serves or loads, sorted."""
         return sorted(self._workers.indexes().by_model.keys())
+
+    def rival_hive(self, entry: WorkerEntry) -> str | None:
+        """Another hive that measures another process under the worker's id, and is not heard; None for none."""
+        return self._workers.rival(entry)
 
     def presence(self, entry: WorkerEntry) -> Presence:
         """What the worker's silence means now."""

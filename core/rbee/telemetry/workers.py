@@ -29,12 +29,23 @@ class WorkerTable:
         clock: seconds that never go back.
         limits: ages that decide presence.
         on_change: told the model whose workers have changed.
+        on_room: told the model one of whose workers can take a request and could not before.
+        on_rival: told a worker's record when a second hive begins to measure another process under its id.
     """
 
-    def __init__(self, clock: Callable[[], float], limits: Limits, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        limits: Limits,
+        on_change: Callable[[str], None],
+        on_room: Callable[[str], None] = lambda model_id: None,
+        on_rival: Callable[[WorkerEntry], None] = lambda entry: None,
+    ) -> None:
         self._clock = clock
         self._limits = limits
         self._on_change = on_change
+        self._on_room = on_room
+        self._on_rival = on_rival
         self._entries: dict[str, WorkerEntry] = {}
         self._beats: HeartbeatRegistry[WorkerEntry] = HeartbeatRegistry(
             clock, limits.worker_stale_s, on_silent=self._silent
@@ -68,7 +79,7 @@ class WorkerTable:
     def beat(self, beat: WorkerBeat) -> bool:
         """See `TelemetryRegistry.beat_worker`."""
         entry = self._entries.get(beat.id) or WorkerEntry(worker_id=beat.id)
-        if merge.is_late(entry, beat):
+        if merge.is_late(entry, beat, beating=self._beats.is_online(beat.id)):
             return False
         if entry.instance_id is not None and beat.instance_id != entry.instance_id:
             entry = merge.successor(entry)
@@ -80,10 +91,16 @@ class WorkerTable:
     def measure(
         self, hive_id: str, worker_id: str, sample: ProcessStats, vram_free_mb: int | None, health: str | None = None
     ) -> None:
-        """A hive has measured a worker's process."""
+        """A hive has measured a worker's process; not heard while another hive measures another process of that id."""
         entry = self._entries.get(worker_id)
         if entry is None:
             entry = self._entries[worker_id] = WorkerEntry(worker_id=worker_id)
+        elif self._is_another(entry, hive_id, sample):
+            new = self.rival(entry) != hive_id
+            entry.rival_hive, entry.rival_at = hive_id, self._clock()
+            if new:
+                self._on_rival(entry)
+            return
         entry.sample, entry.sampled_by, entry.hive_id = sample, hive_id, hive_id
         entry.vram_free_mb, entry.health = vram_free_mb, health
         entry.pid = sample.pid if sample.pid is not None else entry.pid
@@ -113,6 +130,8 @@ class WorkerTable:
     def ended(self, hive_id: str, worker_id: str) -> None:
         """A hive measures a process no longer; without this it would look observed for seconds."""
         entry = self._entries.get(worker_id)
+        if entry is not None and entry.rival_hive == hive_id:
+            entry.rival_hive = entry.rival_at = None
         if entry is None or entry.sampled_by != hive_id:
             return
         self._samples.remove(worker_id)
@@ -222,6 +241,12 @@ class WorkerTable:
         """Seconds since the worker was measured; None when it is not, or its process has ended."""
         return self._samples.age(worker_id)
 
+    def rival(self, entry: WorkerEntry) -> str | None:
+        """See `TelemetryRegistry.rival_hive`."""
+        if entry.rival_at is None or self._clock() - entry.rival_at >= self._limits.hive_down_s:
+            return None
+        return entry.rival_hive
+
     def presence(self, worker_id: str) -> Presence:
         """What the worker's silence means now."""
         return presence_of(beating=self._beats.is_online(worker_id), observed=self._samples.is_online(worker_id))
@@ -241,6 +266,13 @@ class WorkerTable:
         return gone
 
     # --- within --------------------------------------------------------------------------------------------------
+
+    def _is_another(self, entry: WorkerEntry, hive_id: str, sample: ProcessStats) -> bool:
+        """Whether a sample is of another process than the one that another hive measures now under the same id."""
+        present = entry.sample
+        if present is None or entry.sampled_by == hive_id or not self._samples.is_online(entry.worker_id):
+            return False
+        return sample.pid is not None and present.pid is not None and sample.pid != present.pid
 
     def _enter(self, entry: WorkerEntry) -> None:
         self._entries[entry.worker_id] = entry
@@ -267,7 +299,10 @@ class WorkerTable:
             self._ending.put(worker_id, self._ends_at(entry))
         else:
             self._ending.discard(worker_id)
-        return self._indexes.put(entry, order, entry.vram_free_mb if measured else None)
+        change = self._indexes.put(entry, order, entry.vram_free_mb if measured else None)
+        if change.opened and entry.model_id is not None:
+            self._on_room(entry.model_id)
+        return change.told
 
     def _patience_s(self, entry: WorkerEntry) -> float:
         return self._limits.worker_stale_s if entry.state is WorkerState.STOPPED else self._limits.worker_gone_s

@@ -59,6 +59,28 @@ def eventually(check: Callable[[], T], within: float = 10.0, *, every: float = _
         time.sleep(every)
 
 
+def _command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()[:12])
+    except psutil.Error:
+        # It has ended since it was listed.
+        return "(ended)"
+
+
+def heeding_interrupts() -> Callable[[], None] | None:
+    """For `subprocess.Popen(preexec_fn=...)`: lets a child be interrupted also where its starter cannot be.
+
+    A shell makes jobs in its background ignore Ctrl+C, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        return None
+    return _heed_interrupts
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """A command under way, in a process group of its own, with its output in files.
 
@@ -80,6 +102,7 @@ class Command:
                 env={**home.environment, **(environment or {})},
                 cwd=home.folder,
                 start_new_session=True,
+                preexec_fn=heeding_interrupts(),  # noqa: PLW1509  # it takes no lock
             )
 
     @property
@@ -158,6 +181,7 @@ class Home:
             cwd=self.folder,
             timeout=_COMMAND_S,
             check=False,
+            preexec_fn=heeding_interrupts(),
         )
 
     def start(self, *args: str) -> Command:
@@ -188,7 +212,7 @@ class Home:
         """
 
         def none() -> bool:
-            left = [f"{process.pid} {' '.join(process.cmdline()[:12])}" for process in self.processes()]
+            left = [f"{process.pid} {_command_of(process)}" for process in self.processes()]
             assert not left, f"left running: {left}"
             return True
 
@@ -242,6 +266,7 @@ class Colony(Home, Questions):
                 env=self.environment,
                 cwd=self.folder,
                 start_new_session=True,
+                preexec_fn=heeding_interrupts(),  # noqa: PLW1509  # it takes no lock
             )
         facts = json.loads(self._first_line())
         self.pid, self.queen_url, self.hive_url = facts["pid"], facts["queen_url"], facts["hive_url"]

@@ -79,7 +79,8 @@ class Beats:
         queen = self._lookup.current
         if queen is not None:
             with contextlib.suppress(RbeeError):
-                await QueenClient(queen).remove_worker(self._host.worker_id)
+                host = self._host
+                await QueenClient(queen).remove_worker(host.worker_id, instance_id=host.instance_id, pid=os.getpid())
         await self._lookup.close()
         if self._membership is not None:
             await self._membership.leave()
@@ -197,5 +198,6 @@ class Beats:
             instance_id=host.instance_id,
             spawned_by=f"hive-{self._hive_id}" if self._hive_id else None,
             hive_id=self._hive_id,
+            pid=os.getpid(),
             metadata={"worker_type": "llm", "model": host.spec.model_id, "model_name": host.spec.variant.name},
         )

@@ -145,6 +145,18 @@ async def test_a_contact_that_failed_leaves_when_the_last_one_was(registry: Beeh
     assert after.updated_at == before.updated_at
 
 
+async def test_what_was_found_at_the_old_place_is_not_noted_of_a_machine_that_has_moved(
+    registry: BeehiveRegistry,
+) -> None:
+    old = (await registry.add(BeehiveChanges(node_name="gpu1", ssh_host="old"))).place
+    new = (await registry.update(BeehiveChanges(node_name="gpu1", hive_port=7900))).place
+    with pytest.raises(NotFoundError):
+        await registry.set_contact("gpu1", "error", place=old)
+    assert (await registry.get("gpu1")).status == "unknown"
+    await registry.set_contact("gpu1", "offline", place=new)
+    assert (await registry.get("gpu1")).status == "offline"
+
+
 async def test_two_writers_lose_nothing(data_base_url: str) -> None:
     if data_base_url.endswith("://"):
         pytest.skip("memory is not shared")

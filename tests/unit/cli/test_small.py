@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from rbee.cli.asking import absolute
 from rbee.cli.format import duration, megabytes, text
+from rbee.cli.inference_options import inference_options
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,15 @@ def test_the_home_folder_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_names_stay_as_they_are(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert absolute(name) == name
+
+
+@pytest.mark.parametrize("option", ["--temperature", "--top-p"])
+def test_nan_is_no_number(option):
+    @click.command()
+    @inference_options
+    def ask(**options):
+        raise AssertionError(options)
+
+    done = CliRunner().invoke(ask, [option, "nan"])
+    assert done.exit_code == 2
+    assert "is not a number" in done.output

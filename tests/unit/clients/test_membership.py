@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 from rbee.clients import Membership, backoff
-from rbee.contract.errors import NotFoundError, UnreachableError
+from rbee.contract.errors import ConflictError, NotFoundError, UnreachableError
 from rbee.contract.wire import Component, LeaseRenewal, Registration
 
 MINE = Registration(component_type="hive", component_id="h", url="http://a:1", instance_id="i")
@@ -88,6 +88,22 @@ async def test_a_registry_that_is_away_is_tried_again(registry: FakeRegistry) ->
         while not membership.registered:
             await asyncio.sleep(0.001)
     task.cancel()
+
+
+async def test_one_whose_id_another_has_says_so_once_and_tries_rarely(
+    registry: FakeRegistry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("rbee.clients.membership.jittered", lambda seconds: waits.append(seconds) or 0.0)
+    registry.trouble = ConflictError("'hive/h' is in use by another process at 'http://b:1'.")
+    task = asyncio.create_task(Membership(registry, lambda: MINE, 0.01).run())
+    await registry.until(lambda calls: len(calls) >= 3)
+    registry.trouble = None
+    await registry.until(lambda calls: "renew" in calls)
+    task.cancel()
+    assert set(waits) == {30.0}
+    told = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert told == ["the registry refuses us: 'hive/h' is in use by another process at 'http://b:1'."]
 
 
 async def test_leaving_is_silent_when_the_registry_is_gone(registry: FakeRegistry) -> None:

@@ -136,3 +136,16 @@ def test_what_a_worker_leaves_behind_is_ended(start: Start, tmp_path: Path, inhe
     assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE
     assert end_leftovers(child, tmp_path) == 0
     assert bystander.poll() is None
+
+
+def test_the_session_of_a_stranger_with_a_pid_of_old_is_left_alone_where_the_system_tells_no_ticks(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = start({})
+    born = psutil.Process(stranger.pid).create_time()
+    child = Child(worker_id="w1", pid=stranger.pid, created=born - 3600, port=1, threads=1, model_id="m", ticks=None)
+    monkeypatch.setattr("rbee.hive.leftovers.start_ticks", lambda _: None)
+    assert end_leftovers(child, tmp_path) == 0
+    assert stranger.poll() is None
+    assert end_leftovers(msgspec.structs.replace(child, created=born), tmp_path) == 1
+    assert not psutil.pid_exists(stranger.pid)

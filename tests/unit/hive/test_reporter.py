@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 from rbee.contract.wire import HiveBeatAnswer, HiveHeartbeat, HiveInfo, utc_now
 from rbee.hive import reporter
+from rbee.hive.children import Child
 from rbee.hive.reporter import Reporter
 from rbee.settings import Settings
 
@@ -51,6 +52,15 @@ async def test_without_a_queen_the_last_beat_is_not_sent(reporting: Reporter, qu
     reporting._lookup._retire()
     await reporting.tell_stopping(LAST)
     queen.beat_hive.assert_not_awaited()
+
+
+async def test_of_a_worker_that_has_ended_the_queen_is_told_with_its_process(reporting: Reporter, queen: Mock) -> None:
+    removed = asyncio.Event()
+    queen.remove_worker = AsyncMock(side_effect=lambda *_, **__: removed.set())
+    reporting.worker_gone(Child(worker_id="w", pid=4711, created=0.0, port=1, threads=1, model_id="m"))
+    async with asyncio.timeout(5):
+        await removed.wait()
+    queen.remove_worker.assert_awaited_once_with("w", pid=4711)
 
 
 async def test_an_oddity_does_not_end_the_reports(reporting: Reporter, queen: Mock, monkeypatch) -> None:

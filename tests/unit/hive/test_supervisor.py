@@ -18,7 +18,8 @@ import psutil
 import pytest
 from rbee.contract.errors import CancelledByCallerError, ConflictError, NoPlacementError, WorkerFailedError
 from rbee.contract.types import LoadSpec, ModelVariant, WorkerState
-from rbee.contract.worker_args import LoadReport
+from rbee.contract.worker_args import LoadReport, WorkerArgs
+from rbee.hive import launching
 from rbee.hive import spawn as spawning
 from rbee.hive import supervisor as module
 from rbee.hive.budget import ThreadBudget
@@ -58,7 +59,7 @@ class Nursery:
 @pytest.fixture
 async def nursery(monkeypatch) -> AsyncIterator[Nursery]:
     made = Nursery()
-    monkeypatch.setattr(module, "spawn", made.spawn)
+    monkeypatch.setattr(launching, "spawn", made.spawn)
     monkeypatch.setattr(module.cgroups.Groups, "enter", lambda *_: None)
     yield made
     for process in made.processes:
@@ -86,7 +87,7 @@ def supervisor(tmp_path: Path, budget: ThreadBudget, gone: list[str]) -> Supervi
 def make(home: Path, budget: ThreadBudget, gone: list[str]) -> Supervisor:
     folders = Folders.locate({"RBEE_HOME": str(home)})
     folders.logs.mkdir(parents=True, exist_ok=True)
-    return Supervisor(Settings(), folders, "hive", budget, gone.append, {})
+    return Supervisor(Settings(), folders, "hive", budget, lambda child: gone.append(child.worker_id), {})
 
 
 def ask(supervisor: Supervisor, spec: LoadSpec = SPEC) -> asyncio.Task:
@@ -140,7 +141,8 @@ async def test_an_id_stays_taken_until_what_a_failed_start_left_behind_is_gone(
 ) -> None:
     cleared = threading.Event()
     monkeypatch.setattr(module, "end_leftovers", lambda *_: cleared.wait(20))
-    monkeypatch.setattr(module, "_KILL_AFTER_S", 0.05)
+    for patience in ("_KILL_AFTER_S", "_DEATH_S"):
+        monkeypatch.setattr(module, patience, 0.05)
     first = ask(supervisor)
     await until(lambda: nursery.reports)
     nursery.say(code="NO_PLACEMENT", message="too big")
@@ -403,6 +405,48 @@ async def test_a_signal_that_the_system_refuses_is_said(
     assert nursery.processes[0].returncode == -signal.SIGKILL
 
 
+async def test_a_worker_that_does_not_even_end_when_it_is_killed_is_an_error_with_its_process(
+    supervisor: Supervisor, nursery: Nursery, monkeypatch
+) -> None:
+    asked = ask(supervisor)
+    await until(lambda: nursery.reports)
+    nursery.say(ready=True)
+    child = await asked
+    for patience in ("_KILL_AFTER_S", "_DEATH_S"):
+        monkeypatch.setattr(module, patience, 0.05)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "signal_own", refuse)
+        for stop in (supervisor.stop("w1", at_once=True), supervisor.stop_all()):
+            with pytest.raises(WorkerFailedError, match=rf"'w1' \(process {child.pid}\) does not end.* restart the"):
+                await stop
+    assert supervisor.children() == [child]
+    monkeypatch.undo()
+    await supervisor.stop("w1", at_once=True)
+    assert supervisor.children() == []
+
+
+async def test_why_a_start_failed_is_told_also_when_its_process_does_not_end(
+    supervisor: Supervisor, nursery: Nursery, monkeypatch, caplog
+) -> None:
+    for patience in ("_KILL_AFTER_S", "_DEATH_S"):
+        monkeypatch.setattr(module, patience, 0.05)
+    asked = ask(supervisor)
+    await until(lambda: nursery.reports)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(module, "signal_own", refuse)
+    nursery.say(code="NO_PLACEMENT", message="too big")
+    with pytest.raises(NoPlacementError, match="too big"):
+        await asked
+    assert "does not end" in caplog.text
+
+
 async def test_a_worker_whose_start_is_broken_off_at_its_pipe_does_not_live_on(tmp_path: Path, monkeypatch) -> None:
     started: list[int] = []
 
@@ -411,7 +455,7 @@ async def test_a_worker_whose_start_is_broken_off_at_its_pipe_does_not_live_on(t
         await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio.get_running_loop(), "connect_read_pipe", never)
-    args = module.WorkerArgs(worker_id="w", model="m")
+    args = WorkerArgs(worker_id="w", model="m")
     sock = spawning.free_socket("127.0.0.1", 18080, 18200)
     starting = asyncio.create_task(spawning.spawn(args, sock, dict(os.environ), tmp_path / "log"))
     await until(lambda: started)

@@ -37,3 +37,10 @@ async def test_whoever_comes_back_after_the_last_event_hears_of_the_same_end(
     assert whole.strip().splitlines()[-1].startswith(f"data: {ending}")
     again = (await queen.get(path, headers={"last-event-id": last})).text
     assert again.strip() == whole.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/hive/ready", "/v1/workers/update"])
+async def test_a_body_that_is_missing_is_asked_for(queen: httpx2.AsyncClient, path: str) -> None:
+    answer = await queen.post(path)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == f"POST {path} needs a body: a JSON object."

@@ -22,6 +22,7 @@ from rbee.contract.errors import (
 )
 from rbee.contract.wire import JobEvent
 from rbee.jobs import JobRunner, JobStore, Narrator, Operation
+from rbee.jobs.store import JobEventRow, JobRow
 from rbee.jobs.writer import Row, Writer
 
 PATIENCE_S = 10
@@ -576,3 +577,29 @@ async def test_events_that_are_there_already_are_written_over(tmp_path: Path) ->
     await store.append([("job-1", 1, b"a"), ("job-1", 2, b"b")])
     assert await store.events("job-1", 0) == [(1, b"a"), (2, b"b")]
     await store.close()
+
+
+async def test_what_is_stored_and_cannot_be_read_is_left_out(tmp_path: Path, work: Work) -> None:
+    store = JobStore.at(tmp_path / "jobs.db")
+    runner = JobRunner(store, work.handlers(), linger_s=0.0)
+    await runner.start()
+    job_id = await runner.submit({"operation": "count"})
+    await watch(runner, job_id)
+    async with asyncio.timeout(PATIENCE_S):
+        while job_id in runner._live:
+            await asyncio.sleep(0.01)
+    whole = await watch(runner, job_id)
+    async with store.data_base.writing() as session:
+        await session.merge(JobEventRow(job_id=job_id, seq=2, body=b'{"type": "of another version"}'))
+        await session.merge(JobEventRow(job_id=job_id, seq=5, body=b"no JSON"))
+        row = await session.get(JobRow, job_id)
+        assert row is not None
+        row.request = "neither"
+    told = await watch(runner, job_id)
+    assert [seq for seq, _ in told] == [1, 3, 4, 5]
+    assert [told[0], told[1], told[2]] == [whole[0], whole[2], whole[3]]
+    assert told[3][1].type == "done", "its state tells how it ended"
+    assert await watch(runner, job_id, 5) == []
+    found = await runner.get(job_id)
+    assert (found.state, found.result, found.request) == ("completed", {"sum": 3}, {})
+    await runner.stop()

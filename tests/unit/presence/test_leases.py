@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from rbee.builtin.memory_store import MemoryPresenceStore
-from rbee.contract.errors import InvalidRequestError, NotFoundError
-from rbee.contract.wire import LeaseRenewal, Registration
+from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError
+from rbee.contract.wire import Component, LeaseRenewal, Registration, utc_now
 from rbee.presence import Leases
 from rbee.presence.leases import ComponentChange
 
@@ -132,3 +133,59 @@ async def test_a_renewal_without_an_instance_is_of_whoever_is_there(leases: Leas
     await leases.renew(LeaseRenewal(component_type="hive", component_id="h1"))
     clock.tick(20)
     assert len(await leases.list()) == 1
+
+
+def hive(instance: str | None, port: int = 7835) -> Registration:
+    return Registration(component_type="hive", component_id="h1", url=f"http://box:{port}", instance_id=instance)
+
+
+def renewal(instance: str) -> LeaseRenewal:
+    return LeaseRenewal(component_type="hive", component_id="h1", instance_id=instance)
+
+
+async def test_of_two_that_go_by_one_id_the_one_that_came_last_is_kept_and_the_other_refused(
+    leases: Leases, clock
+) -> None:
+    await leases.register(hive("i1"))
+    assert (await leases.register(hive("i2", 7836))).url == "http://box:7836", "one that was started anew is in at once"
+    for _ in range(4):
+        clock.tick(15)
+        await leases.renew(renewal("i2"))
+        with pytest.raises(NotFoundError):
+            await leases.renew(renewal("i1"))
+        with pytest.raises(ConflictError, match=r"'hive/h1' is in use by a process that was started later.*:7836"):
+            await leases.register(hive("i1"))
+    assert [one.instance_id for one in await leases.list()] == ["i2"]
+    assert len(await changes(leases, 2)) == await leases.revision() == 2
+    clock.tick(30)
+    assert (await leases.register(hive("i1"))).instance_id == "i1", "the other renews no longer"
+
+
+async def test_of_three_that_go_by_one_id_none_comes_back(leases: Leases) -> None:
+    for instance in ("i1", "i2", "i3"):
+        await leases.register(hive(instance))
+    for instance in ("i1", "i2"):
+        with pytest.raises(ConflictError):
+            await leases.register(hive(instance))
+
+
+async def test_a_spawner_that_knows_no_instance_shuts_nobody_out(leases: Leases) -> None:
+    await leases.register(hive("i1"))
+    await leases.register(hive(None))
+    assert (await leases.register(hive("i1"))).instance_id == "i1"
+
+
+async def test_what_is_kept_for_conflicts_is_not_told(leases: Leases) -> None:
+    await leases.register(hive("i1"))
+    told = await leases.register(hive("i2"))
+    assert [type(one) for one in (told, *await leases.list())] == [Component, Component]
+
+
+async def test_leases_that_ended_unseen_take_no_room(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = utc_now()
+    for number in range(2000):
+        monkeypatch.setattr(
+            "rbee.presence.leases.utc_now", lambda now=now, number=number: now + timedelta(seconds=number)
+        )
+        await leases.register(Registration(worker_id=f"w{number}", url="http://a:1"))
+    assert len(leases._last_seen) <= 256

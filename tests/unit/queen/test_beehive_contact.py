@@ -97,6 +97,6 @@ def test_a_hive_that_falls_silent_is_tried_at_once() -> None:
 def test_a_hive_that_answers_is_known_by_its_own_name_and_asked_rarely() -> None:
     one = contact()
     assert one.tried(0, UNIX, FOUND) == Change("online", UNIX, ("cpu",), ("CPU-0",))
-    assert one.names == {"gpu1", "h7"}
+    assert one.hive_id == "h7"
     assert not one.is_due(29)
     assert one.is_due(30)

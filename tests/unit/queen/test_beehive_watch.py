@@ -159,9 +159,9 @@ class Desk:
         self.told.append(registration)
         self.telemetry.update_hive(registration.identity or "", registration.address, registration.instance_id)
 
-    def beat(self, hive_id: str = "h7") -> None:
+    def beat(self, hive_id: str = "h7", url: str | None = None) -> None:
         self.seq += 1
-        info = HiveInfo(id=hive_id, hostname="x", port=1, seq=self.seq, instance_id="i1")
+        info = HiveInfo(id=hive_id, hostname="x", port=1, url=url, seq=self.seq, instance_id="i1")
         self.telemetry.update_hive_state(HiveHeartbeat(hive=info, timestamp=utc_now()))
 
     async def until(self, status: str, name: str = "gpu1") -> Beehive:
@@ -236,6 +236,15 @@ async def test_those_that_are_disabled_behind_another_or_without_host_are_left_a
     assert [path for path, _ in host.asked] == ["/health", "/v1/capabilities"]
 
 
+async def test_a_hive_elsewhere_that_goes_by_its_name_is_not_its_hive(desk: Desk) -> None:
+    port = nothing()
+    desk.beat("gpu1", "http://10.0.0.9:7835")
+    await desk.watch.enter([entry(port)], update=False)
+    await desk.until("offline")
+    desk.beat("gpu1", f"http://127.0.0.1:{port}")
+    await desk.until("online")
+
+
 async def test_one_that_was_removed_is_not_tried_any_more(desk: Desk, host: Host) -> None:
     await desk.watch.enter([entry(host.port)], update=False)
     await desk.until("online")
@@ -246,12 +255,13 @@ async def test_one_that_was_removed_is_not_tried_any_more(desk: Desk, host: Host
 
 
 async def test_one_that_another_program_removed_is_not_tried_any_more(desk: Desk) -> None:
-    await desk.watch.enter([entry(nothing())], update=False)
+    port = nothing()
+    await desk.watch.enter([entry(port)], update=False)
     await desk.until("offline")
     await desk.other.open()
     await desk.other.remove("gpu1")
     await desk.other.close()
-    desk.beat("gpu1")
+    desk.beat("gpu1", f"http://127.0.0.1:{port}")
     async with asyncio.timeout(PATIENCE_S):
         while desk.watch._watched:
             await asyncio.sleep(0.01)

@@ -123,6 +123,19 @@ async def test_two_crashes_in_a_row_are_remembered_until_a_load_succeeds(demand,
     assert demand.failure("shelf:m", "h") is None
 
 
+async def test_the_crashes_of_many_models_take_no_room(demand, hives, shelf) -> None:
+    hives.go.set()
+    hives.trouble = WorkerFailedError("it burst")
+    for number in range(1010):
+        variant = shelf.put(f"m{number}", {})
+        for _ in range(2):
+            with pytest.raises(WorkerFailedError):
+                await demand.ensure(variant, START, None, None, keep=True)
+    assert len(demand._failures) == 1000
+    assert demand.failure("shelf:m0", "h") is None
+    assert demand.failure("shelf:m1009", "h") is not None
+
+
 async def test_a_lack_of_room_is_no_crash(demand, hives, shelf) -> None:
     hives.go.set()
     hives.trouble = NoPlacementError("full")

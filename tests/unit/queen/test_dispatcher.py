@@ -53,7 +53,7 @@ class Colony:
     """A dispatcher with real telemetry, real demand and one pretended hive."""
 
     def __init__(self, shelf: Any, clock: Any, **queen: Any) -> None:
-        self.telemetry = TelemetryRegistry(clock, None, self._changed)
+        self.telemetry = TelemetryRegistry(clock, None, self._changed, self._opened)
         self.hives = FakeHives()
         self.hives.spawned = lambda: self.beat("w")
         names = ModelNames(Resolver([shelf]), self.telemetry, clock)
@@ -64,6 +64,8 @@ class Colony:
 
     def _changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
+
+    def _opened(self, model_id: str) -> None:
         self.dispatcher.room.wake(model_id)
 
     def beat(self, worker: str, status: str = "ready", slots: int = 1) -> None:
@@ -155,6 +157,44 @@ async def test_several_free_slots_reach_several_who_wait(make) -> None:
     await settle()
     colony.beat("v", slots=3)
     assert {(await soon(task)).worker_id for task in waiting} == {"v"}
+
+
+async def test_the_beats_of_busy_workers_make_nobody_look(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    colony = make()
+    for worker in ("v", "w"):
+        colony.beat(worker)
+    taken = [await soon(colony.ask()) for _ in range(2)]
+    waiting = [colony.ask() for _ in range(3)]
+    await settle()
+    looks: list[object] = []
+    real = colony.dispatcher._decide
+    monkeypatch.setattr(colony.dispatcher, "_decide", lambda *args: looks.append(args) or real(*args))
+    for _ in range(5):
+        for worker in ("v", "w"):
+            colony.beat(worker)
+        await settle()
+    assert looks == []
+    # A worker that is new, and one that has become free: each time the first looks and takes it.
+    colony.beat("x")
+    assert (await soon(waiting[0])).worker_id == "x"
+    taken[0].finish(DONE)
+    assert (await soon(waiting[1])).worker_id == taken[0].worker_id
+    assert not waiting[2].done()
+
+
+async def test_nobody_who_comes_in_that_instant_overtakes_the_one_who_was_called(make) -> None:
+    colony = make()
+    colony.beat("w")
+    first = await soon(colony.ask())
+    second = colony.ask()
+    await settle()
+    # The name is resolved already: the newcomer decides before the one who was called has looked.
+    newcomer = colony.ask()
+    first.finish(DONE)
+    lease = await soon(second)
+    assert not newcomer.done()
+    lease.finish(DONE)
+    await soon(newcomer)
 
 
 async def test_one_who_was_called_and_cannot_be_served_calls_the_next(make) -> None:

@@ -49,10 +49,24 @@ async def test_one_who_was_called_in_vain_keeps_the_head() -> None:
     crowd.room.wake("m")
     await settle()
     assert crowd.called == ["again"]
-    crowd.room.wake_all()
-    crowd.room.wake_all()
-    await settle()
+    for _ in range(2):
+        crowd.room.wake_all()
+        await settle()
     assert crowd.called == ["again", "a", "b"]
+
+
+async def test_nobody_else_is_called_before_the_one_who_was_called_has_looked() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    for name in "ab":
+        await crowd.come(name)
+    for _ in range(3):
+        crowd.room.wake("m")
+    assert crowd.room.depth("m") == 2
+    await settle()
+    assert crowd.called == ["a"]
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["a", "b"]
 
 
 async def test_models_have_queues_of_their_own() -> None:

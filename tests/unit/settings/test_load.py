@@ -82,6 +82,7 @@ def test_a_name_like_no_other_points_to_the_list(tmp_path: Path) -> None:
         ("hive.threads", "0"),
         ("hive.id", "no spaces"),
         ("hive.id", "../up"),
+        ("hive.id", "box\n"),
         ("server.log_level", "loud"),
         ("server.require_token", "perhaps"),
     ],

@@ -252,6 +252,22 @@ async def test_closing_twice_or_unopened_is_harmless(tmp_path: Path) -> None:
     assert not store.data_base.is_open
 
 
+async def test_tables_that_take_long_to_be_made_are_made(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rbee.storage.database._ANSWER_S", 0.2)
+    monkeypatch.setattr("rbee.storage.database._CONNECT_S", 1.0)
+    metadata = sa.MetaData()
+    sa.Table("slow", metadata, sa.Column("number", sa.Integer, primary_key=True))
+
+    @sa.event.listens_for(metadata, "before_create")
+    def _slowly(_target: object, connection: sa.Connection, **_more: object) -> None:
+        connection.execute(sa.text("SELECT pg_sleep(1.5)"))
+
+    store = Store(postgres_url, Schema("slow", metadata, ("slow0001",), Path(__file__).parent))
+    await store.open()
+    assert store.data_base.is_open
+    await store.close()
+
+
 async def test_a_server_that_does_not_answer_a_statement_is_not_waited_for(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

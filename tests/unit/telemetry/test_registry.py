@@ -407,6 +407,23 @@ def test_waiters_are_told_of_changes_and_not_of_every_measurement(clock) -> None
     assert told == ["m", "m"]
 
 
+def test_room_is_told_when_it_is_made_and_not_with_every_beat(clock) -> None:
+    told: list[str] = []
+    colony = TelemetryRegistry(clock, on_room=told.append)
+    colony.beat_worker(beat(status="loading", slots_total=1, slots_available=1))
+    assert told == []
+    colony.beat_worker(beat(seq=2, slots_total=1, slots_available=1))
+    assert told == ["m"]
+    colony.beat_worker(beat(seq=3, slots_total=1, slots_available=1))
+    colony.reserve("w")
+    colony.beat_worker(beat(seq=4, slots_total=1, slots_available=0))
+    assert told == ["m"]
+    colony.release("w")
+    assert told == ["m", "m"]
+    colony.beat_worker(beat(seq=5, model_id="n", slots_total=1, slots_available=1))
+    assert told == ["m", "m", "n"]
+
+
 def test_two_hives_under_one_id_are_a_conflict_that_is_seen(colony, clock) -> None:
     colony.update_hive_state(hive_beat(instance="h1", seq=1, url="http://one:1"))
     colony.update_hive_state(hive_beat(instance="h2", seq=1, url="http://two:1"))
@@ -451,3 +468,62 @@ def test_counts_agree_with_the_lists(colony, clock) -> None:
     clock.tick(15)
     assert colony.list_online_workers() == []
     assert (colony.routable_worker_count(), colony.online_hive_count(), colony.available_hive_count()) == (0, 0, 0)
+
+
+def sampled(colony: TelemetryRegistry, hive: str, pid: int | None, *, seq: int, worker: str | None = "w") -> bool:
+    samples = () if worker is None else (ProcessStats(pid=pid, worker_id=worker, rss_mb=pid, model="m"),)
+    info = HiveInfo(id=hive, hostname="box", port=1, instance_id=f"{hive}1", seq=seq)
+    return colony.update_hive_state(HiveHeartbeat(hive=info, timestamp=utc_now(), workers=samples))
+
+
+def test_of_two_workers_under_one_id_on_two_hives_the_first_is_kept_and_the_other_told_once(clock) -> None:
+    told: list[tuple[str | None, str | None]] = []
+    colony = TelemetryRegistry(clock, on_rival=lambda entry: told.append((entry.sampled_by, entry.rival_hive)))
+    for seq in range(1, 4):
+        for hive, pid in (("a", 10), ("b", 20)):
+            sampled(colony, hive, pid, seq=seq)
+            entry = colony.get_worker("w")
+            assert (entry.sampled_by, entry.hive_id, entry.pid) == ("a", "a", 10)
+        clock.tick(1)
+    assert told == [("a", "b")]
+    assert colony.rival_hive(entry) == "b"
+    assert [len(colony.get_workers(hive)) for hive in "ab"] == [1, 0]
+    sampled(colony, "a", None, seq=9, worker=None)
+    assert sampled(colony, "b", 20, seq=9)
+    assert (entry.sampled_by, entry.pid) == ("b", 20), "the first has ended"
+    clock.tick(10)
+    assert colony.rival_hive(entry) is None
+
+
+def test_a_rival_that_ends_is_forgotten_at_once_and_one_whose_first_hive_is_down_is_heard(colony, clock) -> None:
+    for hive, pid in (("a", 10), ("b", 20)):
+        sampled(colony, hive, pid, seq=1)
+    entry = colony.get_worker("w")
+    sampled(colony, "b", None, seq=2, worker=None)
+    assert colony.rival_hive(entry) is None
+    sampled(colony, "b", 20, seq=3)
+    assert colony.rival_hive(entry) == "b"
+    clock.tick(10)
+    sampled(colony, "b", 20, seq=4)
+    assert (entry.sampled_by, entry.hive_id, entry.pid) == ("b", "b", 20)
+
+
+def test_a_process_that_two_hives_of_one_machine_measure_is_no_conflict(colony) -> None:
+    for hive in "ab":
+        sampled(colony, hive, 10, seq=1)
+    assert colony.rival_hive(colony.get_worker("w")) is None
+    assert colony.get_worker("w").sampled_by == "b"
+
+
+def test_who_names_no_instance_and_has_been_silent_counts_from_the_beginning_again(colony, clock) -> None:
+    def told(seq: int) -> tuple[bool, bool]:
+        info = HiveInfo(id="h", hostname="box", port=1, seq=seq)
+        hive = colony.update_hive_state(HiveHeartbeat(hive=info, timestamp=utc_now()))
+        return colony.beat_worker(beat(seq=seq, instance=None)), hive
+
+    assert told(50) == (True, True)
+    clock.tick(9)
+    assert told(1) == (False, False)
+    clock.tick(6)
+    assert told(1) == (True, True), "both are silent: they were started anew"
+    assert told(2) == (True, True)

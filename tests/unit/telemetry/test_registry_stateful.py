@@ -65,6 +65,9 @@ class _Worker:
         self.reserved = before.reserved if before else 0
         self.sampled_at = before.sampled_at if before else None
         self.sampled_by = before.sampled_by if before else None
+        self.pid = before.pid if before else None
+        self.rival = before.rival if before else None
+        self.rival_at = before.rival_at if before else None
         self.gpu = before.gpu if before else None
         self.vram_free = before.vram_free if before else None
 
@@ -183,6 +186,7 @@ class Colony(RuleBasedStateMachine):
         )
         worker = self.workers.get(name) or _Worker(name)
         late = instance == worker.instance and seq is not None and worker.seq is not None and seq <= worker.seq
+        late = late and (instance is not None or self._fresh(worker.beat_at, LIMITS.worker_stale_s))
         late = late or (instance is not None and instance == worker.superseded)
         assert taken is not late
         if late:
@@ -225,7 +229,7 @@ class Colony(RuleBasedStateMachine):
             HiveHeartbeat(
                 hive=HiveInfo(id=hive, hostname="box", port=1, instance_id=instance, seq=seq),
                 timestamp=utc_now(),
-                workers=_samples(seen),
+                workers=_samples(hive, seen),
             )
         )
         known = self.hives.get(hive) or _Hive()
@@ -239,7 +243,7 @@ class Colony(RuleBasedStateMachine):
 
     @rule(hive=HIVES, seen=SAMPLES)
     def stream(self, hive: str, seen: dict[str, Any]) -> None:
-        self.real.update_workers(hive, _samples(seen))
+        self.real.update_workers(hive, _samples(hive, seen))
         known = self.hives.setdefault(hive, _Hive())
         known.seen_at = self.now
         self._measured(hive, seen)
@@ -274,7 +278,7 @@ class Colony(RuleBasedStateMachine):
             return
         known.stamp, known.seen_at = stamp, self.now
         self.hives[hive] = known
-        self._measured(hive, {name: (told[name][5], None, told[name][1]) for name in told})
+        self._measured(hive, {name: (told[name][5], None, told[name][1]) for name in told}, pids=False)
         for name, (state, model, age, health, has_url, _) in told.items():
             worker = self.workers[name]
             worker.health = health
@@ -288,15 +292,24 @@ class Colony(RuleBasedStateMachine):
             if alive:
                 worker.beat_at, worker.failed = self.now, False
 
-    def _measured(self, hive: str, seen: dict[str, Any]) -> None:
+    def _measured(self, hive: str, seen: dict[str, Any], *, pids: bool = True) -> None:
         for name, (gpu, vram, model) in seen.items():
             worker = self.workers.setdefault(name, _Worker(name))
+            pid = _pid(hive, name) if pids else None
+            other = worker.sampled_by not in {None, hive} and self._observed(worker)
+            if other and None not in {pid, worker.pid} and pid != worker.pid:
+                worker.rival, worker.rival_at = hive, self.now
+                continue
+            worker.pid = pid
             worker.sampled_at, worker.sampled_by, worker.hive = self.now, hive, hive
             worker.gpu, worker.vram_free, worker.health = gpu, vram, None
             worker.model = worker.model or model
         for name in (self.hives[hive].workers or set()) - set(seen):
             worker = self.workers.get(name)
+            if worker is not None and worker.rival == hive:
+                worker.rival = worker.rival_at = None
             if worker is not None and worker.sampled_by == hive:
+                worker.pid = None
                 worker.sampled_at = worker.gpu = worker.vram_free = worker.health = None
                 if worker.voice == "hive":
                     worker.voice = worker.beat_at = None
@@ -423,6 +436,8 @@ class Colony(RuleBasedStateMachine):
             )
             assert self.real.presence(entry) == self._presence(worker)
             assert self.real.is_routable(entry) is self._routable(worker)
+            rival = worker.rival if self._fresh(worker.rival_at, LIMITS.hive_down_s) else None
+            assert self.real.rival_hive(entry) == rival
             record = self.real.describe(entry)
             ages = [None if at is None else round(self.now - at, 3) for at in (worker.beat_at, worker.sampled_at)]
             assert [record.heartbeat_age_s, record.telemetry_age_s, record.gpu_pct] == [*ages, worker.gpu]
@@ -485,10 +500,15 @@ class Colony(RuleBasedStateMachine):
                 assert resources.online is (hive in online)
 
 
-def _samples(seen: dict[str, Any]) -> tuple[ProcessStats, ...]:
+def _pid(hive: str, worker: str) -> int:
+    """Some are one process that both hives see, others two processes under one id."""
+    return int(hive[1:]) if worker in "ab" else 9
+
+
+def _samples(hive: str, seen: dict[str, Any]) -> tuple[ProcessStats, ...]:
     return tuple(
         ProcessStats(
-            pid=1,
+            pid=_pid(hive, name),
             worker_id=name,
             gpu_util_pct=gpu,
             total_vram_mb=None if free is None else 300,

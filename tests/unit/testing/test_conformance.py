@@ -134,6 +134,54 @@ class TestStore(PresenceStoreContract):
     def store(self): return Store()
 """
 
+WORKERS = """
+import itertools, pytest, time
+from rbee.contract import WorkerOffer, WorkerVendor
+from rbee.contract.errors import NotFoundError
+from rbee.testing.conformance import WorkerVendorContract
+
+TURN = itertools.count(1)
+
+class ShedVendor(WorkerVendor):
+    name = "shed"
+    mill = None
+
+    def catalog(self):
+        return (WorkerOffer(worker="mill", vendor=self.name, installed=self.mill.is_dir()),)
+
+    def install(self, offer, say, progress, cancel):
+        cancel.raise_if_cancelled()
+        say("Building mill")
+        for part in range(20):
+            time.sleep(0.005)
+            cancel.raise_if_cancelled()
+            progress(part + 1, 20)
+        self.mill.mkdir(exist_ok=True)
+
+    def remove(self, offer, say, cancel):
+        if not self.mill.is_dir():
+            raise NotFoundError(f"The worker {offer.worker!r} is not installed.")
+        self.mill.rmdir()
+
+class Vendor(ShedVendor):
+BODY
+
+class TestShed(WorkerVendorContract):
+    @pytest.fixture
+    def vendor(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(ShedVendor, "mill", tmp_path / "mill")
+        return Vendor()
+    @pytest.fixture
+    def worker(self): return "mill"
+"""
+HALF = """def install(self, offer, say, progress, cancel):
+        cancel.raise_if_cancelled()
+        self.mill.mkdir(exist_ok=True)
+        say("Building mill")
+        for _ in range(100):
+            time.sleep(0.01)
+            cancel.raise_if_cancelled()"""
+
 
 def failures(pytester, source, body):
     """Names of the kit's tests that fail for the class with `body`, in a pytest run of its own kind."""
@@ -142,7 +190,7 @@ def failures(pytester, source, body):
     return {report.nodeid.rpartition("::")[2] for report in result.getfailures()}
 
 
-@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE, STORE])
+@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE, STORE, WORKERS])
 def test_what_keeps_the_contract_passes(pytester, source):
     assert failures(pytester, source, "pass") == set()
 
@@ -224,6 +272,38 @@ def test_what_keeps_the_contract_passes(pytester, source):
             STORE,
             "async def get(self, key): return next((e for e in (await self.list(key))[0]), None)",
             "test_keys_are_taken_as_they_are",
+        ),
+        (WORKERS, 'name = "the shed:"', "test_the_vendor_has_a_name_of_its_own"),
+        (
+            WORKERS,
+            "def catalog(self): return (*super().catalog(), *super().catalog())",
+            "test_the_catalog_is_well_formed",
+        ),
+        (
+            WORKERS,
+            "def catalog(self): return [WorkerOffer(worker='m', vendor='shed', installed=False, version=str(next(TURN)))]",
+            "test_the_catalog_is_quick_and_stays_the_same",
+        ),
+        (
+            WORKERS,
+            "def remove(self, offer, say, cancel): pass",
+            "test_what_is_installed_is_listed_so_until_it_is_removed",
+        ),
+        (
+            WORKERS,
+            "def install(self, offer, say, progress, cancel): self.mill.mkdir()",
+            "test_installing_what_is_installed_is_harmless",
+        ),
+        (
+            WORKERS,
+            "def install(self, offer, say, progress, cancel): self.mill.mkdir(exist_ok=True)",
+            "test_an_install_that_was_cancelled_before_leaves_nothing",
+        ),
+        (WORKERS, HALF, "test_an_install_that_is_cancelled_ends_soon_and_leaves_it_whole_or_absent"),
+        (
+            WORKERS,
+            "def remove(self, offer, say, cancel): self.mill.is_dir() and self.mill.rmdir()",
+            "test_removing_what_is_absent_says_so",
         ),
     ],
 )

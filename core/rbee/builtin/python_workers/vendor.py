@@ -78,6 +78,8 @@ class PythonWorkerVendor(WorkerVendor):
         source = self._source(offer)
         if source.distribution is None or source.distribution == self.distribution:
             raise NotFoundError(f"The worker {offer.worker!r} is part of rbee itself and cannot be removed.")
+        if not source.offer.installed:
+            raise NotFoundError(f"The worker {offer.worker!r} is not installed.")
         libraries = _libraries(source.distribution)
         command = uninstall_command(self.python, source.distribution)
         say(f"Running {shlex.join(command)}")

@@ -17,6 +17,7 @@ from rbee.cli.logprint import safe
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 
+_HERE = ("This machine", "Plugins and hardware")
 _SIGNS = (("ok", "✓", "+"), ("warn", "!", "!"), ("fail", "✗", "x"))
 
 
@@ -50,10 +51,10 @@ def command(*, as_json: bool) -> int:
 
 def _sections(context: Context) -> Iterator[Section]:
     here = tuple(machine(context))
-    yield Section(where="This machine", checks=here)
+    yield Section(where=_HERE[0], checks=here)
     if any(check.status == "fail" and check.name == "folders" for check in here):
         return
-    yield Section(where="Plugins and hardware", checks=tuple(_hardware(context)))
+    yield Section(where=_HERE[1], checks=tuple(_hardware(context)))
     if any(check.status == "fail" and check.name in {"settings", "token"} for check in here):
         return
     from rbee.cli.checks.programs import leftovers, programs
@@ -76,9 +77,12 @@ def _hardware(context: Context) -> Iterator[Check]:
 
 
 def _without_known(section: Section, before: Sequence[Section]) -> Section:
-    """The section without what was said already in the same words, as by the hive of this machine."""
-    said = {(check.name, check.status, check.detail) for one in before for check in one.checks}
-    fresh = tuple(check for check in section.checks if (check.name, check.status, check.detail) not in said)
+    """The section without what this machine's own parts have said in the same words, as by its hive.
+
+    What is amiss is said for each machine, whatever another one has said.
+    """
+    said = {(check.name, check.detail) for one in before if one.where in _HERE for check in one.checks}
+    fresh = tuple(check for check in section.checks if check.status != "ok" or (check.name, check.detail) not in said)
     return msgspec.structs.replace(section, checks=fresh)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import time
 
@@ -15,12 +14,11 @@ from rbee.cli.apart import end
 from rbee.cli.colony import ColonyFiles, ColonyRecord
 from rbee.cli.console import say
 from rbee.cli.context import Context, current
+from rbee.cli.ending import drain_s, end_process, patience_s
 from rbee.cli.programs import PROGRAMS
 from rbee.clients import QueenClient, Transport
-from rbee.contract.errors import ConfigurationError, RbeeError
-from rbee.settings import Settings
+from rbee.contract.errors import RbeeError
 
-_PATIENCE_S = 25.0
 _POLL_S = 0.05
 
 
@@ -53,18 +51,7 @@ def command(*, as_json: bool) -> None:
 
 def _stop(context: Context, files: ColonyFiles, record: ColonyRecord) -> None:
     asked = asyncio.run(_ask(record.queen_url, context.token()))
-    for number in (None, signal.SIGTERM, signal.SIGKILL):
-        if number is not None or not asked:
-            with contextlib.suppress(ProcessLookupError):
-                # The lock is still held, so the pid is still the colony's.
-                os.kill(record.pid, number or signal.SIGTERM)
-        deadline = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline:
-            if files.life.try_exclusive():
-                files.life.release()
-                return
-            time.sleep(_POLL_S)
-    raise RbeeError(f"The colony (process {record.pid}) does not stop.")
+    end_process(files, record.pid, "The colony", patience_s(context), asked=asked)
 
 
 async def _ask(url: str, token: str) -> bool:
@@ -85,21 +72,12 @@ def _stop_leftover(context: Context) -> list[str]:
     if not context.folders.state.is_dir():
         return []
     children = list(find(context.folders.state))
-    for number, patience_s in ((signal.SIGTERM, _drain_s(context) + 2), (signal.SIGKILL, 5.0)):
+    for number, wait_s in ((signal.SIGTERM, drain_s(context) + 2), (signal.SIGKILL, 5.0)):
         living = [child for child in children if is_alive(child)]
         for child in living:
             with contextlib.suppress(RbeeError):
                 send_signal(child, number, context.folders.state)
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + wait_s
         while any(is_alive(child) for child in living) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
     return sorted(child.worker_id for child in children)
-
-
-def _drain_s(context: Context) -> float:
-    try:
-        return context.settings.worker.drain_s
-    except ConfigurationError as error:
-        # Stopping must work, whatever somebody wrote into a file since the start.
-        say(f"rbee: {error.message}")
-        return Settings().worker.drain_s

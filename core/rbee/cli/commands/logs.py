@@ -122,7 +122,7 @@ def _program(context: Context, wanted: str, here: set[str]) -> str:
 
 
 def _own_hive(context: Context) -> str:
-    from rbee.hive.service import default_hive_id
+    from rbee.hive.telling import default_hive_id
 
     return context.settings.hive.id or default_hive_id()
 

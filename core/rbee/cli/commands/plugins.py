@@ -15,10 +15,10 @@ from rbee.cli.format import text
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> int:
     """List installed plugins: version, what each registered, or why it failed.  Exit code 1 when one failed."""
-    from rbee.plugins import load_plugins
+    from rbee.plugins import engine_infos, load_plugins
 
     plugins = load_plugins(current().plugins_wanted)
-    engines = [cls.info() for cls in plugins.registrations.engines.things()]
+    engines = engine_infos(plugins.registrations.engines.things())
     failed = any(record.status == "failed" for record in plugins.records)
     if as_json:
         click.echo(msgspec.json.encode({"plugins": plugins.records, "engines": engines}).decode())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rbee.builtin import cgroup
 from rbee.builtin.one_thread import OneThread
 from rbee.contract.checks import Check
+from rbee.contract.probe import Probe
 from rbee.contract.version import __version__
 from rbee.contract.wire import Checks
 from rbee.jobs import Narrator
@@ -49,6 +50,7 @@ class HiveChecks:
         self._settings = settings
         self._folders = folders
         self._plugins = plugins
+        self._asked: dict[str, asyncio.Task[Sequence[Check]]] = {}
 
     async def hive_check(self, _body: dict[str, Any], _say: Narrator) -> Checks:
         """Look at everything."""
@@ -96,19 +98,30 @@ class HiveChecks:
         """What the probes say; one that hangs is left behind, in a thread that keeps nothing alive."""
         found: list[Check] = []
         for cls in self._plugins.registrations.probes.things():
-            thread = OneThread(f"diagnosis by {cls.name}")
             try:
-                async with asyncio.timeout(_PROBE_S):
-                    found.extend(await thread.call(lambda cls=cls: cls().diagnose()))
+                found.extend(await self._diagnosis(cls))
             except Exception as error:
                 log.exception("probe %r could not look at its hardware", cls.name)
                 slow = isinstance(error, TimeoutError)
                 detail = f"did not answer within {_PROBE_S:.0f} s" if slow else f"failed: {error}"
                 remedy = "Its driver may hang: restart the machine's driver, or leave the plugin out by RBEE_PLUGINS."
                 found.append(Check(name=f"probe {cls.name}", status="warn", detail=detail, remedy=remedy))
-            finally:
-                thread.close()
         return found
+
+    async def _diagnosis(self, cls: type[Probe]) -> Sequence[Check]:
+        """What one probe says.  Who asks while it hangs waits for the same answer: a thread more would hang too.
+
+        Raises:
+            TimeoutError: it does not answer.
+        """
+        asked = self._asked.get(cls.name)
+        if asked is None or asked.done():
+            asked = self._asked[cls.name] = asyncio.create_task(_diagnose(cls), name=f"diagnosis by {cls.name}")
+            # It may fail when nobody waits for it any more.
+            asked.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        async with asyncio.timeout(_PROBE_S):
+            # Shielded: the task lasts as long as its thread does.
+            return await asyncio.shield(asked)
 
     def _threads(self) -> Check:
         info = self._hive.info()
@@ -179,6 +192,14 @@ class HiveChecks:
                 "hive.worker_memory_max_mb and hive.worker_cpu_max.",
             )
         ]
+
+
+async def _diagnose(cls: type[Probe]) -> Sequence[Check]:
+    thread = OneThread(f"diagnosis by {cls.name}")
+    try:
+        return await thread.call(lambda: cls().diagnose())
+    finally:
+        thread.close()
 
 
 def _open_to_others(path: Path) -> bool:

@@ -11,8 +11,8 @@ from rbee.contract.devices import find_device
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
-from rbee.hive.children import Child
-from rbee.hive.supervisor import Supervisor, address
+from rbee.hive.children import Child, address
+from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
 from rbee.plugins import install_hint

@@ -16,10 +16,10 @@ from rbee.contract.wire import (
     WorkerSpawn,
     WorkerSpawned,
 )
-from rbee.hive.children import Child
+from rbee.hive.children import Child, address
 from rbee.hive.operations.processes import describe
 from rbee.hive.operations.starting import ACTOR, Starting
-from rbee.hive.supervisor import Supervisor, address
+from rbee.hive.supervisor import Supervisor
 from rbee.jobs import JobHandler, Narrator, parse
 from rbee.settings import Settings
 

@@ -18,6 +18,7 @@ from rbee.telemetry import TelemetryRegistry
 
 _SKEW_WARN_S = 5.0
 _PATIENCE_S = 3.0
+_FORGOTTEN_SKEWS = 64
 
 
 class QueenChecks:
@@ -54,6 +55,9 @@ class QueenChecks:
 
     def heard(self, beat: HiveHeartbeat) -> None:
         """A hive's beat has come: its clock is compared with the queen's."""
+        if len(self._skews) > 2 * self._telemetry.hive_count() + _FORGOTTEN_SKEWS:
+            known = {record.hive_id for record in self._telemetry.list_all_hives()}
+            self._skews = {hive_id: skew for hive_id, skew in self._skews.items() if hive_id in known}
         self._skews[beat.hive.id] = (beat.timestamp - self._now()).total_seconds()
 
     async def queen_check(self, _body: dict[str, Any], _say: Narrator) -> Checks:
@@ -130,7 +134,12 @@ class QueenChecks:
         for entry in entries:
             presence = self._telemetry.presence(entry)
             name = f"worker {entry.worker_id}"
-            if presence == "hung":
+            rival = self._telemetry.rival_hive(entry)
+            if rival is not None:
+                detail = f"two workers go by this id: the one on {entry.sampled_by} is heard, the one on {rival} is not"
+                remedy = f"Stop one of them, or give it another id (--worker-id): on {rival}, see `rbee worker list`."
+                found.append(Check(name=name, status="fail", detail=detail, remedy=remedy))
+            elif presence == "hung":
                 remedy = f"If it does not come back by itself: rbee worker stop {entry.worker_id} --force"
                 detail = "its process is there and does not speak: it gets no requests"
                 found.append(Check(name=name, status="fail", detail=detail, remedy=remedy))

@@ -82,6 +82,7 @@ class Forwards:
             correlation_id=say.correlation_id,
             # With the same key a hive that lived on gives the job that it has, instead of doing it twice.
             key=f"{say.job_id}:{operation}",
+            patient=True,
         )
 
     async def _of_worker(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:

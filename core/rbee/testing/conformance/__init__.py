@@ -27,6 +27,7 @@ from rbee.testing.conformance.model_vendor import ModelVendorContract
 from rbee.testing.conformance.presence_store import PresenceStoreContract
 from rbee.testing.conformance.probe import ProbeContract
 from rbee.testing.conformance.promises import Promises, overrides_promise
+from rbee.testing.conformance.worker_vendor import WorkerVendorContract
 
 __all__ = [
     "EngineContract",
@@ -36,5 +37,6 @@ __all__ = [
     "Promises",
     "ServedEngineContract",
     "TokenEngineContract",
+    "WorkerVendorContract",
     "overrides_promise",
 ]

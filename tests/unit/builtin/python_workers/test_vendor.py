@@ -17,6 +17,7 @@ from rbee.builtin.python_workers import PythonWorkerVendor
 from rbee.catalog import WorkerCatalog
 from rbee.catalog.provisioner import Cancel
 from rbee.contract.errors import NotFoundError, PluginError, RbeeError
+from rbee.testing.conformance import WorkerVendorContract
 
 ENGINE = """
 from rbee.contract import Availability, EngineStatus, TokenEngine, hookimpl
@@ -79,16 +80,32 @@ def wheel(folder: Path) -> None:
             archive.writestr(name, text)
 
 
+BESIDE = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
 @pytest.fixture(params=["uv", "pip"])
 def vendor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PythonWorkerVendor:
     """The vendor over an environment that sees this one's packages and is its own to change."""
-    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    if request.param == "uv":
-        if shutil.which("uv", path=beside) is None:
-            pytest.skip("uv is not installed")
-        monkeypatch.setenv("PATH", beside)
+    if request.param == "uv" and shutil.which("uv", path=BESIDE) is None:
+        pytest.skip("uv is not installed")
+    return vendor_with(request.param, tmp_path, monkeypatch)
+
+
+class TestPythonWorkerVendor(WorkerVendorContract):
+    @pytest.fixture
+    def vendor(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PythonWorkerVendor:
+        return vendor_with("uv" if shutil.which("uv", path=BESIDE) else "pip", tmp_path, monkeypatch)
+
+    @pytest.fixture
+    def worker(self) -> str:
+        return "speck"
+
+
+def vendor_with(installer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PythonWorkerVendor:
+    if installer == "uv":
+        monkeypatch.setenv("PATH", BESIDE)
     environment = tmp_path / "venv"
-    venv.create(environment, symlinks=True, with_pip=request.param == "pip")
+    venv.create(environment, symlinks=True, with_pip=installer == "pip")
     (packages,) = environment.glob("lib/python3*/site-packages")
     ours = next(path for path in site.getsitepackages() if path.endswith("site-packages"))
     (packages / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -72,6 +73,28 @@ async def test_a_probe_speaks_and_one_that_fails_is_named(hive: Any) -> None:
     found = await checks(hive)
     assert found["lamp"].detail == "burns"
     assert "no driver" in found["probe bad"].detail
+
+
+async def test_a_probe_that_hangs_is_named_and_asked_in_one_thread_however_often(
+    hive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed = threading.Event()
+
+    class Stuck:
+        name = "stuck"
+
+        def diagnose(self) -> list[Check]:
+            freed.wait(60)
+            return [Check(name="lamp", status="ok", detail="burns")]
+
+    hive.plugins.registrations.probes.things.return_value = [Stuck]
+    monkeypatch.setattr(module, "_PROBE_S", 0.05)
+    for _ in range(3):
+        assert "did not answer" in (await checks(hive))["probe stuck"].detail
+    assert len([one for one in threading.enumerate() if one.name == "diagnosis by stuck"]) == 1
+    freed.set()
+    monkeypatch.setattr(module, "_PROBE_S", 10)
+    assert (await checks(hive))["lamp"].detail == "burns"
 
 
 async def test_a_disk_that_is_nearly_full_warns_before_it_fails(hive: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rbee.beehives import Beehive
 from rbee.contract.checks import Check
 from rbee.contract.version import __version__
-from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration
+from rbee.contract.wire import HiveHeartbeat, HiveInfo, ProcessStats, Registration
 from rbee.queen.operations import QueenChecks
 from rbee.settings import Settings
 from rbee.telemetry import Limits, TelemetryRegistry
@@ -122,3 +122,23 @@ async def test_two_hives_under_one_id_fail(clock: Any) -> None:
     one = (await colony.look())["hive h"]
     assert one.status == "fail"
     assert one.detail == "two hives go by this id: http://two:1 is heard, http://one:1 is not"
+
+
+async def test_two_workers_under_one_id_fail_with_both_hives_and_the_remedy(clock: Any) -> None:
+    colony = Colony(clock)
+    for pid, hive_id in enumerate(("a", "b"), 10):
+        info = HiveInfo(id=hive_id, hostname="x", port=1, url="http://x:1", instance_id="i", seq=1)
+        samples = (ProcessStats(pid=pid, worker_id="w"),)
+        colony.telemetry.update_hive_state(HiveHeartbeat(hive=info, timestamp=NOW, workers=samples))
+    one = (await colony.look())["worker w"]
+    assert one.status == "fail"
+    assert "on a is heard, the one on b is not" in one.detail
+    assert "--worker-id" in (one.remedy or "")
+
+
+async def test_clocks_of_hives_that_are_forgotten_take_no_room(clock: Any) -> None:
+    colony = Colony(clock)
+    for number in range(1000):
+        colony.beat(f"h{number}")
+        colony.telemetry.remove_hive(f"h{number}")
+    assert len(colony.checks._skews) < 100

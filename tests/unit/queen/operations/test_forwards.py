@@ -48,7 +48,7 @@ async def test_an_operation_goes_to_the_hive_that_is_named_with_its_ids(queen: Q
     queen.beat("a")
     queen.beat("b")
     assert await queen.do("model_get", hive_id="b", model="m") == {"from": "b"}
-    how = {"correlation_id": "cor-1", "key": "job-1:model_get"}
+    how = {"correlation_id": "cor-1", "key": "job-1:model_get", "patient": True}
     assert queen.sent == [("b", "model_get", {"model": "m"}, how)]
     with pytest.raises(UnavailableError, match="Name one hive"):
         await queen.do("model_list")

@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
 
 import click
 
@@ -18,10 +21,13 @@ from rbee.cli.watching import Watcher
 from rbee.clients import Transport
 from rbee.clients.jobs import JobsClient, raise_for
 from rbee.contract.errors import UnavailableError, UnreachableError
-from rbee.contract.wire import JobEvent
+from rbee.contract.wire import JobDetail, JobEvent
 
 _PATIENCE_S = 60.0
 _RETRY_S = 0.5
+_ENDS: Mapping[str, Literal["done", "error", "cancelled"]] = MappingProxyType(
+    {"completed": "done", "failed": "error", "cancelled": "cancelled"}
+)
 
 
 @click.command("watch")
@@ -72,12 +78,17 @@ class _Watch:
         while True:
             transport = Transport(url, self._token, "The queen")
             try:
-                async with contextlib.aclosing(JobsClient(transport).numbered(self._job_id, after)) as events:
+                jobs = JobsClient(transport)
+                async with contextlib.aclosing(jobs.numbered(self._job_id, after)) as events:
                     async for number, event in events:
                         away_since, after = None, number
                         self._watcher.event(number, event)
                         if event.terminal:
                             return event
+                # All of it stands before `after`; how it ended is still to be told.
+                ended = _end_of(await jobs.get(self._job_id))
+                if ended is not None:
+                    return ended
             except (UnreachableError, UnavailableError):
                 now = time.monotonic()
                 if away_since is None:
@@ -92,6 +103,15 @@ class _Watch:
             # She may have come back at another address.
             found = await asyncio.to_thread(find_queen, self._context)
             url = found or url
+
+
+def _end_of(job: JobDetail) -> JobEvent | None:
+    """The last event of a job, from its record; None while it runs."""
+    kind = _ENDS.get(job.state)
+    if kind is None:
+        return None
+    at = int(job.finished_at.timestamp() * 1000) if job.finished_at is not None else 0
+    return JobEvent(type=kind, job_id=job.job_id, emitted_at_ms=at, code=job.error_code, message=job.error_message)
 
 
 async def _find(url: str, token: str, job: str) -> str:

@@ -1,0 +1,90 @@
+"""Starting the process of a worker: its port, its arguments, its environment, its tags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from rbee.contract.types import LoadSpec
+from rbee.contract.worker_args import WorkerArgs
+from rbee.hive.children import Child, born, start_ticks, tags
+from rbee.hive.spawn import Spawned, free_socket, spawn
+from rbee.http.ports import port_of
+from rbee.settings import Folders, Settings
+
+
+class Launcher:
+    """Starts processes; whoever asked looks after them.
+
+    Args:
+        settings: ports.
+        folders: the tag of this hive.
+        hive_id: told to the workers.
+        environment: what workers inherit.
+    """
+
+    def __init__(self, settings: Settings, folders: Folders, hive_id: str, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._folders = folders
+        self._hive_id = hive_id
+        self._environment = environment
+
+    async def launch(
+        self, worker_id: str, engine: str, spec: LoadSpec, log: Path, queen_url: str | None, registry_url: str | None
+    ) -> tuple[Child, Spawned]:
+        """Start a worker; it loads on its own.
+
+        Args:
+            worker_id: its tag.
+            engine: name of the engine.
+            spec: what to load, with its threads.
+            log: takes its output.
+            queen_url: where it will beat.
+            registry_url: where it will register.
+
+        Raises:
+            PortTakenError: no port is left.
+            OSError: it could not be started.
+        """
+        settings, host = self._settings, self._settings.server.host
+        sock = free_socket(host, settings.hive.worker_port_first, settings.hive.worker_port_last)
+        port = port_of(sock)
+        args = WorkerArgs(
+            worker_id=worker_id,
+            model=spec.model_id,
+            engine=engine,
+            device=spec.device,
+            backend=spec.backend,
+            host=host,
+            queen_url=queen_url,
+            registry_url=registry_url,
+            hive_id=self._hive_id,
+            parent_pid=os.getpid(),
+            model_path=spec.model_path,
+            variant=msgspec.json.encode(spec.variant).decode(),
+            threads=spec.threads,
+            slots=spec.slots,
+            context_length=spec.context_length,
+        )
+        environment = {
+            **self._environment,
+            # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
+            "OMP_WAIT_POLICY": "passive",
+            "OMP_NUM_THREADS": str(spec.threads),
+            **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id),
+        }
+        spawned = await spawn(args, sock, environment, log)
+        pid = spawned.process.pid
+        child = Child(
+            worker_id=worker_id,
+            pid=pid,
+            created=born(pid),
+            port=port,
+            threads=spec.threads,
+            model_id=spec.model_id,
+            ticks=start_ticks(pid),
+        )
+        return child, spawned

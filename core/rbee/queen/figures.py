@@ -1,0 +1,91 @@
+"""The colony in figures, as lists and streams show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rbee.contract.wire import WorkerRecord, utc_now
+from rbee.queen.names import ModelNames
+from rbee.telemetry import HiveRecord, TelemetryRegistry
+from rbee.telemetry.judgement import hive_health
+
+
+class Figures:
+    """Reads; changes nothing.
+
+    Args:
+        telemetry: hives and workers.
+        names: models that the vendors offer.
+    """
+
+    def __init__(self, telemetry: TelemetryRegistry, names: ModelNames) -> None:
+        self._telemetry = telemetry
+        self._names = names
+
+    def workers(self) -> list[WorkerRecord]:
+        """Every worker known, by id."""
+        entries = sorted(self._telemetry.list_all_workers(), key=lambda entry: entry.worker_id)
+        return [self._telemetry.describe(entry) for entry in entries]
+
+    def hives(self) -> list[dict[str, Any]]:
+        """Every hive known, by id."""
+        records = sorted(self._telemetry.list_all_hives(), key=lambda record: record.hive_id)
+        return [self._hive(record) for record in records]
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Models that can be asked for: those workers serve and those the vendors offer by name."""
+        found: dict[str, dict[str, Any]] = {}
+        for variant in await self._names.known():
+            found[variant.model_id] = _model(variant.name, variant.model_id, variant.vendor, "available")
+        for model_id in self._telemetry.models():
+            entries = self._telemetry.find_workers_by_model(model_id)
+            name = next((entry.model_name for entry in entries if entry.model_name), model_id)
+            state = "loaded" if any(self._telemetry.is_routable(entry) for entry in entries) else "loading"
+            present = found.get(model_id)
+            owner = present["owned_by"] if present else model_id.partition(":")[0]
+            found[model_id] = _model(name, model_id, owner, state)
+        return sorted(found.values(), key=lambda model: str(model["id"]))
+
+    def summary(self) -> bytes:
+        """Who is there, as a line of the queen's stream."""
+        online = sorted(entry.worker_id for entry in self._telemetry.list_online_workers())
+        hives = sorted(record.hive_id for record in self._telemetry.list_active_hives())
+        return msgspec.json.encode(
+            {
+                "type": "queen",
+                "workers_online": len(online),
+                "workers_available": self._telemetry.routable_worker_count(),
+                "hives_online": len(hives),
+                "hives_available": self._telemetry.available_hive_count(),
+                "worker_ids": online,
+                "hive_ids": hives,
+                "timestamp": utc_now(),
+            }
+        )
+
+    def _hive(self, record: HiveRecord) -> dict[str, Any]:
+        age = self._telemetry.hive_age(record.hive_id)
+        return {
+            "hive_id": record.hive_id,
+            "url": record.url,
+            "online": self._telemetry.is_hive_online(record.hive_id),
+            "health": hive_health(age, self._telemetry.limits),
+            "age_s": round(age or 0.0, 3),
+            "devices": record.devices,
+            "engines": record.engines,
+            "node": record.node,
+            "threads_total": record.info.threads_total if record.info else None,
+            "threads_free": record.info.threads_free if record.info else None,
+        }
+
+
+def _model(name: str, model_id: str, owner: str, state: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": owner,
+        "rbee": {"model_id": model_id, "state": state},
+    }
