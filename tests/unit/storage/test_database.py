@@ -179,7 +179,7 @@ async def test_foreign_keys_are_kept_and_the_journal_is_written_ahead(tmp_path: 
             (await session.exec(sa.text(f"PRAGMA {name}"))).scalar()
             for name in ("foreign_keys", "journal_mode", "busy_timeout")
         ]
-    assert found == [1, "wal", 10000]
+    assert found == [1, "wal", 30000]
     await store.close()
 
 
