@@ -1,6 +1,6 @@
 """``python -m rbee`` is the ``rbee`` command."""
 
-from rbee.cli.main import main
+from rbee.cli.start import main
 
 if __name__ == "__main__":
     main()

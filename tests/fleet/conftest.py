@@ -42,3 +42,11 @@ def client(shared_colony: Colony) -> Iterator[openai.OpenAI]:
     """The SDK, pointed at the shared colony."""
     with sdk(shared_colony) as found:
         yield found
+
+
+@pytest.fixture
+def roomy_colony(shared_colony: Colony) -> Colony:
+    """The shared colony with its threads free: workers that earlier tests have left are stopped."""
+    for worker in shared_colony.workers():
+        shared_colony.run_job("worker_process_delete", worker_id=worker["worker_id"], force=True)
+    return shared_colony

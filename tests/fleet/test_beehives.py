@@ -34,6 +34,15 @@ def test_the_list_is_kept_without_a_queen(home):
     assert home.cli("hive", "add", "gpu1", "--update", "--ssh-host", "10.0.0.7", "--disabled").returncode == 0
     one = shown(home, "gpu1")
     assert (one["ssh_host"], one["hive_port"], one["enabled"]) == ("10.0.0.7", 7900, False)
+    unknown = home.cli("hive", "add", "gpu9", "--update", "--disabled")
+    assert (unknown.returncode, "no hive 'gpu9'" in unknown.stderr, "gpu9" in listed(home)) == (1, True, False)
+    for args, told in ((("bad name!",), "letters, digits"), (("gpu8", "--host-key", "junk"), "ssh-keygen")):
+        refused = home.cli("hive", "add", *args)
+        assert (refused.returncode, told in refused.stderr, "regex" in refused.stderr) == (1, True, False)
+    key = f"SHA256:{'aB3' * 14}/"
+    added = home.cli("hive", "add", "gpu8", "--host-key", key, "--json")
+    assert json.loads(added.stdout) == {"added": ["gpu8"], "updated": []}
+    assert json.loads(home.cli("hive", "rm", "gpu8", "--json").stdout) == {"removed": ["gpu8"]}
     table = home.cli("hive", "ls").stdout
     assert "disabled" in table
     assert "room=cellar" in table

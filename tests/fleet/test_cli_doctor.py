@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 import pytest
+from fleet.conftest import one_line
 from rbee.testing.colony import eventually
 
 
@@ -129,3 +130,37 @@ def test_workers_that_a_killed_colony_has_left_are_a_warning(colony):
     assert "rbee down" in warned["remedy"]
     assert colony.cli("down").returncode == 0
     eventually(colony.nothing_left)
+
+
+def test_a_token_of_another_colony_is_said_by_every_command_with_what_to_copy(make_home):
+    """Also where there is no token at all, which asking does not make."""
+    first = make_home(**{"registry.port": "0"})
+    with first.start("registry", "start", "--json") as running:
+        url = json.loads(eventually(lambda: running.stdout.strip() and running.stdout))["url"]
+        second = make_home(**{"registry.url": url})
+        for there in (False, True):
+            if there:
+                second.token_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                second.token_file.write_text("another-colonys-token-0123456789\n")
+                second.token_file.chmod(0o600)
+            for args in (("worker", "ls"), ("top",), ("status",), ("run", "demo", "hi"), ("worker", "spawn", "demo")):
+                done = second.cli(*args)
+                assert done.returncode == 1, (args, done.stderr)
+                assert url in done.stderr
+                assert f"to '{second.token_file}', mode 0600" in one_line(done.stderr.splitlines()[-1])
+            assert second.token_file.exists() is there
+            code, checks = examine(second)
+            assert code == 1
+            assert list(failed(checks)) == ["token"]
+            refused = failed(checks)["token"]
+            assert (refused["where"], str(second.token_file) in refused["remedy"]) == ("Registry", True)
+        running.interrupt()
+        running.wait()
+
+
+def test_a_registry_that_is_not_started_yet_on_a_fresh_machine_is_a_warning(make_home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    code, checks = examine(make_home(**{"registry.url": f"http://127.0.0.1:{port}"}))
+    told = [check for check in checks if check["where"] == "Registry"]
+    assert (code, [check["status"] for check in told]) == (0, ["warn"])

@@ -10,11 +10,11 @@ from rbee.testing.colony import eventually
 
 
 @pytest.fixture
-def worker(shared_colony):
+def worker(roomy_colony):
     worker_id = f"l-{uuid.uuid4().hex[:8]}"
-    assert shared_colony.cli("worker", "spawn", f"echo:{worker_id}", "--worker-id", worker_id).returncode == 0
+    assert roomy_colony.cli("worker", "spawn", f"echo:{worker_id}", "--worker-id", worker_id).returncode == 0
     yield worker_id
-    shared_colony.cli("worker", "stop", worker_id, "--force")
+    roomy_colony.cli("worker", "stop", worker_id, "--force")
 
 
 def log(colony, worker):

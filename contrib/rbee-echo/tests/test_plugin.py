@@ -3,12 +3,15 @@ from __future__ import annotations
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 from unittest.mock import create_autospec
 
 import pytest
 import rbee_echo
+from rbee.builtin.python_workers import PythonWorkerVendor
+from rbee.catalog.provisioner import Cancel
 from rbee.contract import CONTRACT_VERSION, LoadSpec, Register
-from rbee.contract.errors import ModelNotFoundError
+from rbee.contract.errors import ModelNotFoundError, NotFoundError
 from rbee.contract.wire import InferRequest
 from rbee.worker.tokens import TokenFace
 from rbee_echo import plugin
@@ -62,3 +65,12 @@ async def test_the_worker_host_answers_through_it():
         await face.stop()
     assert "".join(delta.text for delta in deltas) == "hear me"
     assert deltas[-1].stop_reason == "EOS"
+
+
+def test_an_engine_that_is_part_of_the_distribution_itself_is_not_removed():
+    class Own(PythonWorkerVendor):
+        distribution: ClassVar[str] = "rbee-echo"
+
+    (echo,) = [offer for offer in Own().catalog() if offer.worker == "echo"]
+    with pytest.raises(NotFoundError, match="part of rbee itself"):
+        Own().remove(echo, lambda _line: None, Cancel())

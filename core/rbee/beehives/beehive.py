@@ -24,6 +24,7 @@ _BAD = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:@+-]{0,127}\Z")]
 Word = Annotated[str, Meta(max_length=255, pattern=rf"^[^-\s{_BAD}][^\s{_BAD}]*\Z")]
 Line = Annotated[str, Meta(max_length=4096, pattern=rf"^[^-{_BAD}][^{_BAD}]*\Z")]
+Fingerprint = Annotated[str, Meta(pattern=r"^SHA256:[A-Za-z0-9+/]{43}\Z")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 LabelKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}\Z")]
 LabelValue = Annotated[str, Meta(max_length=255, pattern=rf"^[^{_BAD}]*\Z")]
@@ -106,7 +107,7 @@ class BeehiveChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     hive_port: Port | UnsetType | None = UNSET
     labels: Labels | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
-    host_key_fingerprint: Word | UnsetType | None = UNSET
+    host_key_fingerprint: Fingerprint | UnsetType | None = UNSET
 
     def said(self) -> dict[str, Any]:
         """What was said, by column; without the name."""
@@ -150,6 +151,8 @@ def _plain(problem: str, column: str) -> str:
         return problem[0].lower() + problem[1:]
     if column == "node_name":
         return "use letters, digits and . _ : @ + -, at most 128, the first a letter, a digit or _"
+    if column == "host_key_fingerprint":
+        return "it is SHA256: and 43 characters, as `ssh-keygen -lf FILE` prints it"
     if column == "labels":
         return "keys are letters, digits and . _ / -, at most 63, and values have no control characters"
     return "it must not be empty, begin with '-' or hold control characters or, but in paths, spaces"

@@ -28,7 +28,9 @@ def read_hives_conf(file: Path, *, home: Path) -> Imported:
     try:
         scoped = list(_scoped(file))
     except OSError as error:
-        raise ConfigurationError(f"'{file}' cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"'{file}' cannot be read: {error.strerror}. Name another: rbee hive import --from hives.conf --file FILE"
+        ) from error
     beehives = []
     for name, where in concrete(scoped):
         found = first_values((one for one in scoped if one.directive.keyword != "host"), name)

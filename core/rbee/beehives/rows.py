@@ -46,7 +46,9 @@ class BeehiveRow(_Base, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
-SCHEMA = Schema("beehives", _Base.metadata, ("beehives0001",), Path(__file__).with_name("migrations"))
+_LOST = "`rbee hive ls` is then empty: enter the hives again (`rbee hive add`, `rbee hive import`)."
+
+SCHEMA = Schema("beehives", _Base.metadata, ("beehives0001",), Path(__file__).with_name("migrations"), _LOST)
 
 _AS_JSON = ("labels", "backends", "devices")
 

@@ -44,7 +44,9 @@ class ModelRow(_Base, table=True):
     added_at: datetime = Field(sa_type=UtcDateTime)
 
 
-SCHEMA = Schema("catalog", _Base.metadata, ("catalog0001",), Path(__file__).with_name("migrations"))
+_LOST = "The list of models is then empty; models on the disk stay, and are entered again when they are asked for."
+
+SCHEMA = Schema("catalog", _Base.metadata, ("catalog0001",), Path(__file__).with_name("migrations"), _LOST)
 
 
 class CatalogStore(Store):

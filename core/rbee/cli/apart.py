@@ -48,7 +48,7 @@ def start(context: Context, program: ProgramName, *, detach: bool, as_json: bool
     from rbee.cli.hosting import host_program
 
     def host(ready: Callable[[ProgramRecord], None]) -> Coroutine[Any, Any, signal.Signals | None]:
-        return host_program(context, program, ready)
+        return host_program(context, program, ready, detached=report_fd is not None)
 
     def announce(record: ProgramRecord) -> None:
         _announce(context, record, as_json=as_json, in_background=False)
@@ -117,7 +117,7 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
             click.echo('{"running":false}')
             return NOT_RUNNING
         raise NotRunningError(f"No {program} is running in this home. Start one: rbee {program} start")
-    health = asyncio.run(_health(record, context.token()))
+    health = asyncio.run(_health(record, context.present_token()))
     if as_json:
         click.echo(msgspec.json.encode({"running": True, "record": record, "health": health}).decode())
         return OK
@@ -137,7 +137,7 @@ async def _ask_to_keep(record: ProgramRecord, token: str) -> None:
         await transport.close()
 
 
-async def _health(record: ProgramRecord, token: str) -> dict[str, Any]:
+async def _health(record: ProgramRecord, token: str | None) -> dict[str, Any]:
     transport = Transport(record.url, token, f"The {record.program}", timeout_s=_HEALTH_S)
     try:
         return await transport.call("GET", "/health", dict)

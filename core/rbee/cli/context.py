@@ -52,11 +52,34 @@ class Context:
         _ = self.settings
 
     def token(self) -> str:
-        """The colony's token, made when there is none yet."""
+        """The colony's token, for those who ask others; who only asks makes none that nobody else would know.
+
+        Raises:
+            ConfigurationError: there is none, or it will not do.
+        """
+        token = self.present_token()
+        if token is None:
+            raise ConfigurationError(f"There is no token at '{self.folders.token_file}'. {self.copy_token}")
+        return token
+
+    def make_token(self) -> str:
+        """The colony's token, made when there is none yet: for programs that start.
+
+        Raises:
+            ConfigurationError: it will not do, or cannot be made.
+        """
         token = load_token(self.folders.token_file, os.environ, create=True)
         if token is None:
-            raise ConfigurationError(f"There is no token at '{self.folders.token_file}'.")
+            raise ConfigurationError(f"There is no token at '{self.folders.token_file}'. {self.copy_token}")
         return token
+
+    @property
+    def copy_token(self) -> str:
+        """What to do where a program of the colony refuses this home's token, or where there is none."""
+        return (
+            "Copy the token file of the colony's machine (`rbee config path token` there) "
+            f"to '{self.folders.token_file}', mode 0600."
+        )
 
     def present_token(self) -> str | None:
         """The colony's token; None when there is none yet, and none is made."""

@@ -11,10 +11,10 @@ import msgspec
 from rbee.cli.console import say
 from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
-from rbee.cli.locate import find_queen, registry_url
+from rbee.cli.locate import find_queen, refused, registry_url
 from rbee.cli.programs import ProgramFiles
 from rbee.clients import RegistryClient, Transport
-from rbee.contract.errors import InvalidRequestError, NotFoundError, RbeeError, UnreachableError
+from rbee.contract.errors import AuthenticationError, InvalidRequestError, NotFoundError, RbeeError, UnreachableError
 
 T = TypeVar("T")
 
@@ -38,12 +38,13 @@ class Executor(msgspec.Struct, frozen=True, kw_only=True):
         return "The queen" if self.hive_id is None else f"Hive {self.hive_id!r}"
 
 
-def find_executor(context: Context, hive_id: str | None = None) -> Executor:
+def find_executor(context: Context, hive_id: str | None = None, *, prefer_own: bool = False) -> Executor:
     """The queen when she answers, else a hive, which is said.
 
     Args:
         context: of the command.
         hive_id: which hive is wanted; None for any.
+        prefer_own: of several, and where none was named, the hive of this home is meant.
 
     Raises:
         NotRunningError: there is neither.
@@ -55,13 +56,14 @@ def find_executor(context: Context, hive_id: str | None = None) -> Executor:
     queen = find_queen(context)
     away: RbeeError | None = None
     if queen is not None:
-        away = asyncio.run(_silent(queen, context.token()))
+        away = asyncio.run(_silent(queen, context.present_token()))
         if away is None:
             return Executor(url=queen)
     hives = known_hives(context)
     if not hives:
         raise away or NotRunningError("No colony is running. Start one: rbee up")
-    chosen = _choose(hives, hive_id)
+    own = prefer_own and hive_id is None and ProgramFiles(context.folders, "hive").read() is not None
+    chosen = hives[0] if own else _choose(hives, hive_id)
     missing = "No queen is known" if away is None else f"The queen at {queen} does not answer"
     say(f"{missing}; asking hive {chosen.hive_id} at {chosen.url} directly.")
     return chosen
@@ -88,7 +90,7 @@ def ask_executor(context: Context, executor: Executor, question: Callable[[Trans
 
 def known_hives(context: Context) -> list[Executor]:
     """Hives that can be found without a queen: this home's first, then the registry's."""
-    token = context.token()
+    token = context.present_token()
     found: dict[str | None, Executor] = {}
     here = ProgramFiles(context.folders, "hive").read()
     if here is not None:
@@ -97,7 +99,11 @@ def known_hives(context: Context) -> list[Executor]:
         found[hive_id] = Executor(url=here.url, hive_id=hive_id)
     registry = registry_url(context)
     if registry is not None:
-        for one in asyncio.run(_registered(registry, token)):
+        try:
+            registered = asyncio.run(_registered(registry, token))
+        except AuthenticationError as error:
+            raise refused(context, registry, token) from error
+        for one in registered:
             found.setdefault(one.hive_id, one)
     return list(found.values())
 
@@ -115,7 +121,7 @@ def _choose(hives: list[Executor], wanted: str | None) -> Executor:
     raise NotFoundError(f"There is no hive {wanted!r}. Known are: {names}.")
 
 
-async def _silent(url: str, token: str) -> RbeeError | None:
+async def _silent(url: str, token: str | None) -> RbeeError | None:
     """Why a program does not answer; None when it does, with an error perhaps, which is then its own word."""
     transport = Transport(url, token, "The queen", timeout_s=_LOOKUP_S)
     try:
@@ -127,7 +133,7 @@ async def _silent(url: str, token: str) -> RbeeError | None:
     return None
 
 
-async def _health(url: str, token: str) -> dict[str, Any]:
+async def _health(url: str, token: str | None) -> dict[str, Any]:
     transport = Transport(url, token, "The hive", timeout_s=_LOOKUP_S)
     try:
         return await transport.call("GET", "/health", dict)
@@ -135,7 +141,7 @@ async def _health(url: str, token: str) -> dict[str, Any]:
         await transport.close()
 
 
-async def _registered(url: str, token: str) -> list[Executor]:
+async def _registered(url: str, token: str | None) -> list[Executor]:
     transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
     try:
         components = await RegistryClient(transport).components("hive")

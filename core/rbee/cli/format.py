@@ -27,3 +27,8 @@ def megabytes(mebibytes: int | None) -> str:
 def text(value: object) -> str:
     """Anything, or a dash."""
     return UNKNOWN if value is None else str(value)
+
+
+def printable(words: str) -> str:
+    """A cell of a table: names come from others, and nothing in them is for the terminal to obey or to turn around."""
+    return words if words.isprintable() else "".join(char if char.isprintable() else "?" for char in words)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from rbee.cli.asking import absolute
+from rbee.cli.words import NOT_EMPTY
 from rbee.contract.errors import InvalidRequestError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,10 +35,10 @@ _OPTIONS = (
         "--top-k", type=click.IntRange(0, 100_000), metavar="K", help="Only the k likeliest tokens; 0 is off."
     ),
     click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), metavar="N", help="Seed of the sampler."),
-    click.option("--stop", multiple=True, help="Stop before this text; may be repeated."),
+    click.option("--stop", type=NOT_EMPTY, multiple=True, help="Stop before this text; may be repeated."),
     click.option("--raw", is_flag=True, help="Continue the prompt as it is, without a chat template."),
-    click.option("--hive", "hive_id", help="Only on this hive."),
-    click.option("--device", help="Only on this device, as GPU-0."),
+    click.option("--hive", "hive_id", type=NOT_EMPTY, help="Only on this hive."),
+    click.option("--device", type=NOT_EMPTY, help="Only on this device, as GPU-0."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole answer as one JSON object."),
 )
 
@@ -71,7 +72,7 @@ def request_of(
         raise click.UsageError("--system needs a chat template, and --raw goes without one.")
     text = prompt if prompt is not None else _from_stdin()
     if not text.strip():
-        raise InvalidRequestError("The prompt is empty.")
+        raise InvalidRequestError("The prompt is empty. Give one, as in: rbee run demo 'What is Python?'")
     request: dict[str, Any] = {"model": absolute(model), **{k: v for k, v in sampling.items() if v is not None}}
     request["stop"] = list(sampling["stop"]) or None
     if system is None:
@@ -112,4 +113,6 @@ def _from_stdin() -> str:
     try:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidRequestError("The prompt on standard input is not UTF-8 text.") from error
+        raise InvalidRequestError(
+            "The prompt on standard input is not UTF-8 text. Convert it: iconv -f latin1 -t utf-8 FILE | rbee run ..."
+        ) from error

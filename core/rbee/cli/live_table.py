@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rbee.cli.format import UNKNOWN, duration, megabytes, text
+from rbee.cli.format import UNKNOWN, duration, megabytes, printable, text
 from rbee.cli.live import HiveRow, LiveColony
+from rbee.cli.narrow import NarrowTable
 from rbee.cli.worker_list import percent, slots_of, state_of
 from rbee.contract.wire import GpuStats, WorkerRecord
 
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _RIGHT = frozenset({"CPU", "RAM", "THREADS", "SLOTS", "TOK/S", "MEM", "VRAM", "GPU", "UPTIME", "AGE"})
+
+_WORKER_COLUMNS_TO_GO = (
+    "AGE",
+    "UPTIME",
+    "VRAM",
+    "GPU",
+    "MEM",
+    "CPU",
+    "TOK/S",
+    "SLOTS",
+    "DEVICE",
+    "HIVE",
+    "MODEL",
+    "STATE",
+)
+"""Columns that a narrow terminal does without, in this order."""
 
 
 def render(live: LiveColony, now: float, *, hint: str | None = None) -> RenderableType:
@@ -30,7 +47,13 @@ def render(live: LiveColony, now: float, *, hint: str | None = None) -> Renderab
     parts: list[RenderableType] = [Text(heading(live, now), style="bold red" if live.away_since is not None else "")]
     parts += [
         Text(""),
-        _table(("HIVE", "STATE", "CPU", "RAM", "THREADS", "GPUS", "AGE"), [_hive(one) for one in hives]),
+        NarrowTable(
+            ("HIVE", "STATE", "CPU", "RAM", "THREADS", "GPUS", "AGE"),
+            [_plain(_hive(one)) for one in hives],
+            right=_RIGHT,
+            first_to_go=("AGE", "GPUS", "THREADS", "RAM", "CPU", "STATE"),
+            elastic="GPUS",
+        ),
     ]
     columns = (
         "WORKER",
@@ -47,7 +70,13 @@ def render(live: LiveColony, now: float, *, hint: str | None = None) -> Renderab
         "UPTIME",
         "AGE",
     )
-    parts += [Text(""), _table(columns, [_worker(one) for one in workers]) if workers else Text("No workers.")]
+    table = NarrowTable(
+        columns,
+        [_plain(_worker(one)) for one in workers],
+        right=_RIGHT,
+        first_to_go=_WORKER_COLUMNS_TO_GO,
+    )
+    parts += [Text(""), table if workers else Text("No workers.")]
     if hint is not None:
         parts += [Text(""), Text(hint, style="dim")]
     return Group(*parts)
@@ -69,17 +98,9 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for one in headings:
-        table.add_column(one, justify="right" if one in _RIGHT else "left", no_wrap=True)
-    for row in rows:
-        # Names come from others: no markup in them, and nothing that a terminal would obey.
-        table.add_row(*(Text("".join(char if char.isprintable() else "?" for char in cell)) for cell in row))
-    return table
+def _plain(row: tuple[str, ...]) -> tuple[str, ...]:
+    """Names come from others: nothing in them that a terminal would obey."""
+    return tuple(printable(cell) for cell in row)
 
 
 def _hive(hive: HiveRow) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
 from rbee.cli.programs import ProgramFiles, ProgramName
 from rbee.clients import RegistryClient, Transport
-from rbee.contract.errors import RbeeError
+from rbee.contract.errors import AuthenticationError, RbeeError
 from rbee.http.ports import url_of
 
 _LOOKUP_S = 2.0
@@ -41,11 +41,14 @@ def find_queen(context: Context, *, of_colony: bool = True) -> str | None:
     Args:
         context: of the command.
         of_colony: whether the queen of a `rbee up` in this home counts.
+
+    Raises:
+        AuthenticationError: the registry refuses this home's token, or asks for one where there is none.
     """
     found = context.settings.queen.url or _of_this_home(context, "queen", of_colony=of_colony)
     if found is None:
         registry = registry_url(context)
-        found = None if registry is None else asyncio.run(_ask_registry(registry, context.token()))
+        found = None if registry is None else asyncio.run(_ask_registry(context, registry))
     return found
 
 
@@ -54,6 +57,7 @@ def queen_url(context: Context) -> str:
 
     Raises:
         NotRunningError: there is none to be found.
+        AuthenticationError: as `find_queen`.
     """
     found = find_queen(context)
     if found is None:
@@ -66,10 +70,30 @@ def _of_this_home(context: Context, program: ProgramName, *, of_colony: bool = T
     return record.url if record is not None and (of_colony or not record.colony) else None
 
 
-async def _ask_registry(url: str, token: str) -> str | None:
+def refused(context: Context, url: str, token: str | None) -> AuthenticationError:
+    """What to tell where a registry answers, and not to this home.
+
+    Args:
+        context: of the command.
+        url: of the registry.
+        token: that it was sent; None for none.
+    """
+    why = (
+        f"There is no token in this home, and the registry at {url} asks for the colony's."
+        if token is None
+        else f"The token of this home is not that of the colony of the registry at {url}."
+    )
+    return AuthenticationError(f"{why} {context.copy_token}")
+
+
+async def _ask_registry(context: Context, url: str) -> str | None:
+    token = context.present_token()
     transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
     try:
         found = await RegistryClient(transport).queen()
+    except AuthenticationError as error:
+        # A colony runs, and is not for this home: to start another would be the wrong advice.
+        raise refused(context, url, token) from error
     except RbeeError:
         # A registry that is away hides nothing that this machine could know.
         return None

@@ -85,7 +85,10 @@ def program_log(folders: Folders, program: ProgramName) -> ProgramLog:
         there = [name for name, path in paths.items() if path.is_file()]
         return ProgramLog(name=max(there, key=lambda name: paths[name].stat().st_mtime, default=program))
     name = COLONY if record.colony else program
-    if _written(paths[name]) < record.started_at - 1:
+    on_terminal = not record.detached
+    if record.detached is None:
+        on_terminal = _written(paths[name]) < record.started_at - 1
+    if on_terminal:
         return ProgramLog(name=name, elsewhere=f"process {record.pid} writes to the terminal that it was started in")
     return ProgramLog(name=name)
 

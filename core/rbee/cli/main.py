@@ -89,6 +89,6 @@ def _open_standard_streams() -> None:
 
 
 def main() -> None:
-    """Entry point of the console script and of ``python -m rbee``."""
+    """Run the command line and leave; `rbee.cli.start` is the entry."""
     _open_standard_streams()
     sys.exit(run_and_exit(cli))

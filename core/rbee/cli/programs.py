@@ -27,6 +27,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         url: its address.
         started_at: Unix time.
         colony: it shares its process with the others of ``rbee up``.
+        detached: it runs in the background and writes to its log; None from a version that did not tell.
     """
 
     program: ProgramName
@@ -34,6 +35,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     started_at: float
     colony: bool = False
+    detached: bool | None = None
 
 
 class ProgramFiles:

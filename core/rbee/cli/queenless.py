@@ -14,9 +14,16 @@ from rbee.cli.console import Talk, say
 from rbee.cli.context import Context
 from rbee.cli.format import duration
 from rbee.cli.known import KnownFile
-from rbee.cli.locate import registry_url
+from rbee.cli.locate import refused, registry_url
 from rbee.clients import RegistryClient, Transport, WorkerClient
-from rbee.contract.errors import ModelNotFoundError, NotFoundError, RbeeError, UnavailableError, UnreachableError
+from rbee.contract.errors import (
+    AuthenticationError,
+    ModelNotFoundError,
+    NotFoundError,
+    RbeeError,
+    UnavailableError,
+    UnreachableError,
+)
 from rbee.contract.types import WorkerState
 from rbee.contract.wire import Component, InferRequest, WorkerBeat
 
@@ -142,16 +149,20 @@ async def _workers(context: Context) -> list[Component]:
     Raises:
         UnreachableError: it does not answer, and no list was kept.
         NotFoundError: no registry is known, likewise.
+        AuthenticationError: it refuses this home's token.
     """
     url = registry_url(context)
     file = KnownFile(context.folders)
     away: RbeeError = NotFoundError("No registry is known. Start one (rbee registry start), or set registry.url.")
     if url is not None:
-        transport = Transport(url, context.token(), "The registry", timeout_s=_LOOKUP_S)
+        token = context.present_token()
+        transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
         try:
             found = await RegistryClient(transport).components()
         except UnreachableError as error:
             away = error
+        except AuthenticationError as error:
+            raise refused(context, url, token) from error
         else:
             file.save(url, found)
             return found
@@ -208,10 +219,20 @@ async def _worker(worker_id: str, url: str, token: str) -> AsyncIterator[WorkerC
         await transport.close()
 
 
+def _hive_of(one: Component) -> object:
+    """The hive that a component is, or that started it; None for neither."""
+    return one.component_id if one.component_type == "hive" else one.metadata.get("hive_id")
+
+
 def _nobody(components: Sequence[Component], request: Mapping[str, Any], *, answered: bool = True) -> RbeeError:
     workers = [one for one in components if one.component_type == "worker"]
     if request.get("worker_id") is not None and not any(one.component_id == request["worker_id"] for one in workers):
         return NotFoundError(f"The registry knows no worker {request['worker_id']!r}.")
+    hives = sorted({str(hive) for one in components if (hive := _hive_of(one)) is not None})
+    hive_id = request.get("hive_id")
+    if hive_id is not None and hive_id not in hives:
+        known = f"Known are: {', '.join(hives)}." if hives else "It knows none."
+        return NotFoundError(f"The registry knows no hive {hive_id!r}. {known}")
     served = sorted({str(one.metadata["model_name"]) for one in workers if one.metadata.get("model_name")})
     offers = f" Workers serve: {', '.join(served)}." if served else " No worker is registered."
     how = "" if answered else " that answers and is ready"

@@ -32,11 +32,9 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
 
 def elsewhere(context: Context) -> Elsewhere:
     """Ask the queen; nothing is known where none answers."""
-    url = find_queen(context)
-    if url is None:
-        return Elsewhere()
     try:
-        return asyncio.run(_ask(url, context.token()))
+        url = find_queen(context)
+        return Elsewhere() if url is None else asyncio.run(_ask(url, context.token()))
     except RbeeError as error:
         say(f"Only logs of this machine: {error.message}")
         return Elsewhere()

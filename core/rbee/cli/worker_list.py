@@ -9,7 +9,7 @@ import msgspec
 
 from rbee.cli.console import say, table_console
 from rbee.cli.context import Context
-from rbee.cli.format import UNKNOWN, duration, megabytes, text
+from rbee.cli.format import UNKNOWN, duration, megabytes, printable, text
 from rbee.cli.queen import ask_queen
 from rbee.contract.wire import WorkerRecord
 
@@ -36,7 +36,7 @@ def print_workers(context: Context, *, as_json: bool) -> None:
     for heading in ("ID", "MODEL", "HIVE", "DEVICE", "STATE", "SLOTS", "MEMORY", "UPTIME"):
         table.add_column(heading, justify="right" if heading in {"SLOTS", "MEMORY", "UPTIME"} else "left")
     for worker in workers:
-        table.add_row(*map(Text, _row(worker)))
+        table.add_row(*(Text(printable(cell)) for cell in _row(worker)))
     table_console().print(table)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from rbee.clients.refusals import Refusals
 from rbee.clients.registry import RegistryClient
 from rbee.clients.transport import Transport
 from rbee.contract.errors import RbeeError
@@ -38,6 +39,7 @@ class QueenLookup:
         self._told: str | None = None
         self._last: str | None = None
         self._failing = False
+        self._refusals = Refusals()
         self._transport: Transport | None = None
         self._retired: list[Transport] = []
         self._looking = asyncio.Lock()
@@ -75,11 +77,19 @@ class QueenLookup:
     def answered(self) -> None:
         """The present queen has answered."""
         self._failing = False
+        self._refusals.accepted()
         if self._transport is not None:
             self._last = self._transport.url
 
-    def failed(self, transport: Transport) -> None:
-        """A queen did not answer; ignored when another one has been found since."""
+    def failed(self, transport: Transport, error: RbeeError | None = None) -> None:
+        """A queen did not answer; ignored when another one has been found since.
+
+        Args:
+            transport: to her.
+            error: why; that she refuses us is logged once, until she does not or gives another reason.
+        """
+        if error is not None and self._refusals.is_news(error):
+            log.warning("the queen at %s refuses us: %s", transport.url, error)
         if transport is self._transport:
             self._failing = True
 

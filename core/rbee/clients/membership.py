@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 
+from rbee.clients.refusals import Refusals
 from rbee.clients.registry import RegistryClient
 from rbee.contract.errors import ConflictError, NotFoundError, RbeeError
 from rbee.contract.wire import Component, LeaseRenewal, Registration
@@ -59,6 +60,7 @@ class Membership:
         self._interval_s = interval_s
         self._heard = heard
         self._draw = draw
+        self._refusals = Refusals()
         self.registered = False
         """Whether the registry had us at the last contact."""
 
@@ -76,12 +78,15 @@ class Membership:
                 await asyncio.sleep(jittered(_REFUSED_S))
                 continue
             except RbeeError as error:
-                if self.registered:
+                if self._refusals.is_news(error):
+                    log.warning("the registry refuses us: %s", error)
+                elif self.registered:
                     log.warning("registry: %s", error)
                 self.registered = False
                 await asyncio.sleep(self.retry_wait(next(waits)))
                 continue
             waits, refused = backoff(), False
+            self._refusals.accepted()
             await asyncio.sleep(self._interval_s * (0.75 + 0.25 * self._draw()))
 
     def retry_wait(self, wait_s: float) -> float:

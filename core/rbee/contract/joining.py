@@ -8,6 +8,8 @@ from rbee.contract.bounds import check_metadata, check_texts, checked_identity
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import AggregateHeartbeat, HiveHeartbeat, Registration, WorkerBeat
 
+_SHOWN = 100
+
 
 def checked_registration(registration: Registration) -> tuple[str, str]:
     """Id and address of a registration.
@@ -19,7 +21,7 @@ def checked_registration(registration: Registration) -> tuple[str, str]:
     identity = checked_identity(registration.identity, field)
     url = registration.address
     if url is None:
-        raise InvalidRequestError(f"Registration of {identity!r} needs 'url', or 'hostname' and 'port'.", param="url")
+        raise _no_address(registration)
     check_texts(
         hostname=registration.hostname,
         instance_id=registration.instance_id,
@@ -34,6 +36,24 @@ def checked_registration(registration: Registration) -> tuple[str, str]:
     )
     check_metadata(registration.metadata)
     return identity, url
+
+
+def _no_address(registration: Registration) -> InvalidRequestError:
+    """Which of the fields is to blame for a registration without an address."""
+    url, hostname, port = registration.url, registration.hostname, registration.port
+    if url:
+        problem = f"must be http://HOST:PORT or https://HOST:PORT, with a port of 1 to 65535, not {url[:_SHOWN]!r}."
+        return InvalidRequestError(f"'url' {problem}", param="url")
+    if port is not None and not 0 < port < 65536:
+        return InvalidRequestError(f"'port' must be 1 to 65535, not {port}.", param="port")
+    if hostname and port is not None:
+        told = hostname[:_SHOWN]
+        return InvalidRequestError(f"'hostname' must be a name or an address, not {told!r}.", param="hostname")
+    if hostname or port is not None:
+        given, missing = ("hostname", "port") if hostname else ("port", "hostname")
+        return InvalidRequestError(f"{missing!r} is missing besides {given!r}; or give 'url'.", param=missing)
+    told = f"Registration of {registration.identity!r}"
+    return InvalidRequestError(f"{told} needs 'url', or 'hostname' and 'port'.", param="url")
 
 
 def check_worker_beat(beat: WorkerBeat) -> None:

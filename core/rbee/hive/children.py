@@ -137,11 +137,7 @@ def send_signal(child: Child, number: signal.Signals, root: Path) -> None:
         NotFoundError: the pid is not that tagged process (any more); nothing was signalled.
     """
     present = identify(child.pid, root)
-    if (
-        present is None
-        or present.worker_id != child.worker_id
-        or not same_start(child, present.ticks, present.created)
-    ):
+    if present is None or present.worker_id != child.worker_id or not same_start(child, present.ticks, present.created):
         raise NotFoundError(
             f"Process {child.pid} is not worker {child.worker_id!r} of this hive; it was not signalled."
         )

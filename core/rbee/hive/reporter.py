@@ -164,7 +164,7 @@ class Reporter:
                     if reached is queen:
                         log.warning("queen: %s", error)
                         reached = None
-                    self._lookup.failed(queen)
+                    self._lookup.failed(queen, error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(jittered(min(next(waits), _RETRY_S))):
                     await self._lookup.changed.wait()

@@ -2,8 +2,8 @@
 
 from rbee.jobs.narrator import Narrator
 from rbee.jobs.operation import JobHandler, Operation
-from rbee.jobs.parsing import parse
+from rbee.jobs.parsing import check_of, parse, worker_named
 from rbee.jobs.runner import JobRunner
 from rbee.jobs.store import JobStore
 
-__all__ = ["JobHandler", "JobRunner", "JobStore", "Narrator", "Operation", "parse"]
+__all__ = ["JobHandler", "JobRunner", "JobStore", "Narrator", "Operation", "check_of", "parse", "worker_named"]

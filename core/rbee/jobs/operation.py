@@ -22,7 +22,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         handler: does the work.
-        request: type of its body, checked before the job is taken; None for a handler that checks by itself.
+        request: type of its body, checked before the job is taken; None where `check` does that.
+        check: raises InvalidRequestError for a body that the handler would refuse for itself alone, whatever else is
+            going on; called before the job is taken, changes nothing and costs little.
         resumable: after a crash of the program the handler is called again with the same body.  Only for what does no
             harm when it is done twice.
         complete: adds to a body what must be the same the second time, an id for one; called before the job is stored.
@@ -30,5 +32,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     handler: JobHandler
     request: type[msgspec.Struct] | None = None
+    check: Callable[[dict[str, Any]], object] = _as_it_is
     resumable: bool = False
     complete: Callable[[dict[str, Any]], dict[str, Any]] = _as_it_is

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from rbee.contract.errors import InvalidRequestError
+from rbee.contract.patterns import in_words
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _AT = re.compile(r" - at `\$\.(\w+)[^`]*`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _SHOWN = 100
+
+_OF_ONE_WORKER = frozenset({"worker_process_get", "worker_process_delete"})
+"""Operations that name a worker, by one of two words."""
 
 
 def parse(body: Mapping[str, Any], kind: type[T]) -> T:
@@ -42,11 +46,28 @@ def parse(body: Mapping[str, Any], kind: type[T]) -> T:
         raise _told(operation, str(error)) from error
 
 
+def check_of(operation: str) -> Callable[[Mapping[str, Any]], object]:
+    """What the body of a hive's operation must satisfy besides its type, at queen and hive alike."""
+    return worker_named if operation in _OF_ONE_WORKER else dict
+
+
+def worker_named(body: Mapping[str, Any]) -> str:
+    """Id of the worker in the body of an operation on one worker.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    worker_id = body.get("worker_id") or body.get("id")
+    if not isinstance(worker_id, str):
+        raise InvalidRequestError(f"Operation {body.get('operation')!r}: 'worker_id' is missing.", param="worker_id")
+    return worker_id
+
+
 def _told(operation: object, problem: str) -> InvalidRequestError:
     if missing := _MISSING.search(problem):
         return InvalidRequestError(f"Operation {operation!r}: {missing[1]!r} is missing.", param=missing[1])
     if found := _AT.search(problem):
         return InvalidRequestError(
-            f"Operation {operation!r}, field {found[1]!r}: {problem[: found.start()]}.", param=found[1]
+            f"Operation {operation!r}, field {found[1]!r}: {in_words(problem[: found.start()])}.", param=found[1]
         )
     return InvalidRequestError(f"Operation {operation!r}: {problem}.")

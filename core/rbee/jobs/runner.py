@@ -34,6 +34,7 @@ from rbee.jobs.writer import End, Writer
 log = logging.getLogger(__name__)
 
 _MOST_KEYS = 1000
+_SHOWN = 100
 
 
 class JobRunner:
@@ -116,13 +117,10 @@ class JobRunner:
             UnavailableError: the program is stopping.
         """
         self._refuse_when_stopping()
-        name = body.get("operation")
-        if not isinstance(name, str) or name not in self._operations:
-            names = ", ".join(sorted(self._operations))
-            raise InvalidRequestError(f"There is no operation {name!r}. Operations: {names}.", param="operation")
-        operation = self._operations[name]
+        name, operation = self._asked_for(body)
         if operation.request is not None:
             parse(body, operation.request)
+        operation.check(body)
         if key is None:
             return await self._submit(name, operation.complete(body), correlation_id)
         async with self._keyed:
@@ -136,6 +134,17 @@ class JobRunner:
             while len(self._keys) > _MOST_KEYS:
                 self._keys.popitem(last=False)
             return job_id
+
+    def _asked_for(self, body: Mapping[str, Any]) -> tuple[str, Operation]:
+        name = body.get("operation")
+        if isinstance(name, str) and name in self._operations:
+            return name, self._operations[name]
+        problem = "'operation' is missing."
+        if isinstance(name, str):
+            problem = f"There is no operation {name[:_SHOWN]!r}."
+        elif name is not None:
+            problem = "'operation' must be a text."
+        raise InvalidRequestError(f"{problem} Operations: {', '.join(sorted(self._operations))}.", param="operation")
 
     async def _submit(self, operation: str, body: dict[str, Any], correlation_id: str | None) -> str:
         job_id = f"job-{uuid.uuid4()}"

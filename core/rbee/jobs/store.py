@@ -14,6 +14,7 @@ from sqlmodel import Field, MetaData, SQLModel, col, delete, func, select, updat
 from rbee.storage import Schema, Store, UtcDateTime, file_url, in_turn
 
 UNFINISHED = ("queued", "running")
+_LOST = "`rbee job ls` is then empty, and jobs that ran are not begun again; models, workers and hives are untouched."
 
 
 class _Base(SQLModel):
@@ -50,7 +51,7 @@ class JobEventRow(_Base, table=True):
     body: bytes
 
 
-SCHEMA = Schema("jobs", _Base.metadata, ("jobs0001", "jobs0002"), Path(__file__).with_name("migrations"))
+SCHEMA = Schema("jobs", _Base.metadata, ("jobs0001", "jobs0002"), Path(__file__).with_name("migrations"), _LOST)
 
 
 class JobStore(Store):

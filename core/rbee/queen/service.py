@@ -37,6 +37,7 @@ from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.broadcast import Broadcast
+from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
@@ -97,8 +98,10 @@ class QueenService:
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
         self.dispatcher = QueenDispatcher(self.telemetry, self.names, self._demand, policy, settings, token, clock)
+        self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(
             self.telemetry,
+            self._clocks,
             settings,
             token,
             registry_url,
@@ -204,7 +207,7 @@ class QueenService:
         if taken:
             self._hive_arrived.set()
             self._hives.arrived()
-            self._checks.heard(beat)
+            self._clocks.heard(beat.hive.id, beat.timestamp)
             self._pass_on(beat.hive.id, beat.timestamp, beat.workers, beat.node)
         return taken
 
@@ -215,8 +218,10 @@ class QueenService:
             InvalidRequestError: a field is out of bounds.
         """
         check_aggregate(beat)
-        taken = self.telemetry.update_aggregate(beat)
+        dated = self._clocks.may_be_right(beat.hive_id, beat.timestamp)
+        taken = self.telemetry.update_aggregate(beat, dated=dated)
         if taken:
+            self._clocks.heard(beat.hive_id, beat.timestamp)
             self._pass_on(beat.hive_id, beat.timestamp, tuple(process_stats(worker) for worker in beat.workers), None)
         return taken
 

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from rbee.contract.errors import ConfigurationError
+from rbee.contract.patterns import in_words
 from rbee.settings.model import Settings
 
 _PASSWORD = re.compile(r"(://[^/:@]*:).*@", re.DOTALL)
@@ -122,7 +123,11 @@ def _from_file(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"'{path}' is not a text file in UTF-8. Move it away; without it every setting has its default."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"'{path}' is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigurationError(f"'{path}' cannot be read: {error.strerror}.") from error
@@ -140,7 +145,7 @@ def _convert(name: str, value: Any, kind: Any, source: str) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        shown = str(error).split(" - at ")[0]
+        shown = in_words(str(error).split(" - at ")[0])
         choices = [choice for part in get_args(kind) for choice in get_args(part) if isinstance(choice, str)]
         if choices:
             shown = f"choose one of {', '.join(choices)}"

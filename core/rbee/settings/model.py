@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rbee.contract.patterns import ADDRESS
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Address = Annotated[str, Meta(pattern=ADDRESS)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
@@ -48,7 +51,7 @@ class RegistrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     port: Annotated[Port, Meta(description="Port of the registry; 0 takes a free one.")] = 7830
     url: Annotated[
-        str | None, Meta(description="Where the others find the registry; unset for none but `rbee up`'s.")
+        Address | None, Meta(description="Where the others find the registry; unset for none but `rbee up`'s.")
     ] = None
     store: Annotated[str, Meta(description="Presence store that keeps the leases.")] = "memory"
     heartbeat_s: Annotated[Seconds, Meta(description="Seconds between two renewals of a lease.")] = 15.0
@@ -59,7 +62,7 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The orchestrator and its gateway."""
 
     port: Annotated[Port, Meta(description="Port of the queen and the OpenAI API; 0 takes a free one.")] = 7833
-    url: Annotated[str | None, Meta(description="Where hives and workers find the queen.")] = None
+    url: Annotated[Address | None, Meta(description="Where hives and workers find the queen.")] = None
     policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "seed"
     max_body_mb: Annotated[int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")] = 32
     load_timeout_s: Annotated[

@@ -18,6 +18,7 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rbee.contract.errors import ConfigurationError, RbeeError, UnavailableError
+from rbee.storage.damage import is_damage, remedy
 from rbee.storage.schema import Schema, bring_up_to_date, revision_of
 from rbee.storage.sqlite import WRITES, make_private, prepare
 from rbee.storage.urls import file_of, is_memory, is_sqlite, parsed, shown_url, without_secrets
@@ -217,7 +218,9 @@ class DataBase:
             words = cause.strerror
         if not isinstance(error, SQLAlchemyError | OSError):
             words = f"{type(cause).__name__}: {words}"
-        return without_secrets(url, words).strip().rstrip(".")
+        told = without_secrets(url, words).strip().rstrip(".")
+        path = file_of(url) if is_sqlite(url) and is_damage(cause) else None
+        return told if path is None else f"{told}. {remedy(path, self._schema.lost)}".rstrip(".")
 
 
 def _may_pass(error: Exception) -> bool:

@@ -19,12 +19,14 @@ class Schema(NamedTuple):
         metadata: the tables as the program uses them now.
         revisions: identifiers of all migrations in their order; the last one leads to `metadata`.
         folder: where the migrations are.
+        lost: sentences for a person: what is gone with the data base, and what is not.
     """
 
     name: str
     metadata: sa.MetaData
     revisions: tuple[str, ...]
     folder: Path
+    lost: str = ""
 
     @property
     def head(self) -> str:

@@ -65,17 +65,19 @@ class HiveTable:
         self.beats.update(hive.id, record)
         return record
 
-    def aggregate(self, beat: AggregateHeartbeat) -> HiveRecord | None:
+    def aggregate(self, beat: AggregateHeartbeat, *, dated: bool = True) -> HiveRecord | None:
         """A beat of the aggregate form, which has neither instance nor number; None when it is late or replayed.
 
         Late is what is not younger than the beat before, as long as the hive is online.  One that has been silent is
-        heard whatever its time: its clock may have been set back.
+        heard whatever its time: its clock may have been set back.  One whose time cannot be right (`dated`) is never
+        late, and makes no other one late.
         """
         record = self._record(beat.hive_id)
-        told = aware(beat.timestamp)
-        if record.aggregate_at is not None and told <= record.aggregate_at and self.beats.is_online(beat.hive_id):
-            return None
-        record.aggregate_at = told
+        if dated:
+            told = aware(beat.timestamp)
+            if record.aggregate_at is not None and told <= record.aggregate_at and self.beats.is_online(beat.hive_id):
+                return None
+            record.aggregate_at = told
         self.beats.update(beat.hive_id, record)
         return record
 

@@ -78,14 +78,19 @@ class TelemetryRegistry:
             self._measure(record, beat.workers)
         return record is not None
 
-    def update_aggregate(self, beat: AggregateHeartbeat) -> bool:
+    def update_aggregate(self, beat: AggregateHeartbeat, *, dated: bool = True) -> bool:
         """A hive's heartbeat in the aggregate form; False when it is late or replayed and was ignored.
 
         The hive measures its workers and speaks for them.  The words of a worker that beats the queen itself come
         before those of its hive.  A worker of which the hive has not heard for `worker_stale_s` does not count as
         beating; one that the hive no longer lists is gone unless it speaks for itself.
+
+        Args:
+            beat: what is told.
+            dated: whether its time may be right.  Otherwise it counts as told now, and the beats after it are compared
+                with the last one whose time may be.
         """
-        record = self._hives.aggregate(beat)
+        record = self._hives.aggregate(beat, dated=dated)
         if record is None:
             return False
         health = {worker.worker_id: (worker.health_status or "").lower() for worker in beat.workers}

@@ -12,7 +12,7 @@ import psutil
 
 from rbee.clients import Membership, QueenClient, QueenLookup, RegistryClient, Transport, keep_running
 from rbee.contract.errors import RbeeError
-from rbee.contract.wire import Registration
+from rbee.contract.wire import ColonyAddresses, Registration
 from rbee.settings import Settings
 from rbee.worker.host import WorkerHost
 
@@ -100,7 +100,7 @@ class Beats:
             except RbeeError as error:
                 log.debug("queen: %s", error)
                 # One that has moved is beaten at her new address at once, not a beat later.
-                self._lookup.failed(queen)
+                self._lookup.failed(queen, error)
             else:
                 self._lookup.answered()
                 self._heard_at = time.monotonic()
@@ -162,7 +162,7 @@ class Beats:
         if moved.hive_pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._adopter = psutil.Process(moved.hive_pid)
-        log.info("the colony is elsewhere now: queen %s, registry %s", moved.queen_url, moved.registry_url)
+        log.info("the colony is elsewhere now: %s, %s", *_where(moved))
         if moved.registry_url != self._registry_url:
             if self._renewing is not None:
                 self._renewing.cancel()
@@ -201,3 +201,11 @@ class Beats:
             pid=os.getpid(),
             metadata={"worker_type": "llm", "model": host.spec.model_id, "model_name": host.spec.variant.name},
         )
+
+
+def _where(moved: ColonyAddresses) -> tuple[str, str]:
+    """The new addresses in words."""
+    registry = "no registry" if moved.registry_url is None else f"the registry at {moved.registry_url}"
+    if moved.queen_url is not None:
+        return f"the queen at {moved.queen_url}", registry
+    return "no queen is named" if moved.registry_url is None else "the queen as the registry names her", registry

@@ -30,7 +30,7 @@ FULL = BeehiveChanges(
     hive_port=7900,
     labels={"room": "cellar", "gpu/kind": "büro ☃"},
     enabled=False,
-    host_key_fingerprint="SHA256:abc",
+    host_key_fingerprint=f"SHA256:{'aB3' * 14}/",
 )
 
 

@@ -54,10 +54,12 @@ def test_links_are_not_listed_and_a_missing_folder_has_none(folders: Folders, tm
     assert list_logs(tmp_path / "nowhere") == []
 
 
-def run(folders: Folders, *, colony: bool) -> ProgramFiles:
+def run(folders: Folders, *, colony: bool, detached: bool | None = None) -> ProgramFiles:
     files = ProgramFiles(folders, "queen")
     files.claim()
-    files.write(ProgramRecord(program="queen", pid=1, url="http://x", started_at=time.time(), colony=colony))
+    files.write(
+        ProgramRecord(program="queen", pid=1, url="http://x", started_at=time.time(), colony=colony, detached=detached)
+    )
     return files
 
 
@@ -76,6 +78,22 @@ def test_a_program_on_a_terminal_has_no_lines_in_its_log(folders: Folders) -> No
     found = program_log(folders, "queen")
     files.disclaim()
     assert found.name == "queen"
+    assert "terminal" in (found.elsewhere or "")
+
+
+def test_a_program_in_the_background_that_has_written_nothing_yet_has_its_own_log(folders: Folders) -> None:
+    put(folders, "queen.log", age_s=100)
+    files = run(folders, colony=False, detached=True)
+    found = program_log(folders, "queen")
+    files.disclaim()
+    assert (found.name, found.elsewhere) == ("queen", None)
+
+
+def test_a_program_on_a_terminal_has_no_log_however_fresh_an_earlier_one_is(folders: Folders) -> None:
+    put(folders, "queen.log")
+    files = run(folders, colony=False, detached=False)
+    found = program_log(folders, "queen")
+    files.disclaim()
     assert "terminal" in (found.elsewhere or "")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from rbee.cli.known import KnownFile
-from rbee.cli.queenless import Candidate, best_first, suitable
+from rbee.cli.queenless import Candidate, _nobody, best_first, suitable
+from rbee.contract.errors import ModelNotFoundError, NotFoundError
 from rbee.contract.wire import Component, WorkerBeat
 from rbee.settings import Folders
 
@@ -104,3 +105,11 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
     file = KnownFile(Folders.locate({"RBEE_HOME": str(tmp_path / "home")}))
     file.save("http://r:1", [])
     assert file.load() is None
+
+
+def test_a_hive_that_nobody_knows_is_told_with_those_there_are() -> None:
+    known = [component("h1", kind="hive"), component("w", model="x:m", model_name="m", hive_id="h2")]
+    with pytest.raises(NotFoundError, match=r"knows no hive 'nix'\. Known are: h1, h2\."):
+        raise _nobody(known, {"model": "m", "hive_id": "nix"})
+    with pytest.raises(ModelNotFoundError, match="Workers serve: m"):
+        raise _nobody(known, {"model": "o", "hive_id": "h1"})

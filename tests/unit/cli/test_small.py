@@ -77,3 +77,15 @@ def test_nan_is_no_number(option):
     done = CliRunner().invoke(ask, [option, "nan"])
     assert done.exit_code == 2
     assert "is not a number" in done.output
+
+
+@pytest.mark.parametrize("option", ["--hive", "--device", "--stop"])
+def test_an_empty_word_is_wrong_usage(option):
+    @click.command()
+    @inference_options
+    def ask(**options):
+        raise AssertionError(options)
+
+    done = CliRunner().invoke(ask, [option, ""])
+    assert done.exit_code == 2
+    assert "it is empty" in done.output

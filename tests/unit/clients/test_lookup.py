@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from rbee.clients import QueenLookup, Transport
-from rbee.contract.errors import UnreachableError
+from rbee.contract.errors import AuthenticationError, UnreachableError
 from rbee.contract.wire import Component
 
 A, B, C = "http://a:1", "http://b:2", "http://c:3"
@@ -161,3 +161,18 @@ async def test_a_colony_that_is_elsewhere_is_looked_for_there(lookup: QueenLooku
     assert queen.url == (A if with_registry else C)
     lookup.failed(queen)
     assert (await found(lookup)).url == C
+
+
+async def test_a_queen_who_refuses_us_is_told_of_once_until_she_does_not(
+    lookup: QueenLookup, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.url = A
+    queen = await found(lookup)
+    refusal = AuthenticationError("The token is not this colony's.")
+    for error in (UnreachableError("away"), refusal, refusal):
+        lookup.failed(queen, error)
+    told = [record.message for record in caplog.records]
+    assert told == [f"the queen at {A} refuses us: The token is not this colony's."]
+    lookup.answered()
+    lookup.failed(queen, refusal)
+    assert len(caplog.records) == 2

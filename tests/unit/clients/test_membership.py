@@ -10,7 +10,13 @@ from unittest.mock import Mock
 
 import pytest
 from rbee.clients import Membership, backoff
-from rbee.contract.errors import ConflictError, NotFoundError, UnreachableError
+from rbee.contract.errors import (
+    AuthenticationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnreachableError,
+)
 from rbee.contract.wire import Component, LeaseRenewal, Registration
 
 MINE = Registration(component_type="hive", component_id="h", url="http://a:1", instance_id="i")
@@ -138,3 +144,19 @@ def test_a_thousand_who_fail_in_one_instant_do_not_return_in_one_and_are_all_bac
         assert max(returns) <= 15.0
         busiest = max(Counter(int(moment / 0.1) for moment in returns).values())
         assert busiest < 150, f"{busiest} in a tenth of a second after {away_s} s"
+
+
+async def test_a_token_that_is_refused_is_told_at_the_first_try_and_then_once_for_each_reason(
+    registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.trouble = AuthenticationError("The token is not this colony's.")
+    task = asyncio.create_task(Membership(registry, lambda: MINE, 0.005, draw=lambda: 0.5).run())
+    await registry.until(lambda calls: len(calls) >= 3)
+    registry.trouble = PermissionDeniedError("The Host 'x' is not one of this program's.")
+    seen = len(registry.calls)
+    await registry.until(lambda calls: len(calls) >= seen + 3)
+    task.cancel()
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "the registry refuses us: The token is not this colony's.",
+        "the registry refuses us: The Host 'x' is not one of this program's.",
+    ]

@@ -49,7 +49,7 @@ def test_a_sound_registration_gives_id_and_address() -> None:
     assert joining.checked_registration(SOUND) == ("h1", "http://box:7835")
 
 
-@pytest.mark.parametrize("identity", ["", "a/b", "x" * 201, "line\nbreak", "\x1b[31m"])
+@pytest.mark.parametrize("identity", ["", "a/b", "x" * 201, "line\nbreak", "\x1b[31m", "a\u202eb"])
 def test_an_unusable_id_is_refused_by_every_form(identity: str) -> None:
     url = "http://a:1"
     assert refused(joining.checked_registration, Registration(component_id=identity, url=url)) == "component_id"
@@ -70,6 +70,27 @@ def test_text_that_is_too_long_or_holds_control_characters_is_refused(text: str)
     assert refused(joining.check_worker_beat, worker(url=text)) == "url"
     assert refused(joining.check_worker_beat, worker(model_id=text)) == "model_id"
     assert refused(joining.check_aggregate, aggregate("h", "w", url=text)) == "url"
+
+
+@pytest.mark.parametrize(
+    ("told", "param", "words"),
+    [
+        ({"hostname": "box", "port": 99999}, "port", "'port' must be 1 to 65535, not 99999"),
+        ({"hostname": "box", "port": 0}, "port", "not 0"),
+        ({"port": -1}, "port", "not -1"),
+        ({"hostname": "h h", "port": 1}, "hostname", "'h h'"),
+        ({"url": "javascript:alert(1)", "hostname": "box", "port": 1}, "url", "'javascript:alert(1)'"),
+        ({"url": "http://box:99999"}, "url", "1 to 65535"),
+        ({"hostname": "box"}, "port", "'port' is missing besides 'hostname'"),
+        ({"port": 80}, "hostname", "'hostname' is missing besides 'port'"),
+        ({}, "url", "needs 'url', or 'hostname' and 'port'"),
+    ],
+)
+def test_an_unusable_address_is_told_by_the_field_that_is_wrong(told: dict[str, Any], param: str, words: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        joining.checked_registration(Registration(component_id="h", **told))
+    assert caught.value.param == param
+    assert words in caught.value.message
 
 
 def test_facts_beyond_their_size_are_refused() -> None:

@@ -213,13 +213,35 @@ async def test_a_result_that_is_no_json_fails_the_job(make: Make) -> None:
     assert [(event.type, event.code) for _, event in events] == [("error", "INTERNAL")]
 
 
-@pytest.mark.parametrize("body", [{}, {"operation": "dance"}, {"operation": 7}, {"operation": ["count"]}])
-async def test_an_unknown_operation_lists_the_known_ones(make: Make, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, "'operation' is missing."),
+        ({"operation": None}, "'operation' is missing."),
+        ({"operation": "dance"}, "There is no operation 'dance'."),
+        ({"operation": 7}, "'operation' must be a text."),
+        ({"operation": ["count"]}, "'operation' must be a text."),
+    ],
+)
+async def test_an_unknown_operation_lists_the_known_ones(make: Make, body: dict[str, Any], problem: str) -> None:
     runner = await make()
-    with pytest.raises(InvalidRequestError, match="count, fail, odd, wait") as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await runner.submit(body)
+    assert caught.value.message == f"{problem} Operations: count, fail, odd, wait."
     assert caught.value.param == "operation"
     assert await runner.list() == []
+
+
+async def test_a_body_that_its_check_refuses_becomes_no_job(tmp_path: Path, work: Work) -> None:
+    def check(body: dict[str, Any]) -> None:
+        raise InvalidRequestError(f"not with {body['to']}", param="to")
+
+    runner = JobRunner(JobStore.at(tmp_path / "jobs.db"), {"count": Operation(handler=work.count, check=check)})
+    await runner.start()
+    with pytest.raises(InvalidRequestError, match="not with 3"):
+        await runner.submit({"operation": "count", "to": 3})
+    assert await runner.list() == []
+    await runner.stop()
 
 
 async def test_a_job_that_never_was_is_not_found(make: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from rbee.clients import QueenClient, Transport
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import (
     AggregateHeartbeat,
+    AggregateWorker,
     HiveHeartbeat,
     HiveInfo,
+    ProcessStats,
     Registration,
     WorkerBeat,
     WorkerHeartbeat,
@@ -60,21 +63,74 @@ async def test_the_summary_tells_who_is_there_apart_from_who_takes_work(queen: Q
     assert queen.info()["workers_total"] == 2
 
 
-@pytest.mark.parametrize("identity", ["", "x" * 201, "line\nbreak"])
+@pytest.mark.parametrize("identity", ["", "x" * 201, "line\nbreak", "\x1b[31m", "a\u202eb"])
 async def test_ids_that_would_harm_logs_and_lists_are_refused_by_every_door(queen: QueenService, identity: str) -> None:
     info = HiveInfo(id=identity, hostname="x", port=1)
+    sound = HiveInfo(id="h", hostname="x", port=1)
+    measured = (ProcessStats(pid=1, worker_id=identity),)
+    relayed = (AggregateWorker(worker_id=identity, state="ready"),)
     tries = (
         lambda: queen.register_worker(Registration(worker_id=identity, url="http://a:1")),
         lambda: queen.register_hive(Registration(component_id=identity, url="http://a:1")),
         lambda: queen.beat_worker(beat(identity, "ready")),
         lambda: queen.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now())),
         lambda: queen.beat_aggregate(AggregateHeartbeat(hive_id=identity, timestamp=utc_now())),
+        lambda: queen.beat_hive(HiveHeartbeat(hive=sound, timestamp=utc_now(), workers=measured)),
+        lambda: queen.beat_aggregate(AggregateHeartbeat(hive_id="h", timestamp=utc_now(), workers=relayed)),
     )
     for attempt in tries:
         with pytest.raises(InvalidRequestError):
             attempt()
     assert queen.workers() == []
     assert queen.info()["hives"] == []
+
+
+async def test_an_aggregate_beat_from_the_future_does_not_keep_right_ones_out(
+    queen: QueenService, caplog: pytest.LogCaptureFixture
+) -> None:
+    def aggregate(timestamp: datetime) -> bool:
+        worker = AggregateWorker(worker_id="w", state="ready", url="http://a:1")
+        return queen.beat_aggregate(AggregateHeartbeat(hive_id="h", timestamp=timestamp, workers=(worker,)))
+
+    future = utc_now() + timedelta(days=2000)
+    right = utc_now() - timedelta(seconds=2)
+    assert aggregate(right)
+    assert aggregate(future)
+    assert not aggregate(right), "a late one is still late"
+    assert aggregate(future)
+    assert aggregate(right + timedelta(seconds=1))
+    assert [record.getMessage() for record in caplog.records if "ahead of the queen's" in record.getMessage()] != []
+
+
+async def test_the_time_of_a_beat_may_leave_out_its_zone(queen: QueenService) -> None:
+    info = HiveInfo(id="h", hostname="x", port=1)
+    assert queen.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now().replace(tzinfo=None)))
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"model": "m", "prompt": "p", "frobnicate": 1}, "frobnicate"),
+        ({"model": "m"}, "prompt"),
+        ({"prompt": "p"}, "model"),
+        ({"model": "m", "prompt": "p", "temperature": 99}, "temperature"),
+        ({"model": "m", "prompt": 1}, "prompt"),
+    ],
+)
+async def test_a_question_that_cannot_be_answered_becomes_no_job(
+    queen: QueenService, body: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await queen.jobs.submit({"operation": "infer", **body})
+    assert caught.value.param == param
+    assert await queen.jobs.list() == []
+
+
+@pytest.mark.parametrize("operation", ["worker_process_get", "worker_process_delete"])
+async def test_an_operation_on_a_worker_that_names_none_becomes_no_job(queen: QueenService, operation: str) -> None:
+    with pytest.raises(InvalidRequestError, match="'worker_id' is missing"):
+        await queen.jobs.submit({"operation": operation})
+    assert await queen.jobs.list() == []
 
 
 @pytest.mark.parametrize("told", [{"instance_id": "old"}, {"pid": 1}, {"instance_id": "old", "pid": 1}])

@@ -148,3 +148,22 @@ def test_a_password_in_a_url_is_used_and_not_shown(tmp_path: Path) -> None:
     assert loaded.settings.queen.beehives_url == url
     shown = next(one for one in loaded.describe() if one.name == "queen.beehives_url")
     assert shown.value == "postgresql://rbee:***@db/rbee"
+
+
+@pytest.mark.parametrize("name", ["registry.url", "queen.url"])
+def test_an_address_that_is_none_is_named_with_its_setting_and_an_example(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"sets '{name}' to 'junk': it is no address.*http://10\.0\.0\.5:7830"
+    ):
+        load(tmp_path, line={name: "junk"})
+
+
+def test_a_name_that_will_not_do_is_explained_without_a_pattern(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"'a/b': use letters, digits and \. _ -, at most 63 characters"):
+        load(tmp_path, line={"hive.id": "a/b"})
+
+
+def test_a_file_that_is_no_text_is_one_clear_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xe1")
+    with pytest.raises(ConfigurationError, match=r"config\.toml' is not a text file in UTF-8\. Move it away"):
+        load(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -194,6 +195,32 @@ async def test_a_file_that_is_no_data_base_is_named_and_left_alone(tmp_path: Pat
     with pytest.raises(ConfigurationError, match=r"letter.txt' cannot be opened: file is not a database"):
         await DataBase(f"sqlite:///{path}", SCHEMA).open()
     assert path.read_text() == "Dear reader, " * 100
+
+
+async def test_a_damaged_file_is_told_with_what_helps_and_what_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a b.db"
+    path.write_bytes(b"garbage " * 1000)
+    schema = SCHEMA._replace(lost="All numbers are gone.")
+    told = f"Move it away, and a new one is made: mv '{path}' '{path}.damaged'. All numbers are gone."
+    with pytest.raises(ConfigurationError, match=re.escape(told) + "$"):
+        await DataBase(f"sqlite:///{path}", schema).open()
+
+
+async def test_damage_that_is_found_later_is_told_with_what_helps_too(tmp_path: Path) -> None:
+    path = tmp_path / "one.db"
+    store = Numbers(f"sqlite:///{path}")
+    await store.open()
+    await store.put_all(list(range(5000)))
+    await store.close()
+    content = bytearray(path.read_bytes())
+    # The first two pages have the tables' shapes, which are read at the start.
+    content[3 * 4096 :] = b"\xff" * (len(content) - 3 * 4096)
+    path.write_bytes(content)
+    await store.open()
+    with pytest.raises(UnavailableError, match="Move it away"):
+        async with store.data_base.reading() as session:
+            (await session.exec(sa.select(sa.func.sum(NUMBERS.c.number)))).all()
+    await store.close()
 
 
 @pytest.mark.parametrize(

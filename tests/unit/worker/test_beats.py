@@ -187,6 +187,28 @@ async def test_a_worker_that_is_only_in_the_registry_is_asked_what_it_serves(pro
     assert (worker.asked["GET /info"], queen.asked[BEAT]) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("queen_url", "registry_url", "told"),
+    [
+        ("http://q:1", "http://r:2", "the queen at http://q:1, the registry at http://r:2"),
+        ("http://q:1", None, "the queen at http://q:1, no registry"),
+        (None, "http://r:2", "the queen as the registry names her, the registry at http://r:2"),
+        (None, None, "no queen is named, no registry"),
+    ],
+)
+async def test_a_move_is_logged_in_words(
+    programs: Programs,
+    caplog: pytest.LogCaptureFixture,
+    queen_url: str | None,
+    registry_url: str | None,
+    told: str,
+) -> None:
+    caplog.set_level("INFO", "rbee.worker.beats")
+    worker = await start(programs)
+    worker.service.host.move(ColonyAddresses(queen_url=queen_url, registry_url=registry_url))
+    await until(lambda: f"the colony is elsewhere now: {told}" in caplog.messages)
+
+
 async def test_a_moved_colony_without_a_registry_is_followed(programs: Programs) -> None:
     registry = await programs.registry()
     queen, other = await programs.queen(registry.url), await programs.queen()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,12 +16,13 @@ from rbee.cli.console import Talk
 from rbee.cli.context import Context
 from rbee.cli.executor import known_hives
 from rbee.cli.locate import find_queen
-from rbee.cli.programs import ProgramFiles
+from rbee.cli.programs import PROGRAMS, ProgramFiles
 from rbee.cli.work import run_job
-from rbee.clients import QueenClient, Transport
+from rbee.clients import QueenClient, RegistryClient, Transport
 from rbee.contract.checks import Check
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import Checks, utc_now
+from rbee.http.guard import is_loopback
 
 _PATIENCE_S = 10.0
 _CHECK_S = 60.0
@@ -51,11 +54,18 @@ def colony(context: Context, token: str | None) -> Iterator[Section]:
     """
     registry = context.settings.registry.url
     if registry is not None and ProgramFiles(context.folders, "registry").read() is None:
-        found = asyncio.run(health(registry, token, "registry"))
-        yield Section(where="Registry", checks=(found,))
+        found = asyncio.run(_registry(context, registry, token))
+        yield Section(where="Registry", checks=found)
+        if any(check.name == "token" and check.status == "fail" for check in found):
+            # The others would say the same.
+            return
     if token is None:
         return
-    queen = find_queen(context)
+    try:
+        queen = find_queen(context)
+    except AuthenticationError as error:
+        yield Section(where="Registry", checks=(_refused(context, error),))
+        return
     if queen is not None:
         sections, went = asyncio.run(_by_queen(queen, token))
         yield from sections
@@ -64,11 +74,56 @@ def colony(context: Context, token: str | None) -> Iterator[Section]:
     try:
         hives = known_hives(context)
     except RbeeError as error:
+        # Of the hive of this home alone: a registry that is away has none to name.
         remedy = "See that it runs: rbee hive status"
         yield Section(where="Hive", checks=(Check(name="hive", status="fail", detail=error.message, remedy=remedy),))
         return
     for hive in hives:
         yield Section(where=f"Hive {hive.hive_id}", checks=asyncio.run(_directly(hive.url, token)))
+
+
+async def _registry(context: Context, url: str, token: str | None) -> tuple[Check, ...]:
+    """Whether the registry of the settings answers, and whether it takes this home's token."""
+    found = await health(url, token, "registry")
+    if found.status == "fail":
+        if _nobody_listens(url) and all(ProgramFiles(context.folders, program).read() is None for program in PROGRAMS):
+            detail = f"nothing of rbee runs in this home yet, and nothing answers at registry.url, {url}"
+            remedy = "Start it: rbee registry start"
+            return (Check(name="registry", status="warn", detail=detail, remedy=remedy),)
+        return (found,)
+    transport = Transport(url, token, "The registry", timeout_s=_PATIENCE_S)
+    try:
+        await RegistryClient(transport).queen()
+    except AuthenticationError as error:
+        return (found, _refused(context, error))
+    except RbeeError as error:
+        failed = Check(name="registry", status="fail", detail=error.message, remedy="See its log: rbee logs registry")
+        return (failed,)
+    finally:
+        await transport.close()
+    return (found, Check(name="token", status="ok", detail="the registry accepts it"))
+
+
+def _nobody_listens(url: str) -> bool:
+    """Whether an address of this machine is free, so that what belongs there may simply not be started yet."""
+    parts = urlsplit(url)
+    host = str(parts.hostname)
+    if not is_loopback(host):
+        return False
+    try:
+        socket.create_connection((host, parts.port or 80), timeout=_PATIENCE_S).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _refused(context: Context, error: AuthenticationError) -> Check:
+    detail = f"the registry refuses it: {error.message}"
+    if context.present_token() is None:
+        detail = "there is none in this home, and the registry asks for the colony's"
+    return Check(name="token", status="fail", detail=detail, remedy=context.copy_token)
 
 
 async def _by_queen(url: str, token: str) -> tuple[list[Section], bool]:

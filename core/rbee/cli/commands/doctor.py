@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from rbee.cli.checks.colony import Section, colony
+from rbee.cli.checks.databases import databases
 from rbee.cli.checks.machine import machine
 from rbee.cli.context import Context, current
 from rbee.cli.exits import FAILED, OK
@@ -50,7 +51,7 @@ def command(*, as_json: bool) -> int:
 
 
 def _sections(context: Context) -> Iterator[Section]:
-    here = tuple(machine(context))
+    here = (*machine(context), *databases(context))
     yield Section(where=_HERE[0], checks=here)
     if any(check.status == "fail" and check.name == "folders" for check in here):
         return

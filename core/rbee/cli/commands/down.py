@@ -50,11 +50,11 @@ def command(*, as_json: bool) -> None:
 
 
 def _stop(context: Context, files: ColonyFiles, record: ColonyRecord) -> None:
-    asked = asyncio.run(_ask(record.queen_url, context.token()))
+    asked = asyncio.run(_ask(record.queen_url, context.present_token()))
     end_process(files, record.pid, "The colony", patience_s(context), asked=asked)
 
 
-async def _ask(url: str, token: str) -> bool:
+async def _ask(url: str, token: str | None) -> bool:
     transport = Transport(url, token, "The queen", timeout_s=3.0)
     try:
         await QueenClient(transport).shutdown()

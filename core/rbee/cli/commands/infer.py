@@ -13,12 +13,13 @@ from rbee.cli.console import talking
 from rbee.cli.context import current
 from rbee.cli.inference_options import AnswerPrinter, inference_options, request_of
 from rbee.cli.locate import queen_url
+from rbee.cli.words import NOT_EMPTY
 
 
 @click.command("infer")
 @click.argument("model")
 @click.argument("prompt", required=False)
-@click.option("--worker", "worker_id", metavar="ID", help="Only by this worker.")
+@click.option("--worker", "worker_id", type=NOT_EMPTY, metavar="ID", help="Only by this worker.")
 @click.option("--queenless", is_flag=True, help="Straight at a worker that the registry names; no queen is asked.")
 @inference_options
 def command(

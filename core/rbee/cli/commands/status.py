@@ -11,12 +11,13 @@ import msgspec
 from rbee.cli.colony import ColonyFiles
 from rbee.cli.console import say
 from rbee.cli.context import current
-from rbee.cli.exits import NOT_RUNNING, OK
-from rbee.cli.format import duration, megabytes
+from rbee.cli.exits import FAILED, NOT_RUNNING, OK
+from rbee.cli.format import duration, megabytes, printable
 from rbee.cli.locate import find_queen
 from rbee.cli.programs import PROGRAMS, ProgramFiles, ProgramRecord
 from rbee.cli.queen import ask_queen
 from rbee.clients import QueenClient
+from rbee.contract.errors import AuthenticationError
 from rbee.contract.wire import WorkerRecord
 
 
@@ -28,7 +29,13 @@ def command(*, as_json: bool) -> int:
     context.check()
     colony = ColonyFiles(context.folders).read()
     programs = [found for program in PROGRAMS if (found := ProgramFiles(context.folders, program).read()) is not None]
-    queen_url = find_queen(context)
+    refusal: str | None = None
+    try:
+        queen_url = find_queen(context)
+    except AuthenticationError as error:
+        if not programs:
+            raise
+        queen_url, refusal = None, error.message
     if not programs and queen_url is None:
         if as_json:
             click.echo('{"running":false}')
@@ -49,15 +56,19 @@ def command(*, as_json: bool) -> int:
             "token_file": str(context.folders.token_file),
             "queen": info,
             "workers": workers,
+            "refusal": refusal,
         }
         click.echo(msgspec.json.encode(facts).decode())
-        return OK
+        return OK if refusal is None else FAILED
     if colony is not None:
         print(f"colony    process {colony.pid}, up {duration(int(time.time() - colony.started_at))}")
     for record in programs:
         if colony is None or record.program == "registry":
             by_itself = "" if colony is not None else f" process {record.pid}, up {duration(_age(record))},"
             print(f"{record.program:<9}{by_itself} {record.url}")
+    if refusal is not None:
+        print(f"queen     not to be asked: {refusal}")
+        return FAILED
     if info is None:
         print("queen     none known; start one, or set queen.url or registry.url")
     else:
@@ -79,6 +90,7 @@ def _print(info: dict[str, Any], workers: list[WorkerRecord]) -> None:
         engines = ", ".join(engine["name"] for engine in hive["engines"] or () if engine["available"]) or "none"
         state = "online" if hive["online"] else "down"
         threads = f"{hive['threads_free']} of {hive['threads_total']} threads free"
-        print(f"hive      {hive['hive_id']} {state} {hive['url']}: {devices}; {memory}; {threads}; engines: {engines}")
+        facts = f"{hive['hive_id']} {state} {hive['url']}: {devices}; {memory}; {threads}; engines: {engines}"
+        print(f"hive      {printable(facts)}")
     ready = sum(worker.routable for worker in workers)
     print(f"workers   {len(workers)}, {ready} taking requests" + ("; rbee ps lists them" if workers else ""))

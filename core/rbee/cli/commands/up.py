@@ -46,7 +46,7 @@ def _foreground(context: Context, *, as_json: bool, while_used: bool, report_fd:
     from rbee.cli.hosting import host_colony
 
     def host(ready: Callable[[ColonyRecord], None]) -> Coroutine[Any, Any, signal.Signals | None]:
-        return host_colony(context, while_used=while_used, on_ready=ready)
+        return host_colony(context, while_used=while_used, detached=report_fd is not None, on_ready=ready)
 
     def announce(record: ColonyRecord) -> None:
         _announce(context, record, as_json=as_json, detached=False)

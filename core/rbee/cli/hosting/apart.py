@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 async def host_program(
-    context: Context, program: ProgramName, on_ready: Callable[[ProgramRecord], None]
+    context: Context, program: ProgramName, on_ready: Callable[[ProgramRecord], None], *, detached: bool
 ) -> signal.Signals | None:
     """Run the registry, the queen or the hive until told to stop.
 
@@ -28,6 +28,7 @@ async def host_program(
         context: of the command.
         program: which one.
         on_ready: called once it answers.
+        detached: it runs in the background and writes to its log.
 
     Returns:
         The signal that ended it, None when it was asked to.
@@ -40,13 +41,13 @@ async def host_program(
     files = ProgramFiles(context.folders, program)
     files.claim()
     try:
-        return await _host(context, files, on_ready)
+        return await _host(context, files, on_ready, detached=detached)
     finally:
         files.record.unlink(missing_ok=True)
 
 
 async def _host(
-    context: Context, files: ProgramFiles, on_ready: Callable[[ProgramRecord], None]
+    context: Context, files: ProgramFiles, on_ready: Callable[[ProgramRecord], None], *, detached: bool
 ) -> signal.Signals | None:
     ends = Ends()
     ends.watch()
@@ -66,7 +67,9 @@ async def _host(
                 # Where nothing else is said of her, she may be on this machine, now or later.
                 hive.introduce_queen(usual)
             asked = [hive.shutdown_asked]
-        record = ProgramRecord(program=files.program, pid=os.getpid(), url=url, started_at=time.time())
+        record = ProgramRecord(
+            program=files.program, pid=os.getpid(), url=url, started_at=time.time(), detached=detached
+        )
         files.write(record)
         on_ready(record)
         await ends.wait(*asked)

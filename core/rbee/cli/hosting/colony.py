@@ -27,13 +27,14 @@ _USERS_POLL_S = 0.1
 
 
 async def host_colony(
-    context: Context, *, while_used: bool, on_ready: Callable[[ColonyRecord], None]
+    context: Context, *, while_used: bool, detached: bool, on_ready: Callable[[ColonyRecord], None]
 ) -> signal.Signals | None:
     """Run until told to stop.
 
     Args:
         context: of the command.
         while_used: take free ports and end when nobody uses the colony.
+        detached: it runs in the background and writes to its log.
         on_ready: called once everything answers.
 
     Returns:
@@ -51,7 +52,7 @@ async def host_colony(
     try:
         # Left by one that was killed: while this one starts, it would pass for this one's.
         files.record.unlink(missing_ok=True)
-        return await _host(context, files, while_used=while_used, on_ready=on_ready)
+        return await _host(context, files, while_used=while_used, detached=detached, on_ready=on_ready)
     finally:
         # The lock itself goes with the process: who sees it free knows that the process is gone.
         files.record.unlink(missing_ok=True)
@@ -66,7 +67,12 @@ def already_running(files: ColonyFiles) -> str:
 
 
 async def _host(
-    context: Context, files: ColonyFiles, *, while_used: bool, on_ready: Callable[[ColonyRecord], None]
+    context: Context,
+    files: ColonyFiles,
+    *,
+    while_used: bool,
+    detached: bool,
+    on_ready: Callable[[ColonyRecord], None],
 ) -> signal.Signals | None:
     ends = Ends()
     ends.watch()
@@ -103,6 +109,7 @@ async def _host(
                     url=urls[one.program],
                     started_at=record.started_at,
                     colony=True,
+                    detached=detached,
                 )
             )
         on_ready(record)

@@ -38,7 +38,7 @@ class Parts:
         self._context = context
         self._stack = stack
         self._ends = ends
-        self._token = context.token()
+        self._token = context.make_token()
         self._plugins = load_plugins(context.plugins_wanted)
         server = context.settings.server
         self._guard = Guard(

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-_BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+_PORTS = range(1, 65536)
 
 ComponentType = Literal["queen", "hive", "worker", "gui"]
 
@@ -70,12 +71,17 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def address(self) -> str | None:
         """Base address without a trailing slash, None when neither form is complete and sound."""
         if self.url:
-            return self.url.rstrip("/") if _BASE_URL.fullmatch(self.url.rstrip("/")) else None
-        if self.hostname and self.port:
+            return _base(self.url.rstrip("/"))
+        if self.hostname and self.port is not None:
             host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
-            made = f"http://{host}:{self.port}"
-            return made if _BASE_URL.fullmatch(made) and 0 < self.port < 65536 else None
+            return _base(f"http://{host}:{self.port}")
         return None
+
+
+def _base(url: str) -> str | None:
+    found = _BASE_URL.fullmatch(url)
+    sound = found is not None and (found[1] is None or int(found[1]) in _PORTS)
+    return url if sound else None
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):

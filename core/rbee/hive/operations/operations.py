@@ -14,7 +14,7 @@ from rbee.hive.operations.models import ModelOperations
 from rbee.hive.operations.starting import Starting
 from rbee.hive.operations.workers import WorkerOperations
 from rbee.hive.supervisor import Supervisor
-from rbee.jobs import JobHandler, Narrator, Operation
+from rbee.jobs import JobHandler, Narrator, Operation, check_of
 from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
 
@@ -66,7 +66,7 @@ class Operations:
             "hive_check": self._checks.hive_check,
         }
         return {
-            name: Operation(handler=self._here(handler), request=HIVE_OPERATIONS[name])
+            name: Operation(handler=self._here(handler), request=HIVE_OPERATIONS[name], check=check_of(name))
             for name, handler in handlers.items()
         }
 

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import (
     WorkerProcess,
     WorkerProcessDelete,
     WorkerProcessDeleted,
-    WorkerProcessGet,
     WorkerProcessList,
     WorkerSpawn,
     WorkerSpawned,
@@ -20,7 +18,7 @@ from rbee.hive.children import Child, address
 from rbee.hive.operations.processes import describe
 from rbee.hive.operations.starting import ACTOR, Starting
 from rbee.hive.supervisor import Supervisor
-from rbee.jobs import JobHandler, Narrator, parse
+from rbee.jobs import JobHandler, Narrator, parse, worker_named
 from rbee.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,12 +62,12 @@ class WorkerOperations:
 
     async def worker_process_get(self, body: dict[str, Any], _say: Narrator) -> WorkerProcess:
         """One of the hive's children."""
-        return await self._describe(self._supervisor.get(_named(parse(body, WorkerProcessGet))))
+        return await self._describe(self._supervisor.get(worker_named(body)))
 
     async def worker_process_delete(self, body: dict[str, Any], say: Narrator) -> WorkerProcessDeleted:
         """Stop a worker: drained, or at once with ``force``."""
         wanted = parse(body, WorkerProcessDelete)
-        worker_id = _named(wanted)
+        worker_id = worker_named(body)
         child = self._supervisor.get(worker_id)
         say.say(ACTOR, "worker_stop", f"Stopping worker {worker_id}", worker_id)
         await self._supervisor.stop(worker_id, at_once=wanted.force)
@@ -80,10 +78,3 @@ class WorkerOperations:
         state = self._supervisor.states().get(child.worker_id)
         log = self._supervisor.logs.path(child.worker_id)
         return await asyncio.to_thread(describe, child, state, address(self._settings, child), log)
-
-
-def _named(wanted: WorkerProcessGet) -> str:
-    worker_id = wanted.worker_id or wanted.id
-    if worker_id is None:
-        raise InvalidRequestError(f"Operation {wanted.operation!r}: 'worker_id' is missing.", param="worker_id")
-    return worker_id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from rbee.beehives import Beehive
@@ -11,14 +10,13 @@ from rbee.clients import Transport
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 from rbee.contract.version import __version__
-from rbee.contract.wire import Checks, HiveHeartbeat, utc_now
+from rbee.contract.wire import Checks
 from rbee.jobs import Narrator
+from rbee.queen.clocks import SKEW_S, HiveClocks
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
 
-_SKEW_WARN_S = 5.0
 _PATIENCE_S = 3.0
-_FORGOTTEN_SKEWS = 64
 
 
 class QueenChecks:
@@ -26,39 +24,31 @@ class QueenChecks:
 
     Args:
         telemetry: hives and workers.
+        clocks: of the hives.
         settings: of this program.
         token: the colony's.
         registry_url: None for no registry.
         store: raises when the store of jobs takes nothing.
         beehives: the machines that the operator has entered; None where there is no such list.
-        now: the clock of the day.
     """
 
     def __init__(
         self,
         telemetry: TelemetryRegistry,
+        clocks: HiveClocks,
         settings: Settings,
         token: str | None,
         registry_url: str | None,
         store: Callable[[], Awaitable[None]],
         beehives: Callable[[], Awaitable[Sequence[Beehive]]] | None = None,
-        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._telemetry = telemetry
+        self._clocks_of_hives = clocks
         self._settings = settings
         self._token = token
         self._registry_url = registry_url
         self._store = store
         self._beehives = beehives
-        self._now = now
-        self._skews: dict[str, float] = {}
-
-    def heard(self, beat: HiveHeartbeat) -> None:
-        """A hive's beat has come: its clock is compared with the queen's."""
-        if len(self._skews) > 2 * self._telemetry.hive_count() + _FORGOTTEN_SKEWS:
-            known = {record.hive_id for record in self._telemetry.list_all_hives()}
-            self._skews = {hive_id: skew for hive_id, skew in self._skews.items() if hive_id in known}
-        self._skews[beat.hive.id] = (beat.timestamp - self._now()).total_seconds()
 
     async def queen_check(self, _body: dict[str, Any], _say: Narrator) -> Checks:
         """Look at everything."""
@@ -89,7 +79,8 @@ class QueenChecks:
                 found.append(Check(name=name, status="ok", detail=f"online at {record.url}"))
                 continue
             silent = "has not been heard yet" if age is None else f"has been silent for {age:.0f} s"
-            remedy = f"See that `rbee hive start` runs there and that {record.url} is reached from the queen's machine."
+            reached = "its machine" if record.url is None else record.url
+            remedy = f"See that `rbee hive start` runs there and that {reached} is reached from the queen's machine."
             found.append(Check(name=name, status="fail", detail=silent, remedy=remedy))
         if not found:
             remedy = "Start one: `rbee up` here, or `rbee hive start --queen-url` on another machine."
@@ -99,9 +90,10 @@ class QueenChecks:
     def _clocks(self) -> list[Check]:
         online = {record.hive_id for record in self._telemetry.list_active_hives()}
         found = []
-        for hive_id in sorted(online & set(self._skews)):
-            skew = self._skews[hive_id]
-            away = abs(skew) > _SKEW_WARN_S
+        skews = self._clocks_of_hives.skews
+        for hive_id in sorted(online & set(skews)):
+            skew = skews[hive_id]
+            away = abs(skew) > SKEW_S
             side = "ahead of" if skew > 0 else "behind"
             detail = f"{abs(skew):.1f} s {side} the queen's" if away else "agrees with the queen's"
             remedy = "Let both machines set their clocks by the network (NTP)." if away else None

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rbee.contract.errors import InvalidRequestError, NotFoundError, RbeeError
+from rbee.contract.errors import NotFoundError, RbeeError
 from rbee.contract.wire import HIVE_OPERATIONS
-from rbee.jobs import Narrator, Operation
+from rbee.jobs import Narrator, Operation, check_of, worker_named
 from rbee.queen.hives import Hives
 from rbee.telemetry import TelemetryRegistry
 
@@ -39,6 +39,7 @@ class Forwards:
             name: Operation(
                 handler=self._of_worker if name.startswith("worker_process_") and "list" not in name else self._on_hive,
                 request=request,
+                check=check_of(name),
                 resumable=name not in ONCE,
                 complete=self._complete(name),
             )
@@ -87,9 +88,7 @@ class Forwards:
 
     async def _of_worker(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
         """An operation on one worker, on whichever hive has it."""
-        worker_id = body.get("worker_id") or body.get("id")
-        if worker_id is None:
-            raise InvalidRequestError(f"Operation {body['operation']!r}: 'worker_id' is missing.", param="worker_id")
+        worker_id = worker_named(body)
         entry = self._telemetry.get_worker(worker_id)
         hive_id = body.get("hive_id") or (entry.hive_id if entry else None)
         if entry is None and hive_id is None and not say.resumed:

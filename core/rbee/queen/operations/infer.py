@@ -62,7 +62,7 @@ class Inference:
 
     async def infer(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
         """Generate text, loading the model when needed; each token is a ``data`` event with action ``token``."""
-        request = _infer_request(body)
+        request = infer_request(body)
         wanted = Wanted(
             model=request.model or "",
             capability=Capability.COMPLETIONS if request.raw else Capability.CHAT,
@@ -202,7 +202,12 @@ class _Progress:
         )
 
 
-def _infer_request(body: dict[str, Any]) -> InferRequest:
+def infer_request(body: dict[str, Any]) -> InferRequest:
+    """The request in the body of a job.
+
+    Raises:
+        InvalidRequestError: a field is unknown, missing or out of bounds; names it.
+    """
     request = parse(body, InferRequest)
     if not request.model:
         raise InvalidRequestError("Operation 'infer': 'model' is missing.", param="model")

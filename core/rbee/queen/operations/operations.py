@@ -9,7 +9,7 @@ from rbee.contract.wire import OperationRequest
 from rbee.jobs import Narrator, Operation
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
-from rbee.queen.operations.infer import Inference
+from rbee.queen.operations.infer import Inference, infer_request
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -39,7 +39,7 @@ class Operations:
         """All of them."""
         own = {
             # Not begun again after a crash: prompts are not kept, and half of the answer was told.
-            "infer": Operation(handler=self._inference.infer),
+            "infer": Operation(handler=self._inference.infer, check=infer_request),
             "status": Operation(handler=self.status, request=OperationRequest, resumable=True),
             "queen_check": Operation(handler=self._checks.queen_check, request=OperationRequest, resumable=True),
         }

@@ -15,8 +15,7 @@ from typing import ClassVar
 import pytest
 from rbee.builtin.python_workers import PythonWorkerVendor
 from rbee.catalog import WorkerCatalog
-from rbee.catalog.provisioner import Cancel
-from rbee.contract.errors import NotFoundError, PluginError, RbeeError
+from rbee.contract.errors import PluginError, RbeeError
 from rbee.testing.conformance import WorkerVendorContract
 
 ENGINE = """
@@ -159,15 +158,6 @@ def test_an_environment_that_cannot_be_asked_says_how_to_find_out(tmp_path: Path
 
     with pytest.raises(PluginError, match="To see why: "):
         Broken().catalog()
-
-
-def test_part_of_rbee_itself_is_not_removed() -> None:
-    class Own(PythonWorkerVendor):
-        distribution: ClassVar[str] = "rbee-echo"
-
-    (echo,) = [offer for offer in Own().catalog() if offer.worker == "echo"]
-    with pytest.raises(NotFoundError, match="part of rbee itself"):
-        Own().remove(echo, lambda _line: None, Cancel())
 
 
 def test_the_environment_of_this_test_is_untouched() -> None:

@@ -33,7 +33,7 @@ def test_a_fresh_machine_is_in_order_and_nothing_is_made(home: Path) -> None:
 def test_a_home_that_is_used_is_in_order(home: Path) -> None:
     context = Context({})
     context.folders.make()
-    context.token()
+    context.make_token()
     found = look()
     assert (found["folders"].status, found["token"].status) == ("ok", "ok")
     assert context.token() not in str(found)
@@ -41,7 +41,7 @@ def test_a_home_that_is_used_is_in_order(home: Path) -> None:
 
 def test_a_token_that_others_can_read_fails_with_the_command(home: Path) -> None:
     context = Context({})
-    context.token()
+    context.make_token()
     context.folders.token_file.chmod(0o644)
     assert look()["token"].status == "fail"
     assert "chmod 600" in look()["token"].detail
@@ -50,7 +50,7 @@ def test_a_token_that_others_can_read_fails_with_the_command(home: Path) -> None
 @pytest.mark.parametrize("content", [b"", b"short\n", b"\x00\xff" * 20])
 def test_a_token_that_is_none_fails(home: Path, content: bytes) -> None:
     context = Context({})
-    context.token()
+    context.make_token()
     context.folders.token_file.write_bytes(content)
     assert look()["token"].status == "fail"
 
@@ -75,7 +75,7 @@ def test_a_file_in_the_place_of_a_folder_fails(home: Path) -> None:
         (b"[queen]\nport = 'x'\n", "queen.port"),
         (b"[queen]\nprot = 1\n", "queen.prot"),
         (b"[queen\n", "line 1"),
-        (b"\xff\xfe\x00", "not valid TOML"),
+        (b"\xff\xfe\x00", "not a text file in UTF-8"),
     ],
 )
 def test_a_wrong_setting_fails_and_its_place_is_named(home: Path, content: bytes, told: str) -> None:

@@ -11,6 +11,7 @@ from rbee.beehives import Beehive
 from rbee.contract.checks import Check
 from rbee.contract.version import __version__
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, ProcessStats, Registration
+from rbee.queen.clocks import HiveClocks
 from rbee.queen.operations import QueenChecks
 from rbee.settings import Settings
 from rbee.telemetry import Limits, TelemetryRegistry
@@ -25,7 +26,8 @@ class Colony:
         self.telemetry = TelemetryRegistry(clock, Limits(), lambda _model: None)
         more.setdefault("store", self.fine)
         more.setdefault("registry_url", None)
-        self.checks = QueenChecks(self.telemetry, Settings(), None, now=lambda: NOW, **more)
+        self.clocks = HiveClocks(self.telemetry, lambda: NOW)
+        self.checks = QueenChecks(self.telemetry, self.clocks, Settings(), None, **more)
 
     async def fine(self) -> None:
         """The store takes what it is given."""
@@ -34,7 +36,7 @@ class Colony:
         info = HiveInfo(id=hive_id, hostname="x", port=1, url="http://x:1", version=version, instance_id="i", seq=1)
         beat = HiveHeartbeat(hive=info, timestamp=NOW + timedelta(seconds=ahead_s))
         self.telemetry.update_hive_state(beat)
-        self.checks.heard(beat)
+        self.clocks.heard(hive_id, beat.timestamp)
 
     async def look(self) -> dict[str, Check]:
         found = (await self.checks.queen_check({}, Mock())).checks
@@ -141,4 +143,4 @@ async def test_clocks_of_hives_that_are_forgotten_take_no_room(clock: Any) -> No
     for number in range(1000):
         colony.beat(f"h{number}")
         colony.telemetry.remove_hive(f"h{number}")
-    assert len(colony.checks._skews) < 100
+    assert len(colony.clocks.skews) < 100

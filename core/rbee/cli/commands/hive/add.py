@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from rbee.beehives import BeehiveChanges
+from rbee.beehives import BeehiveChanges, Entered
+from rbee.beehives.beehive import checked
 from rbee.cli.beehives import BeehiveAccess, with_beehives
 from rbee.cli.console import say
 from rbee.cli.context import current
@@ -29,7 +31,17 @@ from rbee.contract.errors import NotFoundError
 @click.option("--disabled", is_flag=True, help="The queen does not try to reach it.")
 @click.option("--enabled", is_flag=True, help="She does again.")
 @click.option("--update", is_flag=True, help="Change the one of that name; what is not given stays.")
-def command(*, name: str, labels: tuple[str, ...], disabled: bool, enabled: bool, update: bool, **given: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    *,
+    name: str,
+    labels: tuple[str, ...],
+    disabled: bool,
+    enabled: bool,
+    update: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Enter a machine into the list of hives: the queen tries to reach the hive there.
 
     Works with and without a running queen.
@@ -45,14 +57,18 @@ def command(*, name: str, labels: tuple[str, ...], disabled: bool, enabled: bool
     if disabled or enabled:
         said["enabled"] = enabled
 
-    async def enter(beehives: BeehiveAccess) -> bool:
-        if "ssh_host" not in said and not (update and await _exists(beehives, name)):
+    async def enter(beehives: BeehiveAccess) -> Entered:
+        if update:
+            await _must_exist(beehives, name)
+        elif "ssh_host" not in said:
             said["ssh_host"] = name
-        entered = await beehives.enter([BeehiveChanges(node_name=name, **said)], update=update)
-        return bool(entered.added)
+        return await beehives.enter([checked(BeehiveChanges(node_name=name, **said))], update=update)
 
-    added = with_beehives(current(), enter)
-    say(f"Hive {name!r} was {'added' if added else 'changed'}. How it is: rbee hive show {name}")
+    entered = with_beehives(current(), enter)
+    if as_json:
+        click.echo(msgspec.json.encode(entered).decode())
+        return
+    say(f"Hive {name!r} was {'added' if entered.added else 'changed'}. How it is: rbee hive show {name}")
 
 
 _COLUMNS = (
@@ -68,12 +84,13 @@ _COLUMNS = (
 )
 
 
-async def _exists(beehives: BeehiveAccess, name: str) -> bool:
+async def _must_exist(beehives: BeehiveAccess, name: str) -> None:
     try:
         await beehives.get(name)
-    except NotFoundError:
-        return False
-    return True
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"There is no hive {name!r} to change; `rbee hive ls` lists them. Enter a new one without --update."
+        ) from error
 
 
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from rbee.beehives import HIVE_PORT, Beehive
 from rbee.cli.beehives import with_beehives
 from rbee.cli.console import say, table_console
 from rbee.cli.context import current
-from rbee.cli.format import UNKNOWN, duration, text
+from rbee.cli.format import UNKNOWN, duration, printable, text
 
 
 @click.command("ls")
@@ -32,7 +32,7 @@ def command(*, as_json: bool) -> None:
     for heading in ("NAME", "HOST", "PORT", "STATUS", "LAST CONTACT", "DEVICES", "LABELS"):
         table.add_column(heading, justify="right" if heading == "PORT" else "left")
     for one in found:
-        table.add_row(*map(Text, _row(one)))
+        table.add_row(*(Text(printable(cell)) for cell in _row(one)))
     table_console().print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from rbee.cli.beehives import with_beehives
 from rbee.cli.console import say
@@ -11,7 +12,11 @@ from rbee.cli.context import current
 
 @click.command("rm")
 @click.argument("name")
-def command(*, name: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, name: str, as_json: bool) -> None:
     """Take a hive out of the list.  The hive itself goes on, if it runs."""
     with_beehives(current(), lambda beehives: beehives.remove(name))
+    if as_json:
+        click.echo(msgspec.json.encode({"removed": [name]}).decode())
+        return
     say(f"Hive {name!r} was removed from the list.")

@@ -7,6 +7,7 @@ import msgspec
 
 from rbee.cli.console import say, table_console
 from rbee.cli.context import current
+from rbee.cli.format import printable
 from rbee.cli.jobs import ago, took
 from rbee.cli.queen import ask_queen
 
@@ -34,5 +35,6 @@ def command(*, state: str | None, limit: int, as_json: bool) -> None:
         table.add_column(heading, justify="right" if heading == "TOOK" else "left", no_wrap=heading == "JOB")
     for job in jobs:
         why = " ".join((job.error_message or "").split())
-        table.add_row(*map(Text, (job.job_id, job.operation, job.state, ago(job.created_at), took(job), why)))
+        row = (job.job_id, job.operation, job.state, ago(job.created_at), took(job), why)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     table_console().print(table)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from rbee.cli.context import current
+from rbee.cli.format import printable
 from rbee.cli.named import by_prefix
 from rbee.cli.queen import ask_queen
 from rbee.cli.worker_list import facts_of, why_not_routable
@@ -37,7 +38,7 @@ def command(*, worker: str, as_json: bool) -> None:
         click.echo(msgspec.json.encode(told).decode())
         return
     for key, value in facts_of(found, [_told(one) for one in devices]).items():
-        click.echo(f"{key:<13} {value}")
+        click.echo(f"{key:<13} {printable(value)}")
 
 
 def _devices(worker: WorkerRecord, info: Mapping[str, Any]) -> list[dict[str, Any]]:

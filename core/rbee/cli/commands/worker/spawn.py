@@ -12,6 +12,7 @@ from rbee.cli.asking import absolute
 from rbee.cli.console import say, talking
 from rbee.cli.context import current
 from rbee.cli.executor import find_executor
+from rbee.cli.words import NOT_EMPTY
 from rbee.cli.work import run_job
 from rbee.clients import Transport
 from rbee.contract.errors import InvalidRequestError
@@ -19,9 +20,14 @@ from rbee.contract.errors import InvalidRequestError
 
 @click.command("spawn")
 @click.argument("model")
-@click.option("--hive", "hive_id", metavar="ID", help="On this hive; needed where there are several.")
-@click.option("--device", help="On this device, as GPU-0 or 0; the first when left out.")
-@click.option("--engine", metavar="NAME", help="By this engine or backend; the model's format decides when left out.")
+@click.option("--hive", "hive_id", type=NOT_EMPTY, metavar="ID", help="On this hive; the queen chooses when left out.")
+@click.option("--device", type=NOT_EMPTY, help="On this device, as GPU-0 or 0; the first when left out.")
+@click.option(
+    "--engine",
+    type=NOT_EMPTY,
+    metavar="NAME",
+    help="By this engine or backend; the model's format decides when left out.",
+)
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Requests served at the same time.")
 @click.option("--context-length", type=click.IntRange(16, 16_777_216), metavar="N", help="Tokens a slot.")
 @click.option("--worker-id", metavar="ID", help="Its name; one is made when left out.")
@@ -36,7 +42,7 @@ def command(
     if not model.strip():
         raise InvalidRequestError("The model's name is empty; try: rbee worker spawn demo")
     context = current()
-    executor = find_executor(context, hive_id)
+    executor = find_executor(context, hive_id, prefer_own=True)
     wanted = {
         "model": absolute(model),
         "hive_id": hive_id,
