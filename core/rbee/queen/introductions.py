@@ -61,7 +61,8 @@ class Introductions:
             url = self._subscriptions.address(hive_id, registration.instance_id) or url
         record = self._telemetry.update_hive(hive_id, url, registration.instance_id)
         # The record's address: a late word of an earlier instance has not changed it.
-        self._subscriptions.follow(hive_id, record.url or url, leased=leased)
+        answered = registration.instance_id if answers else None
+        self._subscriptions.follow(hive_id, record.url or url, leased=leased, answered=answered)
 
     def beat(self, beat: HiveHeartbeat) -> bool:
         """A hive's heartbeat, pushed or from its stream; False when it was late.

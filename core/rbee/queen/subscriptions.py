@@ -56,13 +56,15 @@ class HiveSubscriptions:
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def follow(self, hive_id: str, url: str, *, leased: bool = False) -> None:
+    def follow(self, hive_id: str, url: str, *, leased: bool = False, answered: str | None = None) -> None:
         """A hive is at that address.  Harmless when repeated: it is only tried again at once, where it was waited for.
 
         Args:
             hive_id: of the hive.
             url: where it listens.
             leased: the registry says so; the hive is tried until `release`, even when nothing else is heard of it.
+            answered: the instance that has just answered there.  Its own word of another address does not count from
+                now on, also while the stream is still being opened.
         """
         if self._closed:
             return
@@ -70,11 +72,15 @@ class HiveSubscriptions:
             self._leased.add(hive_id)
         present = self._subscriptions.get(hive_id)
         if present is not None and present.url == url:
+            if answered is not None:
+                present.answered, present.instance_id = True, answered
             # News of a hive that is being waited for: it may just have started.
             present.again.set()
             return
         self.forget(hive_id)
-        new = self._subscriptions[hive_id] = Subscription(hive_id=hive_id, url=url)
+        new = self._subscriptions[hive_id] = Subscription(
+            hive_id=hive_id, url=url, answered=answered is not None, instance_id=answered
+        )
         name = f"the stream of hive {hive_id}"
         new.task = asyncio.create_task(keep_running(name, lambda: self._follow(new)), name=name)
 
