@@ -6,8 +6,6 @@ import errno
 import socket
 import sys
 
-import psutil
-
 from rbee.contract.errors import ConfigurationError, PortTakenError
 
 _BACKLOG = 2048
@@ -70,6 +68,9 @@ def _taken(port: int, what: str, setting: str | None) -> PortTakenError:
 
 def holder_of(port: int) -> str:
     """Who listens on a port, as far as the system tells this user."""
+    # Late: every command imports this module, and only a taken port needs that one.
+    import psutil
+
     try:
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
