@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,6 +12,7 @@ from rbee.cli import detached
 from rbee.cli.context import Context
 from rbee.cli.locate import find_queen
 from rbee.cli.locks import FileLock
+from rbee.cli.records import RecordFile
 from rbee.contract.errors import ConfigurationError, UnreachableError
 from rbee.settings import Folders
 
@@ -41,7 +41,7 @@ class ColonyRecord(msgspec.Struct, frozen=True, kw_only=True):
     while_used: bool = False
 
 
-class ColonyFiles:
+class ColonyFiles(RecordFile[ColonyRecord]):
     """The files by which processes of one home know of each other.
 
     Args:
@@ -49,41 +49,17 @@ class ColonyFiles:
     """
 
     def __init__(self, folders: Folders) -> None:
-        self.record = folders.state / "colony.json"
+        super().__init__(folders.state / "colony.json", FileLock(folders.state / "colony.lock"), ColonyRecord)
         self.keep = folders.state / "colony.keep"
-        self.life = FileLock(folders.state / "colony.lock")
-        """Held alone by the running colony: whoever can take it knows that there is none."""
         self.users = FileLock(folders.state / "colony.users")
         """Shared by all who use a colony that lives while it is used."""
         self.start = FileLock(folders.state / "colony.start")
         """Held alone by who looks for a colony in order to start one: of two at once, one starts and both use it."""
 
-    def write(self, record: ColonyRecord) -> None:
-        """Make the record visible, whole."""
-        staged = self.record.with_name(f".{self.record.name}.{os.getpid()}")
-        staged.write_bytes(msgspec.json.encode(record))
-        staged.replace(self.record)
-
     def mark_kept(self) -> None:
         """For the colony itself: it no longer ends when nobody uses it."""
         record = msgspec.json.decode(self.record.read_bytes(), type=ColonyRecord)
         self.write(msgspec.structs.replace(record, while_used=False))
-
-    def read(self) -> ColonyRecord | None:
-        """The running colony; None when none runs, whatever an earlier one has left."""
-        if not self.record.parent.is_dir():
-            return None
-        if self.life.try_exclusive():
-            self.life.release()
-            return None
-        return self.peek()
-
-    def peek(self) -> ColonyRecord | None:
-        """What the record says, whether or not its colony still runs."""
-        try:
-            return msgspec.json.decode(self.record.read_bytes(), type=ColonyRecord)
-        except (OSError, msgspec.DecodeError):
-            return None
 
 
 def start_detached(context: Context, *, while_used: bool) -> ColonyRecord:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Literal
 
 import msgspec
 
 from rbee.cli.locks import FileLock
+from rbee.cli.records import RecordFile
 from rbee.contract.errors import ConflictError
 from rbee.settings import Folders
 
@@ -38,7 +38,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     detached: bool | None = None
 
 
-class ProgramFiles:
+class ProgramFiles(RecordFile[ProgramRecord]):
     """The files by which processes of one home know of a program.
 
     Args:
@@ -47,10 +47,9 @@ class ProgramFiles:
     """
 
     def __init__(self, folders: Folders, program: ProgramName) -> None:
+        life = FileLock(folders.state / f"{program}.lock")
+        super().__init__(folders.state / f"{program}.json", life, ProgramRecord)
         self.program = program
-        self.record = folders.state / f"{program}.json"
-        self.life = FileLock(folders.state / f"{program}.lock")
-        """Held alone by the running program: whoever can take it knows that there is none."""
 
     def claim(self) -> None:
         """Become the one program of that name in this home, until this process ends or `disclaim` is called.
@@ -77,25 +76,3 @@ class ProgramFiles:
         with contextlib.suppress(OSError):
             self.record.unlink(missing_ok=True)
         self.life.release()
-
-    def write(self, record: ProgramRecord) -> None:
-        """Make the record visible, whole."""
-        staged = self.record.with_name(f".{self.record.name}.{os.getpid()}")
-        staged.write_bytes(msgspec.json.encode(record))
-        staged.replace(self.record)
-
-    def read(self) -> ProgramRecord | None:
-        """The running program; None when none runs, whatever an earlier one has left."""
-        if not self.record.parent.is_dir():
-            return None
-        if self.life.try_exclusive():
-            self.life.release()
-            return None
-        return self.peek()
-
-    def peek(self) -> ProgramRecord | None:
-        """What the record says, whether or not its program still runs."""
-        try:
-            return msgspec.json.decode(self.record.read_bytes(), type=ProgramRecord)
-        except (OSError, msgspec.DecodeError):
-            return None

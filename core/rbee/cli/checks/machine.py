@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
+from rbee.builtin.disk import check_disk
 from rbee.cli.context import Context
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 from rbee.contract.version import __version__
 from rbee.settings import Folders
 
-_GB = 1_000_000_000
-_LITTLE_DISK = 10 * _GB
-_NO_DISK = 1 * _GB
 _FEW_FILES = 1024
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -36,7 +32,7 @@ def machine(context: Context) -> Iterator[Check]:
     yield from _folders(folders)
     yield _token(context)
     yield _settings(context)
-    yield _disk(folders.models)
+    yield check_disk(folders.models)
 
 
 def _open_files() -> Iterator[Check]:
@@ -97,17 +93,3 @@ def _settings(context: Context) -> Check:
     count = len(loaded.sources)
     changed = f"valid, {count} changed from the default" if count else "valid, all at their defaults"
     return Check(name="settings", status="ok", detail=changed)
-
-
-def _disk(models: Path) -> Check:
-    folder = next(one for one in (models, *models.parents) if one.exists())
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        remedy = "Make the folder readable, or set RBEE_HOME to one that is."
-        return Check(name="disk", status="fail", detail=f"'{folder}': {error.strerror}", remedy=remedy)
-    detail = f"{free / _GB:.1f} GB free for models in '{models}'"
-    if free >= _LITTLE_DISK:
-        return Check(name="disk", status="ok", detail=detail)
-    remedy = "Delete models that are not needed, or set RBEE_HOME to a larger disk."
-    return Check(name="disk", status="fail" if free < _NO_DISK else "warn", detail=detail, remedy=remedy)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import socket
 import stat
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbee.builtin import cgroup
+from rbee.builtin.disk import check_disk
 from rbee.builtin.one_thread import OneThread
 from rbee.contract.checks import Check
 from rbee.contract.probe import Probe
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_GB = 1_000_000_000
-_LITTLE_DISK = 10 * _GB
-_NO_DISK = 1 * _GB
 _FEW_PORTS = 4
 _PROBE_S = 10.0
 
@@ -132,20 +129,7 @@ class HiveChecks:
         return Check(name="threads", status="warn", detail=f"{detail}: no further worker can start", remedy=remedy)
 
     def _blocking(self) -> list[Check]:
-        return [self._disk(), *self._permissions(), self._ports(), *self._limits()]
-
-    def _disk(self) -> Check:
-        folder = self._folders.models
-        try:
-            free = shutil.disk_usage(folder).free
-        except OSError as error:
-            remedy = "Make the folder, or set RBEE_HOME to one that is there."
-            return Check(name="disk", status="fail", detail=f"'{folder}': {error.strerror}", remedy=remedy)
-        detail = f"{free / _GB:.1f} GB free for models in '{folder}'"
-        if free >= _LITTLE_DISK:
-            return Check(name="disk", status="ok", detail=detail)
-        remedy = "Delete models that are not needed (operation model_delete), or set RBEE_HOME to a larger disk."
-        return Check(name="disk", status="fail" if free < _NO_DISK else "warn", detail=detail, remedy=remedy)
+        return [check_disk(self._folders.models), *self._permissions(), self._ports(), *self._limits()]
 
     def _permissions(self) -> list[Check]:
         folders = self._folders

@@ -98,7 +98,7 @@ async def test_a_probe_that_hangs_is_named_and_asked_in_one_thread_however_often
 
 
 async def test_a_disk_that_is_nearly_full_warns_before_it_fails(hive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, status in ((module._LITTLE_DISK - 1, "warn"), (module._NO_DISK - 1, "fail")):
+    for free, status in ((10_000_000_000 - 1, "warn"), (1_000_000_000 - 1, "fail")):
         monkeypatch.setattr("shutil.disk_usage", lambda _path, free=free: type("Usage", (), {"free": free}))
         assert (await checks(hive))["disk"].status == status
 
