@@ -12,7 +12,8 @@ import msgspec
 from rbee.catalog.provisioner import Cancel
 from rbee.catalog.threads import FetchThreads
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError, RbeeError
-from rbee.contract.vendor import FetchProgress, WorkerOffer, WorkerVendor
+from rbee.contract.vendor import FetchProgress
+from rbee.contract.worker_vendor import WorkerOffer, WorkerVendor
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,9 @@ from rbee.contract.engine import (
     TokenEvent,
     TokenRequest,
 )
+from rbee.contract.figures import ModelFigures
 from rbee.contract.hookspecs import hookimpl
+from rbee.contract.http_vendor import FileSource, HttpModelVendor
 from rbee.contract.policy import Policy, WorkerView
 from rbee.contract.presence import PresenceChange, PresenceEntry, PresenceEvent, PresenceStore
 from rbee.contract.probe import NodeSample, Probe, ProcessSample
@@ -31,9 +33,10 @@ from rbee.contract.types import (
     ModelVariant,
     WorkerState,
 )
-from rbee.contract.vendor import CancelToken, FetchProgress, ModelVendor, WorkerOffer, WorkerVendor
+from rbee.contract.vendor import CancelToken, FetchProgress, ModelHit, ModelVendor
 from rbee.contract.version import CONTRACT_VERSION
 from rbee.contract.wire import GpuStats, JobEvent, ProcessStats, RequestRecord
+from rbee.contract.worker_vendor import WorkerOffer, WorkerVendor
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -49,10 +52,14 @@ __all__ = [
     "EngineInfo",
     "EngineStatus",
     "FetchProgress",
+    "FileSource",
     "GpuStats",
+    "HttpModelVendor",
     "JobEvent",
     "LoadSpec",
+    "ModelFigures",
     "ModelFile",
+    "ModelHit",
     "ModelVariant",
     "ModelVendor",
     "NodeSample",

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rbee.contract.policy import Policy
     from rbee.contract.presence import PresenceStore
     from rbee.contract.probe import Probe
-    from rbee.contract.vendor import ModelVendor, WorkerVendor
+    from rbee.contract.vendor import ModelVendor
+    from rbee.contract.worker_vendor import WorkerVendor
 
 
 class Register(ABC):

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from rbee.contract.figures import ModelFigures
+
 
 class DeviceType(StrEnum):
     """What kind of processor a device is."""
@@ -94,27 +96,31 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
         name: path relative to the model's folder, with forward slashes.
         size_bytes: None when the vendor cannot tell before fetching.
         sha256: lower-case hex; None when the vendor does not know it.
+        git_oid: id of the file as a git blob, 40 digits of lower-case hex: what hubs give for small files instead.
     """
 
     name: str
     size_bytes: int | None = None
     sha256: str | None = None
+    git_oid: str | None = None
 
 
 class ModelVariant(msgspec.Struct, frozen=True, kw_only=True):
     """One concrete artefact of a model: what is fetched, and what an engine opens.
 
     Attributes:
-        model_id: canonical name, ``vendor:repository[@revision][:quantisation]``; equal for equal files.
+        model_id: canonical name, see `rbee.contract.model_refs`: the revision stands in it only when somebody asked
+            for one, so that a model keeps its name when its source moves on.
         name: what a person types to get it, for lists.
         vendor: name of the model vendor that resolves and fetches it.
         format: ``gguf``, ``safetensors``, ...: an engine states which it opens.
         files: the first is the one that an engine is pointed at.
         quantization: ``Q8_0``, ``F16``, ...; None when unknown.
-        revision: the vendor's immutable revision; None where there is none.
+        revision: the vendor's immutable revision (a commit); None where there is none.
         in_place: absolute path of a file or folder that is used where it is, never copied or deleted.
         context_length: the model's own, in tokens; None when unknown.
         capabilities: what the model is made for; an engine may offer less.
+        figures: of the model, where the vendor knows them without its files.
     """
 
     model_id: str
@@ -127,6 +133,12 @@ class ModelVariant(msgspec.Struct, frozen=True, kw_only=True):
     in_place: str | None = None
     context_length: int | None = None
     capabilities: frozenset[str] = frozenset({Capability.CHAT, Capability.COMPLETIONS})
+    figures: ModelFigures | None = None
+
+    def same_files(self, other: ModelVariant) -> bool:
+        """Whether `other` means the very same files."""
+        mine = (self.model_id, self.vendor, self.revision, self.files, self.in_place)
+        return mine == (other.model_id, other.vendor, other.revision, other.files, other.in_place)
 
     @property
     def size_bytes(self) -> int | None:

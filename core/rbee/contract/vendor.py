@@ -1,15 +1,16 @@
-"""What a vendor writes: of models, or of the workers that run them."""
+"""What a vendor of models writes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 import msgspec
 
-from rbee.contract.types import ModelVariant
+from rbee.contract.types import ModelFile, ModelVariant
 
 FetchProgress = Callable[[int, int | None], None]
 """Called with bytes done and bytes in all (None when unknown), as often as the vendor likes."""
@@ -26,8 +27,32 @@ class CancelToken(Protocol):
         """Raise `CancelledByCallerError` once cancelled; call it between blocks of work."""
 
 
+class ModelHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a search has found; None for what the source does not tell.
+
+    Attributes:
+        name: what a person types to get it.
+        vendor: name of the model vendor.
+        formats: of its files, as far as they are known without looking closer.
+        downloads: how often it was fetched lately, by everybody.
+        likes: how many have marked it.
+        updated_at: when it last changed.
+        gated: something must be accepted there before it can be fetched.
+        summary: one line for a person.
+    """
+
+    name: str
+    vendor: str
+    formats: tuple[str, ...] = ()
+    downloads: int | None = None
+    likes: int | None = None
+    updated_at: datetime | None = None
+    gated: bool = False
+    summary: str | None = None
+
+
 class ModelVendor(ABC):
-    """A place where models come from.
+    """A place where models come from.  Take `HttpModelVendor` where files are fetched by HTTP.
 
     One object a program, made without arguments and without work.  Methods block and are called in threads,
     several at a time.  The catalogue owns the folders: a vendor writes only below the `destination` it is given,
@@ -52,6 +77,9 @@ class ModelVendor(ABC):
     name: ClassVar[str]
     names_files: ClassVar[bool] = False
     """Its references name files of this machine: only callers with the colony's token may make it look at them."""
+    names_anything: ClassVar[bool] = False
+    """Its references name whatever anybody has published: only callers with the colony's token may make it ask its
+    source and fetch.  What is on a machine of the colony already, anybody who may ask for an answer may use."""
 
     @abstractmethod
     def supports(self, ref: str) -> bool:
@@ -88,103 +116,22 @@ class ModelVendor(ABC):
         """Models that can be had without further naming, for lists; quick and without network."""
         return ()
 
+    def held(self, variant: ModelVariant, file: ModelFile) -> Path | None:
+        """A whole copy of a file that lies on this machine outside the catalogue, in another program's cache.
 
-class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine that a worker vendor has, installed or to be had.
-
-    Attributes:
-        worker: the engine's name, as ``worker_spawn`` takes it.
-        vendor: name of the worker vendor.
-        installed: it is on this machine.
-        available: workers can be started with it here and now; None when that shows only once it is installed.
-        reason: why it is not available, with the remedy.
-        version: of the inference library; None when unknown.
-        formats: model formats it opens, as far as they are known.
-        backends: how it drives devices, likewise.
-        summary: one line for a person.
-        size_bytes: what is to be fetched; None when unknown.
-    """
-
-    worker: str
-    vendor: str
-    installed: bool
-    available: bool | None = None
-    reason: str | None = None
-    version: str | None = None
-    formats: tuple[str, ...] = ()
-    backends: tuple[str, ...] = ()
-    summary: str | None = None
-    size_bytes: int | None = None
-
-
-class WorkerVendor(ABC):
-    """A place where workers come from: it puts engines on a machine and takes them off again.
-
-    One object a hive, made without arguments and without work.  Methods block and are called in threads; `install`
-    and `remove` one at a time.  What it installs must be found by a program that starts afterwards: an engine is a
-    class that a plugin registers.  The hive looks for engines anew, in a fresh process, after every `install` and
-    `remove`; it need not be restarted.
-
-    A whole plugin::
-
-        class TarVendor(WorkerVendor):
-            name = "tar"
-            home = Path("/opt/engines")
-
-            def catalog(self):
-                there = (self.home / "mill").is_dir()
-                return (WorkerOffer(worker="mill", vendor=self.name, installed=there, formats=("grist",)),)
-
-            def install(self, offer, say, progress, cancel):
-                cancel.raise_if_cancelled()
-                say("Unpacking mill")
-                shutil.unpack_archive(self.home / "mill.tar.gz", self.home / "mill")
-
-            def remove(self, offer, say, cancel):
-                if not (self.home / "mill").is_dir():
-                    raise NotFoundError(f"The worker {offer.worker!r} is not installed.")
-                shutil.rmtree(self.home / "mill")
-    """
-
-    name: ClassVar[str]
-
-    @abstractmethod
-    def catalog(self) -> Sequence[WorkerOffer]:
-        """What there is, installed or not; asked anew for every list, so be quick and use no network.
-
-        A raised exception leaves this vendor out of the list, which says so.
+        The catalogue verifies it and links to it instead of fetching; it is never changed or deleted.  Quick and
+        without network; None, the default, where there is none.
         """
+        return None
 
-    @abstractmethod
-    def install(
-        self, offer: WorkerOffer, say: Callable[[str], None], progress: FetchProgress, cancel: CancelToken
-    ) -> None:
-        """Put an engine on this machine; called only for an offer of `catalog` that is not installed.
-
-        Must look at `cancel` at least once a second, and end the processes it has started.
+    def search(self, text: str, limit: int) -> Sequence[ModelHit]:
+        """Models that a person may mean, best first; none, the default, for a vendor that cannot be searched.
 
         Args:
-            offer: which.
-            say: takes a line for whoever watches.
-            progress: told bytes, where they are known.
-            cancel: ends it early; what was begun is undone or can be begun again.
+            text: what the person typed.
+            limit: how many at most.
 
         Raises:
-            CancelledByCallerError: through `cancel`.
-            RbeeError: why it could not be installed, and what a person can do.
+            UnreachableError: the source does not answer.
         """
-
-    @abstractmethod
-    def remove(self, offer: WorkerOffer, say: Callable[[str], None], cancel: CancelToken) -> None:
-        """Take an engine off this machine; called only for an installed one that no worker of the hive runs.
-
-        Args:
-            offer: which.
-            say: takes a line for whoever watches.
-            cancel: ends it early.
-
-        Raises:
-            CancelledByCallerError: through `cancel`.
-            NotFoundError: it is not there; somebody else may have taken it away.
-            RbeeError: why it could not be removed.
-        """
+        return ()

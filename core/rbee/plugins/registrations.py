@@ -14,7 +14,8 @@ from rbee.contract.policy import Policy
 from rbee.contract.presence import PresenceStore
 from rbee.contract.probe import Probe
 from rbee.contract.register import Register
-from rbee.contract.vendor import ModelVendor, WorkerVendor
+from rbee.contract.vendor import ModelVendor
+from rbee.contract.worker_vendor import WorkerVendor
 
 if TYPE_CHECKING:
     import click

@@ -17,7 +17,8 @@ from packaging.utils import canonicalize_name
 from rbee.builtin.python_workers.installer import install_command, run, uninstall_command
 from rbee.contract.errors import NotFoundError, PluginError
 from rbee.contract.types import EngineInfo
-from rbee.contract.vendor import CancelToken, FetchProgress, WorkerOffer, WorkerVendor
+from rbee.contract.vendor import CancelToken, FetchProgress
+from rbee.contract.worker_vendor import WorkerOffer, WorkerVendor
 
 ENGINE_EXTRA = "engine"
 """By custom, the extra of a plugin that brings its inference library."""

@@ -26,6 +26,8 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         unit: ``bytes``, by custom.
         rate: units a second.
         eta_s: seconds left.
+        item: for progress over several files, the number of the one that is under way, from 1.
+        items: how many there are.
         payload: for data, any JSON.
         code: for error, an error code.
         message: for error, the sentence for a person.
@@ -46,6 +48,8 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit: str | None = None
     rate: float | None = None
     eta_s: float | None = None
+    item: int | None = None
+    items: int | None = None
     payload: Any = None
     code: str | None = None
     message: str | None = None

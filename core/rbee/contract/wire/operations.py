@@ -30,13 +30,57 @@ class OperationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class ModelRequest(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
-    """``model_download``, ``model_get``.
+    """``model_get``, ``model_verify``.
 
     Attributes:
         model: any name that leads to the model: short, canonical, a path, an alias.
     """
 
     model: _Ref
+
+
+class ModelDownload(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_download``: asks the vendor anew, also for a model that is here, so that a newer revision is fetched.
+
+    Attributes:
+        from_hive: take the files from that hive alone (``rbee model cp``), as they are there.
+    """
+
+    from_hive: _Name | None = None
+
+
+class ModelGarbage(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_gc``.
+
+    Attributes:
+        dry_run: say what would be deleted, and delete nothing.
+    """
+
+    dry_run: bool = False
+
+
+class ModelSearch(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_search``, at the queen.
+
+    Attributes:
+        query: what a person typed.
+        limit: how many models at most.
+    """
+
+    query: Annotated[str, Meta(min_length=1, max_length=200)]
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class ModelPlan(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``model_plan``, at the queen: what each hive would take, and whether it fits; `hive_id` for one of them.
+
+    Attributes:
+        context_length: tokens a slot; None for the setting, else for the model's own up to 8192.
+        slots: requests at the same time; None for the setting.
+    """
+
+    context_length: Annotated[int, Meta(ge=16, le=16_777_216)] | None = None
+    slots: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
 
 class ModelDelete(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
@@ -122,10 +166,12 @@ HIVE_OPERATIONS: Mapping[str, type[OperationRequest]] = MappingProxyType(
         "worker_process_list": OperationRequest,
         "worker_process_get": WorkerProcessGet,
         "worker_process_delete": WorkerProcessDelete,
-        "model_download": ModelRequest,
+        "model_download": ModelDownload,
         "model_list": OperationRequest,
         "model_get": ModelRequest,
         "model_delete": ModelDelete,
+        "model_verify": ModelRequest,
+        "model_gc": ModelGarbage,
         "model_load": WorkerSpawn,
         "model_unload": ModelUnload,
         "hive_check": OperationRequest,

@@ -131,6 +131,7 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
         seq: rises with every beat of an instance.
         threads_total: processor threads that its workers may have in all.
         threads_free: of these, not promised to a worker.
+        models_seq: rises whenever the models on its disk change; ``GET /v1/catalog`` lists them.
     """
 
     id: str
@@ -144,6 +145,7 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None = None
     threads_total: int | None = None
     threads_free: int | None = None
+    models_seq: int | None = None
 
 
 class HiveHeartbeat(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rbee.catalog import WorkerCatalog, WorkerListing
-from rbee.contract.vendor import WorkerOffer
 from rbee.contract.wire import WorkerCatalogGet
+from rbee.contract.worker_vendor import WorkerOffer
 from rbee.hive.operations.processes import flags
 from rbee.hive.operations.starting import ACTOR
 from rbee.hive.supervisor import Supervisor

@@ -1,0 +1,257 @@
+"""Results of operations on models: the payload of a job's last ``data`` event, ``result``.  Unknown values are null."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from rbee.contract.figures import ModelFigures
+from rbee.contract.types import ModelFile, ModelVariant
+from rbee.contract.vendor import ModelHit
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on a hive's machine.
+
+    Attributes:
+        model_id: canonical name.
+        name: what a person types to get it.
+        vendor: where it came from.
+        format: ``gguf``, ``safetensors``, ...
+        state: ``available``; ``downloading``; ``failed``, with what came in parts that a further try goes on from;
+            ``missing`` when its files have gone or changed behind rbee's back.
+        quantization: None when unknown.
+        revision: the vendor's; None where there is none.
+        size_bytes: of all files; None when unknown.
+        path: what an engine is pointed at; None while it is fetched, and for a model without files.
+        in_place: its files lie where their owner put them and are never deleted.
+        context_length: the model's own, in tokens.
+        added_at: when it became available; None while it is fetched.
+        workers: ids of this hive's workers that have it.
+        files: of the model; the first is the one that an engine is pointed at.
+        figures: what its files tell of it; None until they were looked into.
+        done_bytes: of a model that is being fetched, or failed, what is here of it.
+        error: why the last fetch failed; None for one that did not.
+    """
+
+    model_id: str
+    name: str
+    vendor: str
+    format: str
+    state: str
+    quantization: str | None
+    revision: str | None
+    size_bytes: int | None
+    path: str | None
+    in_place: bool
+    context_length: int | None
+    added_at: datetime | None
+    workers: tuple[str, ...]
+    files: tuple[ModelFile, ...] = ()
+    figures: ModelFigures | None = None
+    done_bytes: int | None = None
+    error: str | None = None
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_list``: by name."""
+
+    models: tuple[ModelRecord, ...]
+
+
+class ModelDownloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_download``.
+
+    Attributes:
+        model_id: canonical name.
+        path: what an engine is pointed at.
+        size_bytes: of all files; None when unknown.
+        already: nothing had to be done.
+        name: what a person types to get it.
+        vendor: where it comes from.
+        quantization: None when unknown.
+        fetched_bytes: that came over a line for this job; 0 for what was here or linked.
+        linked_bytes: of files that lay on this machine already, under another model or in another program's cache.
+        from_hive: the hive whose copy was taken; None for the vendor's own.
+    """
+
+    model_id: str
+    path: str | None
+    size_bytes: int | None
+    already: bool
+    name: str | None = None
+    vendor: str | None = None
+    quantization: str | None = None
+    fetched_bytes: int | None = None
+    linked_bytes: int | None = None
+    from_hive: str | None = None
+
+
+class ModelDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_delete``.
+
+    Attributes:
+        model_id: canonical name; as it was asked for when it was not there.
+        deleted: False when it was not there, with `missing_ok`.
+        freed_bytes: None when unknown, 0 for a model whose files were used in place.
+        path: where it was.
+        stopped: workers that were stopped for it.
+    """
+
+    model_id: str
+    deleted: bool
+    freed_bytes: int | None
+    path: str | None
+    stopped: tuple[str, ...]
+
+
+class FileVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One file as `model_verify` found it.
+
+    Attributes:
+        name: of the file.
+        status: ``ok``; ``unchecked``, whole but of a vendor that gives no checksum; ``missing``; ``changed``.
+        detail: what was found, for a person; None when there is nothing to add.
+    """
+
+    name: str
+    status: str
+    detail: str | None = None
+
+
+class ModelVerified(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_verify``: sizes and checksums, read anew.
+
+    Attributes:
+        model_id: canonical name.
+        name: what a person types to get it.
+        intact: no file is missing or changed.
+        files: each with its verdict.
+    """
+
+    model_id: str
+    name: str
+    intact: bool
+    files: tuple[FileVerdict, ...]
+
+
+class GarbageItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What `model_gc` deleted, or would.
+
+    Attributes:
+        what: model id where it is known, else a folder's name.
+        size_bytes: on the disk.
+        why: for a person.
+    """
+
+    what: str
+    size_bytes: int
+    why: str
+
+
+class GarbageCollected(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_gc``: parts of fetches that nobody goes on with, and records of models without files."""
+
+    freed_bytes: int
+    removed: tuple[GarbageItem, ...]
+    dry_run: bool
+
+
+class ModelsFound(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_search``.
+
+    Attributes:
+        models: best first, vendor by vendor.
+        failed: why a vendor could not be asked, by its name.
+    """
+
+    models: tuple[ModelHit, ...]
+    failed: dict[str, str]
+
+
+class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One hive in a plan.
+
+    Attributes:
+        hive_id: which.
+        chosen: the artefact it would take; None when none suits.
+        engine: that would open it.
+        device: id of the device it would run on.
+        file: the file that the engine is pointed at.
+        size_bytes: to be on its disk.
+        present: it is there already.
+        memory_bytes: estimated need at that context length; None when it cannot be estimated.
+        weights_bytes, cache_bytes, overhead_bytes: parts of that estimate.
+        free_bytes: memory of the device that is free now; None when unknown.
+        context_length: tokens a slot the estimate is for.
+        slots: requests at the same time, likewise.
+        fits: None when unknown.
+        reasons: why this one and not the others, in order; for a hive where none suits, why.
+    """
+
+    hive_id: str
+    chosen: ModelVariant | None = None
+    engine: str | None = None
+    device: str | None = None
+    file: str | None = None
+    size_bytes: int | None = None
+    present: bool = False
+    memory_bytes: int | None = None
+    weights_bytes: int | None = None
+    cache_bytes: int | None = None
+    overhead_bytes: int | None = None
+    free_bytes: int | None = None
+    context_length: int | None = None
+    slots: int | None = None
+    fits: bool | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_plan``.
+
+    Attributes:
+        model: as it was asked for.
+        variants: what the vendor has, best first.
+        hives: by id.
+    """
+
+    model: str
+    variants: tuple[ModelVariant, ...]
+    hives: tuple[PlanRow, ...]
+
+
+class HeldModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a hive has whole, as it tells the queen and other hives.
+
+    Attributes:
+        variant: what it is.
+        key: its name in ``GET /v1/models/{key}/files/{name}``.
+        figures: what its files tell of it.
+    """
+
+    variant: ModelVariant
+    key: str
+    figures: ModelFigures | None = None
+
+
+class HeldModels(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of a hive's ``GET /v1/catalog``.
+
+    Attributes:
+        hive_id: whose.
+        models_seq: as in `HiveInfo`: rises whenever the list changes.
+        models: by canonical name.
+    """
+
+    hive_id: str
+    models_seq: int
+    models: tuple[HeldModel, ...]
+
+
+class ModelUnloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """``model_unload``: ids of the workers that were stopped."""
+
+    model_id: str
+    stopped: tuple[str, ...]
