@@ -1,26 +1,43 @@
-"""Bringing a variant's files: fetched aside, verified, then visible all at once."""
+"""Bringing a variant's files: gathered aside, verified, then visible all at once.  Everything here blocks."""
 
 from __future__ import annotations
 
-import hashlib
-import re
+import contextlib
+import logging
 import shutil
 import threading
-import uuid
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from rbee.contract.errors import CancelledByCallerError, InsufficientDiskError, ModelFileError
+import msgspec
+
+from rbee.catalog.layout import (
+    PART,
+    PARTS,
+    RECORD,
+    SPARE_BYTES,
+    checked_names,
+    discard,
+    folder_name,
+    has_size,
+    opened_path,
+    read_record,
+    write_record,
+)
+from rbee.catalog.links import Copies, link_known
+from rbee.catalog.verification import content_key, verify
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    InsufficientDiskError,
+    ModelNotFoundError,
+    RbeeError,
+)
+from rbee.contract.formats import refuse_pickle
+from rbee.contract.http_vendor import HttpModelVendor
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import FetchProgress, ModelVendor
 
-PARTS = ".parts"
-"""Folder of unfinished fetches, below that of the models."""
-
-TRASH = ".trash"
-"""Folder of what is about to be deleted, likewise."""
-
-_BLOCK = 1024 * 1024
-_SPARE_BYTES = 256 * 1024 * 1024
+log = logging.getLogger(__name__)
 
 
 class Cancel:
@@ -44,124 +61,235 @@ class Cancel:
             raise CancelledByCallerError("It was cancelled.")
 
 
-def folder_name(model_id: str) -> str:
-    """A folder's name for a model: readable, safe on every file system, different for different models."""
-    digest = hashlib.sha256(model_id.encode()).hexdigest()[:10]
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model_id).strip("-.")[:80]
-    return f"{readable}-{digest}"
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the files came from.
+
+    Attributes:
+        received_bytes: over a line, for this try; None for a vendor that does not tell.
+        linked_bytes: of files that lay on this machine.
+        origin: what the last source is called, when it was not the vendor; None when it was, or nothing came.
+    """
+
+    received_bytes: int | None = 0
+    linked_bytes: int = 0
+    origin: str | None = None
 
 
-def provision(
-    vendor: ModelVendor, variant: ModelVariant, models: Path, progress: FetchProgress, cancel: Cancel
-) -> Path | None:
-    """Bring a variant's files and return what an engine is to open.  Blocks: for a thread.
+class Peer(msgspec.Struct, frozen=True):
+    """Another place that has the very files.
+
+    Attributes:
+        name: for messages.
+        vendor: says where they are there.
+    """
+
+    name: str
+    vendor: HttpModelVendor
+
+
+def parts_of(models: Path, model_id: str) -> Path:
+    """Folder of what an unfinished fetch has brought."""
+    return models / PARTS / folder_name(model_id)
+
+
+def gather(
+    vendor: ModelVendor | None,
+    variant: ModelVariant,
+    models: Path,
+    peers: Sequence[Peer],
+    copies: Copies,
+    progress: FetchProgress,
+    say: Callable[[str], None],
+    cancel: Cancel,
+) -> Gathered:
+    """Bring a variant's files into its parts, each verified.
+
+    What lies on this machine is linked; the rest is taken from the first peer that gives it, and then from the vendor.
 
     Args:
-        vendor: fetches.
+        vendor: where the model comes from; None when only peers are to be asked.
         variant: what.
-        models: folder of the catalogue; parts of unfinished fetches stay in ``.parts`` below it.
+        models: folder of the catalogue.
+        peers: tried in their order.
+        copies: files of the catalogue by content.
         progress: told bytes.
+        say: takes a sentence for whoever watches.
         cancel: ends it early.
-
-    Returns:
-        The first file (or the folder, when the format has no single file); None for a model without files.
 
     Raises:
         CancelledByCallerError, InsufficientDiskError, ModelFileError: as their names say.
+        RbeeError: as the vendor raises.
     """
-    if variant.in_place is not None:
-        return Path(variant.in_place)
-    if not variant.files:
-        return None
-    final = models / folder_name(variant.model_id)
-    parts = models / PARTS / folder_name(variant.model_id)
+    checked_names(variant)
+    parts = parts_of(models, variant.model_id)
     parts.mkdir(parents=True, exist_ok=True)
-    _check_space(variant, models, parts)
-    vendor.fetch(variant, parts, progress, cancel)
+    _forget_others(parts, variant)
+    write_record(parts, variant)
+    # A vendor that writes by itself might write through a link into another model's file.
+    linked = link_known(vendor, variant, parts, copies) if isinstance(vendor, HttpModelVendor) else frozenset()
+    check_space(variant, models, parts)
+    _check_linked(variant, parts, linked, cancel)
+    gathered = Gathered(linked_bytes=sum(one.size_bytes or 0 for one in variant.files if one.name in linked))
+    verified: frozenset[str] = linked
+    for peer in peers:
+        if not _missing(variant, parts):
+            break
+        received, checked = _from_peer(peer, variant, parts, progress, say, cancel)
+        verified |= checked
+        gathered = msgspec.structs.replace(
+            gathered,
+            received_bytes=(gathered.received_bytes or 0) + received,
+            origin=peer.name if received or checked else gathered.origin,
+        )
+    missing = _missing(variant, parts)
+    if isinstance(vendor, HttpModelVendor):
+        if missing:
+            received, checked = _over_http(vendor, variant, parts, missing, progress, cancel)
+            verified |= checked
+            gathered = msgspec.structs.replace(
+                gathered, received_bytes=(gathered.received_bytes or 0) + received, origin=None
+            )
+    elif vendor is not None and (missing or gathered.origin is None):
+        vendor.fetch(variant, parts, progress, cancel)
+        gathered = msgspec.structs.replace(gathered, received_bytes=None, origin=None)
+    elif missing:
+        raise ModelNotFoundError(f"No hive could give the file {missing[0].name!r} of {variant.name!r}; try again.")
     cancel.raise_if_cancelled()
     for file in variant.files:
-        _verify(parts, file, variant, cancel)
+        if file.name not in verified:
+            verify(parts, file, variant, linked=False, cancel=cancel)
+        refuse_pickle(parts / file.name)
+    return gathered
+
+
+def publish(variant: ModelVariant, models: Path) -> Path | None:
+    """Make gathered files visible, all at once, in the place of those that were there before.
+
+    Returns:
+        What an engine is to open.
+    """
+    final, parts = models / folder_name(variant.model_id), parts_of(models, variant.model_id)
+    wanted = {file.name for file in variant.files}
+    for path in sorted(parts.rglob("*"), reverse=True):
+        name = path.relative_to(parts).as_posix()
+        # A vendor may have left more than was asked for: what nobody has verified is not kept.
+        if not path.is_dir() and name not in wanted and name != RECORD:
+            path.unlink()
+        elif path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.rmdir()
     discard(models, final)
     parts.rename(final)
-    return final / variant.files[0].name
+    return opened_path(variant, final)
 
 
-def discard(models: Path, folder: Path) -> None:
-    """Delete a model's folder.  Blocks: for a thread.
+def check_space(variant: ModelVariant, models: Path, parts: Path) -> None:
+    """Refuse what the disk has no room for.
 
-    It is moved aside first: whoever fetches the model anew meanwhile finds either all of it or nothing.
+    Raises:
+        InsufficientDiskError: with the numbers.
     """
-    trash = models / TRASH
-    trash.mkdir(exist_ok=True)
-    doomed = trash / uuid.uuid4().hex
-    try:
-        folder.rename(doomed)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def is_complete(variant: ModelVariant, path: Path | None) -> bool:
-    """Whether the files of a model are still there with their sizes; checksums were checked when they came."""
-    if path is None:
-        return not variant.files
-    if variant.in_place is not None:
-        return path.exists()
-    # The path is that of the first file, which may lie in a folder of the model's own.
-    folder = path.parents[len(PurePosixPath(variant.files[0].name).parts) - 1] if variant.files else path
-    return all(_has_size(folder / file.name, file) for file in variant.files)
-
-
-def _has_size(path: Path, file: ModelFile) -> bool:
-    try:
-        size = path.stat().st_size
-    except OSError:
-        return False
-    return file.size_bytes is None or size == file.size_bytes
-
-
-def _check_space(variant: ModelVariant, models: Path, parts: Path) -> None:
     total = variant.size_bytes
     if total is None:
         return
-    present = sum(path.stat().st_size for path in parts.rglob("*") if path.is_file())
+    present = sum(_here(parts, file) for file in variant.files)
     needed, free = max(0, total - present), shutil.disk_usage(models).free
-    if needed + _SPARE_BYTES > free:
+    if needed + SPARE_BYTES > free:
         raise InsufficientDiskError(
             f"Model {variant.name!r} needs {_size(needed)} in '{models}', where {_size(free)} are free "
-            f"(rbee leaves {_size(_SPARE_BYTES)} untouched). Make room, or set RBEE_HOME to a larger disk.",
+            f"(rbee leaves {_size(SPARE_BYTES)} untouched). Make room, or set RBEE_HOME to a larger disk.",
             details={"needed_bytes": needed, "free_bytes": free},
         )
+
+
+def done_bytes(variant: ModelVariant, models: Path) -> int:
+    """What is here of a model that is being fetched or failed."""
+    parts = parts_of(models, variant.model_id)
+    return sum(_here(parts, file) for file in variant.files)
+
+
+def _here(parts: Path, file: ModelFile) -> int:
+    for path in (parts / file.name, parts / f"{file.name}{PART}"):
+        with contextlib.suppress(OSError):
+            return path.stat().st_size
+    return 0
 
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def _verify(folder: Path, file: ModelFile, variant: ModelVariant, cancel: Cancel) -> None:
-    pure = PurePosixPath(file.name)
-    path = folder / pure
-    if pure.is_absolute() or ".." in pure.parts or not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelFileError(f"Model {variant.name!r} names the file {file.name!r}, which leaves its folder; refused.")
-    if not path.is_file():
-        raise ModelFileError(f"Vendor {variant.vendor!r} did not bring the file {file.name!r} of {variant.name!r}.")
-    size = path.stat().st_size
-    if file.size_bytes is not None and size != file.size_bytes:
-        path.unlink()
-        raise ModelFileError(
-            f"File {file.name!r} of {variant.name!r} has {size} bytes instead of {file.size_bytes}; "
-            "it was removed. Fetch the model again."
-        )
-    if file.sha256 is None:
-        return
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
+def _missing(variant: ModelVariant, parts: Path) -> list[ModelFile]:
+    return [file for file in variant.files if not has_size(parts / file.name, file.size_bytes)]
+
+
+def _forget_others(parts: Path, variant: ModelVariant) -> None:
+    """Parts of another revision: what is not the same file any more is of no use."""
+    before = read_record(parts)
+    known = {} if before is None else {file.name: file for file in before.files}
+    renewed = before is None or before.revision != variant.revision
+    for file in variant.files:
+        # Without a checksum, the same name may mean another file in another revision.
+        if known.get(file.name) != file or (renewed and content_key(file) is None):
+            for ending in ("", PART, f"{PART}.json"):
+                with contextlib.suppress(IsADirectoryError):
+                    (parts / f"{file.name}{ending}").unlink(missing_ok=True)
+
+
+def _check_linked(variant: ModelVariant, parts: Path, linked: frozenset[str], cancel: Cancel) -> None:
+    """Files elsewhere may have changed since they were verified there; then they are fetched."""
+    for file in variant.files:
+        if file.name in linked:
+            with contextlib.suppress(RbeeError):
+                verify(parts, file, variant, linked=True, cancel=cancel)
             cancel.raise_if_cancelled()
-            digest.update(block)
-    if digest.hexdigest() != file.sha256:
-        path.unlink()
-        raise ModelFileError(
-            f"File {file.name!r} of {variant.name!r} does not have the checksum its vendor gives; "
-            "it was removed. Fetch the model again."
-        )
+
+
+def _from_peer(
+    peer: Peer,
+    variant: ModelVariant,
+    parts: Path,
+    progress: FetchProgress,
+    say: Callable[[str], None],
+    cancel: Cancel,
+) -> tuple[int, frozenset[str]]:
+    missing = _missing(variant, parts)
+    say(f"Taking {variant.name} from {peer.name}")
+    before = sum(_here(parts, file) for file in missing)
+    try:
+        return _over_http(peer.vendor, variant, parts, missing, progress, cancel)
+    except (CancelledByCallerError, InsufficientDiskError):
+        raise
+    except RbeeError as error:
+        # Whatever is wrong there, another has it; what came is kept.
+        log.warning("%s could not give %s: %s", peer.name, variant.model_id, error)
+        say(f"{peer.name[:1].upper()}{peer.name[1:]} could not give all of it: {error.message}")
+        return max(0, sum(_here(parts, file) for file in missing) - before), frozenset()
+
+
+def _over_http(
+    vendor: HttpModelVendor,
+    variant: ModelVariant,
+    parts: Path,
+    missing: Sequence[ModelFile],
+    progress: FetchProgress,
+    cancel: Cancel,
+) -> tuple[int, frozenset[str]]:
+    from rbee.contract.transfer import fetch_files
+
+    total = variant.size_bytes
+    names = {file.name for file in missing}
+    rest = sum(file.size_bytes or 0 for file in variant.files if file.name not in names)
+    for file in missing:
+        if content_key(file) is not None:
+            # Verified by content in the end: parts may go on from any source, whatever this one calls its versions.
+            (parts / f"{file.name}{PART}.json").unlink(missing_ok=True)
+    fetched = fetch_files(
+        vendor,
+        variant,
+        parts,
+        lambda done, _total: progress(rest + done, total),
+        cancel,
+        files=missing,
+    )
+    return fetched.bytes_received, fetched.verified

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -13,7 +15,7 @@ from rbee.catalog.provisioner import Cancel
 from rbee.catalog.threads import FetchThreads
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError, RbeeError
 from rbee.contract.vendor import FetchProgress
-from rbee.contract.worker_vendor import WorkerOffer, WorkerVendor
+from rbee.contract.worker_vendor import EngineEnvironment, WorkerOffer, WorkerVendor
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,10 @@ T = TypeVar("T")
 
 _LEAVE_S = 10.0
 """How long a vendor gets to notice that it was cancelled before nobody waits for it any more."""
+
+
+_TELL_S = 20.0
+"""How long a vendor may take to say which environments it has; a hive that starts waits for it."""
 
 
 class WorkerListing(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +46,14 @@ class WorkerCatalog:
 
     Args:
         vendors: in the order of registration.
+        folder: told to each, for what it installs; None for vendors that know theirs.
     """
 
-    def __init__(self, vendors: Sequence[WorkerVendor]) -> None:
+    def __init__(self, vendors: Sequence[WorkerVendor], folder: Path | None = None) -> None:
         self._vendors = {vendor.name: vendor for vendor in vendors}
+        if folder is not None:
+            for vendor in vendors:
+                vendor.keep_in(folder)
         self._threads = FetchThreads()
         # Installers change what is there for all: two at the same time would see each other's half-done work.
         self._changing = asyncio.Lock()
@@ -88,8 +98,24 @@ class WorkerCatalog:
             )
         return fitting[0]
 
+    async def environments(self) -> Sequence[EngineEnvironment]:
+        """Every environment in which vendors have put engines; a vendor that cannot tell hides no other."""
+        found: list[EngineEnvironment] = []
+        for name, vendor in self._vendors.items():
+            try:
+                async with asyncio.timeout(_TELL_S):
+                    found.extend(await self._threads.run(vendor.environments, f"environments of {name}"))
+            except Exception:
+                log.exception("worker vendor %r could not tell its environments", name)
+        return found
+
     async def install(
-        self, worker: str, vendor: str | None, say: Callable[[str], None], progress: FetchProgress
+        self,
+        worker: str,
+        vendor: str | None,
+        say: Callable[[str], None],
+        progress: FetchProgress,
+        package: str | None = None,
     ) -> WorkerOffer:
         """Put an engine on this machine; harmless when it is there.  Cancelled, the vendor is told to stop.
 
@@ -98,16 +124,18 @@ class WorkerCatalog:
             vendor: whose; None where only one has it.
             say: takes lines for whoever watches.
             progress: told bytes.
+            package: what brings it, for one that no vendor lists.
 
         Returns:
             The engine as the vendor lists it now.
 
         Raises:
             NotFoundError, InvalidRequestError: as `get` does.
+            ConflictError: it is here already, by another package.
             RbeeError: as the vendor raises, or that it did not bring what it promised.
         """
         async with self._changing:
-            offer = await self.get(worker, vendor)
+            offer = await (self.get(worker, vendor) if package is None else self._by_package(worker, vendor, package))
             if offer.installed:
                 return offer
             loop = asyncio.get_running_loop()
@@ -130,14 +158,18 @@ class WorkerCatalog:
             return after
 
     async def remove(
-        self, worker: str, vendor: str | None, in_use: Callable[[], Sequence[str]], say: Callable[[str], None]
+        self,
+        worker: str,
+        vendor: str | None,
+        in_use: Callable[[frozenset[str]], Sequence[str]],
+        say: Callable[[str], None],
     ) -> WorkerOffer:
         """Take an engine off this machine; returns what was removed.
 
         Args:
             worker: its name.
             vendor: whose; None where only one has it.
-            in_use: ids of the workers that run it, asked at the last moment.
+            in_use: ids of the workers that run one of some engines, asked at the last moment.
             say: takes lines for whoever watches.
 
         Raises:
@@ -147,7 +179,9 @@ class WorkerCatalog:
         """
         async with self._changing:
             offer = await self.get(worker, vendor, installed=True)
-            if workers := sorted(in_use()):
+            # What lies in the same environment goes with it.
+            going = [names for one in await self.environments() if worker in (names := {e.name for e in one.engines})]
+            if workers := sorted(in_use(frozenset({worker}).union(*going))):
                 raise ConflictError(
                     f"The engine {worker!r} is run by {', '.join(workers)}. Stop what runs it first "
                     f"(`rbee worker stop {workers[0]}`), then remove it.",
@@ -162,6 +196,33 @@ class WorkerCatalog:
             by = self._vendors[offer.vendor]
             await self._run(lambda: by.remove(offer, told, cancel), cancel, f"remove {worker}")
             return offer
+
+    async def _by_package(self, worker: str, vendor: str | None, package: str) -> WorkerOffer:
+        """The engine that a package brings, as it is here or as it can be installed."""
+        takers = []
+        for name, one in self._vendors.items():
+            if vendor in {None, name}:
+                offer = await self._threads.run(functools.partial(one.offer, worker, package), f"offer of {name}")
+                takers += [offer] if offer is not None else []
+        if len(takers) != 1:
+            names = ", ".join(one.vendor for one in takers)
+            raise InvalidRequestError(
+                f"Several vendors take the package {package!r}: {names}. Name one with 'vendor'."
+                if takers
+                else f"No worker vendor{f' {vendor!r}' if vendor else ''} takes packages by name; leave 'package' out.",
+                param="vendor" if takers else "package",
+            )
+        (offer,) = takers
+        for present in (await self.list(installed=True)).workers:
+            if (present.worker, present.vendor) != (worker, offer.vendor):
+                continue
+            if present.package == offer.package:
+                return present
+            by = f" by {present.package!r}" if present.package else ""
+            raise ConflictError(
+                f"The worker {worker!r} is installed already{by}; remove it first: rbee worker remove {worker}"
+            )
+        return offer
 
     async def _run(self, work: Callable[[], T], cancel: Cancel, name: str) -> T:
         """Vendor's work in a thread; a caller that is cancelled waits until the vendor has put down its tools."""

@@ -1,5 +1,6 @@
 """Typed clients of the four programs."""
 
+from rbee.clients.aliases import AliasesClient
 from rbee.clients.beehives import BeehivesClient
 from rbee.clients.hive import HiveClient
 from rbee.clients.jobs import JobsClient
@@ -12,6 +13,7 @@ from rbee.clients.transport import Transport
 from rbee.clients.worker import WorkerClient
 
 __all__ = [
+    "AliasesClient",
     "BeehivesClient",
     "HiveClient",
     "JobsClient",

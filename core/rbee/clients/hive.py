@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from rbee.clients.jobs import JobsClient
 from rbee.clients.transport import Transport, segment
-from rbee.contract.wire import HiveCapabilities, HiveTelemetry, LogPart
+from rbee.contract.wire import HeldModels, HiveCapabilities, HiveTelemetry, LogPart, ModelStanding
 
 
 class HiveClient:
@@ -44,6 +44,26 @@ class HiveClient:
         async with self._transport.stream("GET", path) as events:
             async for event in events:
                 yield self._transport.decode(event.data, HiveTelemetry, f"GET {path}")
+
+    async def catalog(self) -> HeldModels:
+        """Models that are whole on the hive's disk."""
+        return await self._transport.call("GET", "/v1/catalog", HeldModels)
+
+    async def standing(self, key: str, *, checksums: bool = False, timeout_s: float | None = None) -> ModelStanding:
+        """How far the hive is with a model.
+
+        Args:
+            key: as `HeldModel` has it.
+            checksums: of files whose vendor gives none, it is to compute them; takes as long as reading them.
+            timeout_s: instead of the transport's.
+
+        Raises:
+            NotFoundError: it neither has it nor fetches it.
+        """
+        query = {"checksums": "true"} if checksums else None
+        return await self._transport.call(
+            "GET", f"/v1/catalog/{segment(key)}", ModelStanding, query=query, timeout_s=timeout_s
+        )
 
     async def worker_log(self, worker_id: str, lines: int = 200, after: str | None = None) -> LogPart:
         """A part of a worker's log.

@@ -17,12 +17,31 @@ class WorkerList(msgspec.Struct, frozen=True):
     workers: list[WorkerRecord] = []
 
 
+class OnlineHive(msgspec.Struct, frozen=True):
+    """A hive in the answer of ``GET /v1/info``."""
+
+    hive_id: str
+    url: str | None = None
+    online: bool | None = None
+
+
+class HiveList(msgspec.Struct, frozen=True):
+    """What is read of the answer of ``GET /v1/info``."""
+
+    hives: list[OnlineHive] = []
+
+
 class QueenClient:
     """What spawners, workers and the command line ask of the queen."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.jobs = JobsClient(transport)
+
+    async def hives(self) -> dict[str, str]:
+        """Addresses of the hives that are online, by their ids."""
+        found = (await self._transport.call("GET", "/v1/info", HiveList)).hives
+        return {one.hive_id: one.url for one in found if one.online and one.url is not None}
 
     async def register_worker(self, registration: Registration) -> None:
         """The fast path: tell the queen at once."""

@@ -36,7 +36,7 @@ from rbee.contract.types import (
 from rbee.contract.vendor import CancelToken, FetchProgress, ModelHit, ModelVendor
 from rbee.contract.version import CONTRACT_VERSION
 from rbee.contract.wire import GpuStats, JobEvent, ProcessStats, RequestRecord
-from rbee.contract.worker_vendor import WorkerOffer, WorkerVendor
+from rbee.contract.worker_vendor import EngineEnvironment, WorkerOffer, WorkerVendor
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -49,6 +49,7 @@ __all__ = [
     "DeviceType",
     "Endpoint",
     "Engine",
+    "EngineEnvironment",
     "EngineInfo",
     "EngineStatus",
     "FetchProgress",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import msgspec
@@ -56,12 +57,17 @@ class Engine(ABC):
         formats: model formats it opens.
         backends: how it can drive devices.
         capabilities: what its workers offer.
+        preference: how well it suits a backend, by backend; 0 for one that it does not name.  Where several engines
+            could run a model on a device, in whatever formats its vendor offers it, the highest comes first, and its
+            format is the one that is fetched.  By custom 30 for an engine that is made for that backend and nothing
+            else, 20 for one that is at home there, 10 for one that runs well, below 0 for a makeshift.
     """
 
     name: ClassVar[str]
     formats: ClassVar[frozenset[str]]
     backends: ClassVar[frozenset[str]]
     capabilities: ClassVar[frozenset[str]]
+    preference: ClassVar[Mapping[str, int]] = MappingProxyType({})
 
     @classmethod
     @abstractmethod
@@ -80,6 +86,7 @@ class Engine(ABC):
             capabilities=tuple(sorted(cls.capabilities)),
             available=found.available,
             reason=found.reason,
+            preference={str(backend): rank for backend, rank in cls.preference.items()},
         )
 
     @abstractmethod

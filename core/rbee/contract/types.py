@@ -188,6 +188,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         capabilities: what it offers.
         available: usable here and now.
         reason: why not, with the exact remedy; None when available.
+        preference: how well it suits a backend, by backend; see `Engine`.
     """
 
     name: str
@@ -197,3 +198,4 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: tuple[str, ...]
     available: bool
     reason: str | None = None
+    preference: dict[str, int] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
+from rbee.contract.types import EngineInfo
 from rbee.contract.vendor import CancelToken, FetchProgress
 
 
@@ -25,6 +27,8 @@ class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
         backends: how it drives devices, likewise.
         summary: one line for a person.
         size_bytes: what is to be fetched; None when unknown.
+        origin: where the installed engine is, for a person; None when it is not installed or nobody knows.
+        package: what is installed for it, in the vendor's own words; None where that has no name.
     """
 
     worker: str
@@ -37,6 +41,36 @@ class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
     backends: tuple[str, ...] = ()
     summary: str | None = None
     size_bytes: int | None = None
+    origin: str | None = None
+    package: str | None = None
+
+
+class EngineEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """A Python environment apart from rbee's own, in which a worker vendor has put engines.
+
+    The hive asks ``PYTHON -m rbee.plugins`` there what the engines say of themselves now, and starts their workers
+    with ``PYTHON -m rbee.worker``: rbee itself must be found by that interpreter.
+
+    Attributes:
+        python: absolute path of its interpreter.
+        engines: what was put there, as it told of itself when it was installed; other engines that its interpreter
+            finds are not taken from there.
+        reason: why it cannot be used, then ``; `` and what to do; None where nothing is known against it.
+    """
+
+    python: str
+    engines: tuple[EngineInfo, ...]
+    reason: str | None = None
+
+    def own(self, found: Iterable[EngineInfo]) -> tuple[EngineInfo, ...]:
+        """Its engines, as its interpreter tells of them now."""
+        told = {one.name: one for one in found}
+        gone = f"'{self.python}' finds it no more; remove it and install it anew"
+        return tuple(told.get(one.name) or _unusable(one, gone) for one in self.engines)
+
+    def unusable(self, reason: str) -> tuple[EngineInfo, ...]:
+        """Its engines, none of which can be used."""
+        return tuple(_unusable(one, reason) for one in self.engines)
 
 
 class WorkerVendor(ABC):
@@ -44,8 +78,8 @@ class WorkerVendor(ABC):
 
     One object a hive, made without arguments and without work.  Methods block and are called in threads; `install`
     and `remove` one at a time.  What it installs must be found by a program that starts afterwards: an engine is a
-    class that a plugin registers.  The hive looks for engines anew, in a fresh process, after every `install` and
-    `remove`; it need not be restarted.
+    class that a plugin registers, in rbee's own environment or in one that `environments` names.  The hive looks for
+    engines anew, in a fresh process, after every `install` and `remove`; it need not be restarted.
 
     A whole plugin::
 
@@ -70,6 +104,33 @@ class WorkerVendor(ABC):
 
     name: ClassVar[str]
 
+    def keep_in(self, folder: Path) -> None:  # noqa: B027  # to ignore it is the default
+        """Told once by the hive, before anything else is asked: the folder of this machine for installed engines.
+
+        It may not be there yet, and other vendors may use it too, so make a folder an engine there, by its name.
+        Ignored by default.
+        """
+
+    def environments(self) -> Sequence[EngineEnvironment]:
+        """Environments of its own in which it has put engines; none, the default, where rbee's own finds them.
+
+        Asked at the start of the hive and after every change, so be quick and use no network.  A broken one is told
+        with its `reason`, and hides no other.
+        """
+        return ()
+
+    def offer(self, worker: str, package: str) -> WorkerOffer | None:
+        """An engine that `catalog` does not list, by the package that brings it; None where packages mean nothing.
+
+        Args:
+            worker: the engine's name.
+            package: as the person who asks has typed it: judge it.
+
+        Raises:
+            InvalidRequestError: no such package can be installed by this vendor, and why.
+        """
+        return None
+
     @abstractmethod
     def catalog(self) -> Sequence[WorkerOffer]:
         """What there is, installed or not; asked anew for every list, so be quick and use no network.
@@ -81,7 +142,7 @@ class WorkerVendor(ABC):
     def install(
         self, offer: WorkerOffer, say: Callable[[str], None], progress: FetchProgress, cancel: CancelToken
     ) -> None:
-        """Put an engine on this machine; called only for an offer of `catalog` that is not installed.
+        """Put an engine on this machine; called only for one of `catalog` that is not installed, or of `offer`.
 
         Must look at `cancel` at least once a second, and end the processes it has started.
 
@@ -110,3 +171,7 @@ class WorkerVendor(ABC):
             NotFoundError: it is not there; somebody else may have taken it away.
             RbeeError: why it could not be removed.
         """
+
+
+def _unusable(engine: EngineInfo, reason: str) -> EngineInfo:
+    return msgspec.structs.replace(engine, available=False, reason=reason)

@@ -10,6 +10,7 @@ from litestar.response import Stream
 
 from rbee.contract.version import __version__
 from rbee.contract.wire import HiveCapabilities
+from rbee.hive.catalog_routes import CATALOG_ROUTES
 from rbee.hive.log_routes import worker_log
 from rbee.hive.service import HiveService
 from rbee.http.app import build, event_stream
@@ -52,4 +53,6 @@ async def shutdown(service: HiveService, keep_workers: bool = False) -> dict[str
 
 def make_app(service: HiveService, guard: Guard) -> Front:
     """The hive's application behind its guard."""
-    return Front(build([health, capabilities, heartbeats, worker_log, shutdown, *JOB_ROUTES], service), guard)
+    return Front(
+        build([health, capabilities, heartbeats, worker_log, *CATALOG_ROUTES, shutdown, *JOB_ROUTES], service), guard
+    )

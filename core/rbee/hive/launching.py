@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -31,6 +33,8 @@ class Launcher:
         self._folders = folders
         self._hive_id = hive_id
         self._environment = environment
+        self.pythons: Mapping[str, str] = MappingProxyType({})
+        """The interpreter of an engine that is not in rbee's own environment."""
 
     async def launch(
         self, worker_id: str, engine: str, spec: LoadSpec, log: Path, queen_url: str | None, registry_url: str | None
@@ -76,7 +80,7 @@ class Launcher:
             "OMP_NUM_THREADS": str(spec.threads),
             **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id),
         }
-        spawned = await spawn(args, sock, environment, log)
+        spawned = await spawn(args, sock, environment, log, self.pythons.get(engine, sys.executable))
         pid = spawned.process.pid
         child = Child(
             worker_id=worker_id,

@@ -108,6 +108,18 @@ class Reporter:
         """
         return self._lookup.introduced(url)
 
+    async def hives(self) -> dict[str, str]:
+        """Addresses of the colony's hives that are online, by their ids: the queen's word, else the registry's."""
+        queen = self._lookup.current
+        if queen is not None:
+            with contextlib.suppress(RbeeError):
+                return await QueenClient(queen).hives()
+        if self._registry_transport is not None:
+            with contextlib.suppress(RbeeError):
+                found = await RegistryClient(self._registry_transport).components("hive")
+                return {one.component_id: one.url for one in found if one.online}
+        return {}
+
     def stream_ended(self) -> None:
         """Somebody no longer reads the hive's stream.  It may have been the queen: the next beat is pushed."""
         self._pushing.resume()

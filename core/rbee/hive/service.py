@@ -29,10 +29,12 @@ from rbee.contract.wire import (
 )
 from rbee.hive.budget import ThreadBudget
 from rbee.hive.children import Child
-from rbee.hive.engines import described, installed_engines
+from rbee.hive.engines import EnginesFound, described, in_environments, installed_engines, merged
 from rbee.hive.operations import Operations
+from rbee.hive.peers import Peers
 from rbee.hive.reporter import Reporter
 from rbee.hive.sampler import Sampler
+from rbee.hive.shelf import Shelf
 from rbee.hive.supervisor import Supervisor
 from rbee.hive.telling import default_hive_id, telemetry_line
 from rbee.jobs import JobRunner, JobStore
@@ -80,7 +82,9 @@ class HiveService:
         registrations = plugins.registrations
         self._engines: tuple[EngineInfo, ...] = ()
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
-        self.catalog = ModelCatalog(folders.models, resolver)
+        peers = Peers(self.hive_id, token, self.other_hives)
+        self.catalog = ModelCatalog(folders.models, resolver, peers.having)
+        self.shelf = Shelf(self.hive_id, self.catalog)
         self.supervisor = Supervisor(settings, folders, self.hive_id, self._budget, self._on_exit, environment)
         self.supervisor.queen_url = queen_url
         self.supervisor.registry_url = registry_url
@@ -91,16 +95,20 @@ class HiveService:
         )
         self._reporter = Reporter(self, settings, token, queen_url, registry_url)
         self._environment = dict(environment)
+        self._workers = WorkerCatalog(
+            [cls() for cls in registrations.worker_vendors.things()], folders.data / "workers"
+        )
         operations = Operations(
             self,
             self.catalog,
-            WorkerCatalog([cls() for cls in registrations.worker_vendors.things()]),
+            self._workers,
             resolver,
             self.supervisor,
             self._reporter,
             settings,
             folders,
             plugins,
+            peers,
         )
         # The hive remembers nothing over a restart: its jobs are the queen's, which keeps them.
         self.jobs = JobRunner(
@@ -121,8 +129,9 @@ class HiveService:
         for child in adopted:
             log.info("found worker %s (process %d) of an earlier life", child.worker_id, child.pid)
         await self._sampler.find_devices()
-        engines = self._plugins.registrations.engines.things()
-        self._engines = tuple(await asyncio.gather(*(described(cls) for cls in engines)))
+        own = asyncio.gather(*(described(cls) for cls in self._plugins.registrations.engines.things()))
+        apart = in_environments(self._environment, await self._workers.environments())
+        self._take(merged(*await asyncio.gather(own, apart)))
         self._tasks = [
             asyncio.create_task(keep_running("telemetry", self._measure_forever), name="telemetry"),
             asyncio.create_task(keep_running("the workers' logs", self.supervisor.logs.run), name="worker logs"),
@@ -191,6 +200,7 @@ class HiveService:
             seq=self._seq,
             threads_total=self._budget.total,
             threads_free=self._budget.free,
+            models_seq=self.catalog.seq or None,
         )
 
     def capabilities(self, queen_url: str | None = None) -> HiveCapabilities:
@@ -218,11 +228,19 @@ class HiveService:
     async def look_for_engines(self) -> None:
         """Find out anew which engines there are, after one was installed or removed; the next beat tells."""
         try:
-            self._engines = await installed_engines(self._environment)
+            self._take(await installed_engines(self._environment, await self._workers.environments()))
         except Exception:
             log.exception("the engines of this machine could not be looked for; those known before stay")
             return
         await self.measure()
+
+    async def other_hives(self) -> Mapping[str, str]:
+        """Addresses of the colony's other hives by their ids, as queen or registry know them."""
+        return {hive: url for hive, url in (await self._reporter.hives()).items() if hive != self.hive_id}
+
+    def _take(self, found: EnginesFound) -> None:
+        self._engines = found.engines
+        self.supervisor.use_pythons(found.pythons)
 
     def registration(self) -> Registration:
         """The hive as it registers."""

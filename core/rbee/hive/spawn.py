@@ -52,7 +52,9 @@ def free_socket(host: str, first: int, last: int) -> socket.socket:
     )
 
 
-async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str, str], log: Path) -> Spawned:
+async def spawn(
+    args: WorkerArgs, sock: socket.socket, environment: Mapping[str, str], log: Path, python: str = sys.executable
+) -> Spawned:
     """Start ``python -m rbee.worker`` in a session of its own, output to `log`.
 
     Args:
@@ -60,6 +62,7 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
         sock: closed here once the child has it.
         environment: the child's, tags included.
         log: appended to.
+        python: the interpreter, of rbee's own environment or of one that holds the engine.
     """
     try:
         reading, writing = os.pipe()
@@ -70,7 +73,7 @@ async def spawn(args: WorkerArgs, sock: socket.socket, environment: Mapping[str,
         complete = msgspec.structs.replace(args, socket_fd=sock.fileno(), report_fd=writing, port=port_of(sock))
         with open(log, "ab", opener=private) as output:  # noqa: ASYNC230  # one short call; pathlib has no opener
             process = ChildProcess.start(
-                [sys.executable, "-m", "rbee.worker", *complete.to_argv()],
+                [python, "-m", "rbee.worker", *complete.to_argv()],
                 environment,
                 output,
                 (sock.fileno(), writing),

@@ -92,6 +92,14 @@ class Supervisor:
         self.registry_url: str | None = None
         """Where new workers will register."""
 
+    def use_pythons(self, pythons: Mapping[str, str]) -> None:
+        """From now on workers of these engines are started with these interpreters, all others with this one.
+
+        Args:
+            pythons: by the engine's name.
+        """
+        self._launcher.pythons = pythons
+
     def adopt(self) -> list[Child]:
         """Find children that an earlier life of this hive left running."""
         found = []

@@ -41,6 +41,9 @@ def access_of(path: str) -> Access:
     plain = openai_path(path)
     if plain in _OPEN:
         return Access.OPEN
+    if plain.startswith("/v1/models/") and "/files/" in plain:
+        # The files themselves: for other machines of the colony.
+        return Access.CONTROL
     if plain in OPENAI_POSTS or plain in _INFERENCE or plain.startswith(("/v1/models/", "/v1/infer/")):
         return Access.INFERENCE
     return Access.CONTROL

@@ -35,7 +35,7 @@ class Narrator:
         self.resumed = resumed
         self._told = {_sentence(event) for event in told if event.type == "narration"}
         self._emit = emit
-        self._progress_started: dict[str, float] = {}
+        self._progress_started: dict[str, tuple[float, int]] = {}
         self._progress_told: dict[str, float] = {}
 
     def say(self, actor: str, action: str, human: str, target: str | None = None) -> None:
@@ -49,16 +49,35 @@ class Narrator:
             formatted=f"[{actor:<10}] {action:<18}: {human}",
         )
 
-    def progress(self, action: str, done: int, total: int | None, unit: str = "bytes") -> None:
-        """How far something is; told at most ten times a second, the last step always."""
+    def progress(
+        self,
+        action: str,
+        done: int,
+        total: int | None,
+        unit: str = "bytes",
+        *,
+        item: int | None = None,
+        items: int | None = None,
+    ) -> None:
+        """How far something is; told at most ten times a second, the last step always.
+
+        Args:
+            action: what is done.
+            done: units done, those of an earlier try included.
+            total: units in all, None when unknown.
+            unit: of both.
+            item: number of the file, or the like, that is under way, from 1.
+            items: how many there are.
+        """
         now = time.monotonic()
-        started = self._progress_started.setdefault(action, now)
+        # What was there at the first word has come before: it says nothing of how quick this is.
+        started, before = self._progress_started.setdefault(action, (now, done))
         complete = total is not None and done >= total
         if not complete and now - self._progress_told.get(action, 0.0) < _MIN_INTERVAL_S:
             return
         self._progress_told[action] = now
         elapsed = now - started
-        rate = done / elapsed if elapsed > 0 else None
+        rate = (done - before) / elapsed if elapsed > 0 and done > before else None
         eta = (total - done) / rate if rate and total is not None else None
         self._send(
             "progress",
@@ -68,6 +87,8 @@ class Narrator:
             unit=unit,
             rate=round(rate, 1) if rate else None,
             eta_s=round(eta, 1) if eta is not None else None,
+            item=item,
+            items=items,
         )
 
     def data(self, action: str, payload: Any) -> None:

@@ -282,7 +282,7 @@ def test_a_folders_name_is_one_plain_part(name: str) -> None:
 
 
 async def test_a_vendor_that_does_not_notice_is_left_behind(catalog, shelf, monkeypatch, caplog) -> None:
-    monkeypatch.setattr("rbee.catalog.catalog._LEAVE_S", 0.05)
+    monkeypatch.setattr("rbee.catalog.catalog.LEAVE_S", 0.05)
     entered, release, daemon = asyncio.Event(), threading.Event(), []
     loop = asyncio.get_running_loop()
 
@@ -304,7 +304,7 @@ async def test_a_vendor_that_does_not_notice_is_left_behind(catalog, shelf, monk
 
 
 async def test_who_leaves_a_deaf_vendor_does_not_wait_for_ever(catalog, shelf, monkeypatch) -> None:
-    monkeypatch.setattr("rbee.catalog.catalog._LEAVE_S", 0.05)
+    monkeypatch.setattr("rbee.catalog.catalog.LEAVE_S", 0.05)
     entered, release = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rbee.catalog import WorkerCatalog
-from rbee.contract import CancelToken, WorkerOffer, WorkerVendor
+from rbee.contract import CancelToken, EngineEnvironment, WorkerOffer, WorkerVendor
 from rbee.contract.errors import InvalidRequestError, NotFoundError
+from rbee.contract.types import EngineInfo
 
 
 def quiet(*_told: Any) -> None:
@@ -94,3 +96,53 @@ async def test_cancelling_reaches_the_vendor_before_the_caller_goes_on() -> None
 async def test_a_vendor_that_brings_nothing_is_found_out() -> None:
     with pytest.raises(NotFoundError, match="is not found afterwards"):
         await WorkerCatalog([Liar("liar", "x")]).install("x", None, quiet, quiet)
+
+
+class Parcels(Store):
+    """Takes packages by name, and keeps each in an environment."""
+
+    folder: Path | None = None
+
+    def keep_in(self, folder: Path) -> None:
+        self.folder = folder
+
+    def offer(self, worker: str, package: str) -> WorkerOffer:
+        return WorkerOffer(worker=worker, vendor=self.name, installed=False, package=package)
+
+    def install(self, offer: WorkerOffer, say: Any, progress: Any, cancel: CancelToken) -> None:
+        self.workers = (*self.workers, offer.worker)
+        self.here.add(offer.worker)
+
+    def environments(self) -> list[EngineEnvironment]:
+        facts = {"version": "1", "formats": (), "backends": (), "capabilities": (), "available": True}
+        return [
+            EngineEnvironment(python=f"/{one}/python", engines=(EngineInfo(name=one, **facts),)) for one in self.here
+        ]
+
+
+class Lost(Store):
+    def environments(self) -> list[EngineEnvironment]:
+        raise OSError("the map is torn")
+
+
+async def test_vendors_are_told_the_folder_for_engines(tmp_path: Path) -> None:
+    parcels = Parcels("parcels")
+    WorkerCatalog([parcels, Store("store")], tmp_path)
+    assert parcels.folder == tmp_path
+
+
+async def test_a_package_goes_to_the_vendor_that_takes_packages() -> None:
+    catalog = WorkerCatalog([Store("store", "x"), Parcels("parcels")])
+    assert (await catalog.install("y", None, quiet, quiet, "rbee-y")).vendor == "parcels"
+    with pytest.raises(InvalidRequestError, match="No worker vendor 'store' takes packages by name") as caught:
+        await catalog.install("y", "store", quiet, quiet, "rbee-y")
+    assert caught.value.param == "package"
+    with pytest.raises(InvalidRequestError, match="parcels, others") as caught:
+        await WorkerCatalog([Parcels("parcels"), Parcels("others")]).install("y", None, quiet, quiet, "rbee-y")
+    assert caught.value.param == "vendor"
+
+
+async def test_a_vendor_that_cannot_tell_its_environments_hides_no_other() -> None:
+    catalog = WorkerCatalog([Lost("lost"), Parcels("parcels")])
+    await catalog.install("y", None, quiet, quiet, "rbee-y")
+    assert [one.python for one in await catalog.environments()] == ["/y/python"]

@@ -40,11 +40,13 @@ class Nursery:
     def __init__(self) -> None:
         self.reports: list[asyncio.StreamReader] = []
         self.processes: list[ChildProcess] = []
+        self.pythons: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def spawn(self, args, sock, environment, log) -> Spawned:
+    async def spawn(self, args, sock, environment, log, python) -> Spawned:
         sock.close()
+        self.pythons.append(python)
         await self.gate.wait()
         with log.open("ab") as output:
             process = ChildProcess.start([sys.executable, "-c", "import time; time.sleep(600)"], environment, output)
@@ -463,3 +465,19 @@ async def test_a_worker_whose_start_is_broken_off_at_its_pipe_does_not_live_on(t
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert not any(psutil.pid_exists(pid) for pid in started)
+
+
+async def test_an_engine_is_started_with_the_interpreter_that_it_needs(
+    supervisor: Supervisor, nursery: Nursery
+) -> None:
+    supervisor.use_pythons({"e": "/engines/e/bin/python"})
+    wanted = ask(supervisor)
+    await until(lambda: nursery.reports)
+    nursery.say(ready=True)
+    await wanted
+    other = asyncio.create_task(supervisor.ensure_ready("other", SPEC, "w2", lambda _: None))
+    await until(lambda: len(nursery.reports) == 2)
+    nursery.say(ready=True)
+    await other
+    assert nursery.pythons == ["/engines/e/bin/python", sys.executable]
+    await supervisor.stop_all()

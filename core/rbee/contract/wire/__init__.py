@@ -5,6 +5,7 @@ UTC, unknown values are ``null``.
 """
 
 from rbee.contract.wire.aggregate import AggregateHeartbeat, AggregateWorker
+from rbee.contract.wire.aliases import Alias, AliasList, AliasTarget
 from rbee.contract.wire.inference import InferAnswer, InferRequest, RequestRecord
 from rbee.contract.wire.jobs import JobAccepted, JobDetail, JobEvent, JobSummary
 from rbee.contract.wire.logs import LogPart
@@ -18,6 +19,7 @@ from rbee.contract.wire.models import (
     ModelDownloaded,
     ModelList,
     ModelRecord,
+    ModelStanding,
     ModelsFound,
     ModelUnloaded,
     ModelVerified,
@@ -67,6 +69,9 @@ __all__ = [
     "HIVE_OPERATIONS",
     "AggregateHeartbeat",
     "AggregateWorker",
+    "Alias",
+    "AliasList",
+    "AliasTarget",
     "Checks",
     "ColonyAddresses",
     "Component",
@@ -101,6 +106,7 @@ __all__ = [
     "ModelRecord",
     "ModelRequest",
     "ModelSearch",
+    "ModelStanding",
     "ModelUnload",
     "ModelUnloaded",
     "ModelVerified",

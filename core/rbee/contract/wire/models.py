@@ -250,6 +250,26 @@ class HeldModels(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[HeldModel, ...]
 
 
+class ModelStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of a hive's ``GET /v1/catalog/{key}``: how far another hive is with a model.
+
+    Attributes:
+        hive_id: whose.
+        key: as in `HeldModel`.
+        state: ``available``, or ``downloading``.
+        variant: what it is.
+        done_bytes: of one that is being fetched, what is there.
+        at_source: its bytes come from the vendor, so that it is worth waiting for.
+    """
+
+    hive_id: str
+    key: str
+    state: str
+    variant: ModelVariant
+    done_bytes: int | None = None
+    at_source: bool = False
+
+
 class ModelUnloaded(msgspec.Struct, frozen=True, kw_only=True):
     """``model_unload``: ids of the workers that were stopped."""
 

@@ -148,10 +148,12 @@ class WorkerCatalogGet(OperationRequest, frozen=True, kw_only=True, omit_default
     Attributes:
         worker: name of an engine, as `worker_spawn` takes it.
         vendor: which worker vendor's; needed only where several offer it.
+        package: for ``worker_install``, of an engine that no vendor lists: what brings it, by name and version.
     """
 
     worker: _Name
     vendor: _Name | None = None
+    package: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
 HIVE_OPERATIONS: Mapping[str, type[OperationRequest]] = MappingProxyType(

@@ -70,6 +70,7 @@ class EngineOperations:
                 wanted.vendor,
                 lambda line: say.say("installer", "worker_install", line, wanted.worker),
                 lambda done, total: say.progress("worker_install", done, total),
+                wanted.package,
             )
         finally:
             # Also after a failure: half of it may be there now, or nothing of what was.
@@ -85,7 +86,7 @@ class EngineOperations:
             offer = await self._catalog.remove(
                 wanted.worker,
                 wanted.vendor,
-                lambda: self._running(wanted.worker),
+                self._running,
                 lambda line: say.say("installer", "worker_remove", line, wanted.worker),
             )
         finally:
@@ -93,8 +94,7 @@ class EngineOperations:
         say.say(ACTOR, "worker_remove", f"{offer.worker} is removed", offer.worker)
         return offer
 
-    def _running(self, engine: str) -> list[str]:
-        """Workers that run an engine, or may: one whose command line cannot be read stands in the way."""
-        return [
-            child.worker_id for child in self._supervisor.children() if flags(child.pid).get("engine", engine) == engine
-        ]
+    def _running(self, engines: frozenset[str]) -> list[str]:
+        """Workers that run one of the engines, or may: one whose command line cannot be read stands in the way."""
+        children = self._supervisor.children()
+        return [one.worker_id for one in children if flags(one.pid).get("engine") in {None, *engines}]

@@ -10,7 +10,9 @@ from rbee.contract.errors import NotFoundError
 from rbee.contract.wire import HIVE_OPERATIONS
 from rbee.hive.operations.checks import HiveChecks
 from rbee.hive.operations.engines import EngineOperations
+from rbee.hive.operations.model_files import ModelFileOperations
 from rbee.hive.operations.models import ModelOperations
+from rbee.hive.operations.naming import Naming
 from rbee.hive.operations.starting import Starting
 from rbee.hive.operations.workers import WorkerOperations
 from rbee.hive.supervisor import Supervisor
@@ -19,6 +21,7 @@ from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
 
 if TYPE_CHECKING:
+    from rbee.hive.peers import Peers
     from rbee.hive.reporter import Reporter
     from rbee.hive.service import HiveService
 
@@ -36,6 +39,7 @@ class Operations:
         settings: of this program.
         folders: of this machine.
         plugins: for what they can say of the hardware.
+        peers: other hives as sources of models.
     """
 
     def __init__(
@@ -49,10 +53,13 @@ class Operations:
         settings: Settings,
         folders: Folders,
         plugins: Plugins,
+        peers: Peers,
     ) -> None:
         self._hive = hive
-        starting = Starting(hive, models, resolver, supervisor, reporter, settings)
-        self._models = ModelOperations(hive, models, resolver, supervisor, starting)
+        naming = Naming(hive, models, resolver, supervisor)
+        starting = Starting(hive, models, naming, supervisor, reporter, settings)
+        self._models = ModelOperations(hive, supervisor, starting, naming)
+        self._files = ModelFileOperations(hive, models, supervisor, starting, naming, peers)
         self._workers = WorkerOperations(hive, supervisor, starting, settings)
         self._engines = EngineOperations(hive, engines, supervisor)
         self._checks = HiveChecks(hive, settings, folders, plugins)
@@ -61,6 +68,7 @@ class Operations:
         """All of them; nothing of it is begun again after a restart: the queen does that, whose jobs they are."""
         handlers: dict[str, JobHandler] = {
             **self._models.handlers(),
+            **self._files.handlers(),
             **self._workers.handlers(),
             **self._engines.handlers(),
             "hive_check": self._checks.hive_check,

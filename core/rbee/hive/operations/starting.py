@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rbee.catalog import CatalogEntry, ModelCatalog, Resolver
+from rbee.catalog import Brought, CatalogEntry, ModelCatalog
+from rbee.catalog.provisioner import Peer
 from rbee.contract.devices import find_device
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
 from rbee.hive.children import Child, address
+from rbee.hive.operations.naming import Naming
 from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
@@ -33,7 +35,7 @@ class Starting:
     Args:
         hive: where.
         catalog: models that are here.
-        resolver: names to models.
+        naming: names to models.
         supervisor: its children.
         reporter: tells the queen.
         settings: of this program.
@@ -43,44 +45,54 @@ class Starting:
         self,
         hive: HiveService,
         catalog: ModelCatalog,
-        resolver: Resolver,
+        naming: Naming,
         supervisor: Supervisor,
         reporter: Reporter,
         settings: Settings,
     ) -> None:
         self._hive = hive
         self._catalog = catalog
-        self._resolver = resolver
+        self._naming = naming
         self._supervisor = supervisor
         self._reporter = reporter
         self._settings = settings
 
     async def choose(self, ref: str) -> ModelVariant:
-        """The best variant that some engine here opens, else the best."""
-        variants = await self._resolver.resolve(ref)
-        for variant in variants:
-            if any(engine.available and variant.format in engine.formats for engine in self._engines()):
-                return variant
-        return variants[0]
+        """What a name means here; see `Naming.choose`."""
+        return await self._naming.choose(ref)
 
     async def present(self, variant: ModelVariant) -> CatalogEntry | None:
         """The model, if it is here as it is wanted."""
         entry = await self._catalog.find(variant.model_id)
-        return entry if entry is not None and entry.variant == variant else None
+        return entry if entry is not None and entry.variant.same_files(variant) else None
 
-    async def bring(self, variant: ModelVariant, say: Narrator) -> CatalogEntry:
-        """The model, fetched when it is not here."""
+    async def bring(self, variant: ModelVariant, say: Narrator, only: Sequence[Peer] = ()) -> Brought:
+        """The model, fetched when it is not here.
+
+        Args:
+            variant: what.
+            say: tells how it goes.
+            only: take it from there and from nowhere else.
+        """
         present = await self.present(variant)
         if present is not None:
-            return present
+            return Brought(entry=present, already=True)
         fetched = variant.files and variant.in_place is None
+        source = only[0].name if only else variant.vendor
         if fetched:
             size = f" ({variant.size_bytes / 1e6:.1f} MB)" if variant.size_bytes else ""
-            say.say(ACTOR, "model_download", f"Fetching {variant.name}{size} from {variant.vendor}", variant.model_id)
-        entry = await self._catalog.ensure(variant, lambda done, total: say.progress("model_download", done, total))
+            say.say(ACTOR, "model_download", f"Fetching {variant.name}{size} from {source}", variant.model_id)
+
+        def progress(done: int, total: int | None) -> None:
+            item, items = file_under_way(variant, done)
+            say.progress("model_download", done, total, item=item, items=items)
+
+        brought = await self._catalog.bring(
+            variant, progress, lambda text: say.say(ACTOR, "model_download", text, variant.model_id), only=only
+        )
         if fetched:
             say.say(ACTOR, "model_verified", f"{variant.name} is here and verified", variant.model_id)
-        return entry
+        return brought
 
     async def spawn(self, wanted: WorkerSpawn, variant: ModelVariant, say: Narrator) -> WorkerSpawned:
         """A worker for the model, started; one with that id that is there or being started is shared.
@@ -97,7 +109,7 @@ class Starting:
         # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
         device, backend = self.device(wanted.device)
         engine = self.engine(variant, wanted.worker, backend)
-        entry = await self.bring(variant, say)
+        entry = (await self.bring(variant, say)).entry
         served = self._supervisor.states().get(wanted.worker_id or "") is WorkerState.READY
         say.say(ACTOR, "worker_spawn", f"Starting {engine.name} for {variant.name} on {device}", variant.model_id)
         spec = LoadSpec(
@@ -226,3 +238,15 @@ class Starting:
 
     def _engines(self) -> Sequence[EngineInfo]:
         return self._hive.capabilities().engines
+
+
+def file_under_way(variant: ModelVariant, done: int) -> tuple[int | None, int | None]:
+    """Number of the file that is being fetched, from 1, and how many there are; None where sizes are not known."""
+    behind = 0
+    for number, file in enumerate(variant.files, 1):
+        if file.size_bytes is None:
+            return None, None
+        behind += file.size_bytes
+        if done < behind:
+            return number, len(variant.files)
+    return len(variant.files) or None, len(variant.files) or None

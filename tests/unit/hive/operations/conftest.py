@@ -89,6 +89,7 @@ class Hive:
             Settings(),
             self.folders,
             self.plugins,
+            Mock(),
         ).operations()
 
     async def _look(self) -> None:

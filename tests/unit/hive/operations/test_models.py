@@ -26,7 +26,7 @@ async def test_a_list_tells_size_place_age_and_users(hive: Any, shelf: Any, tmp_
     hive.children.put("w1", "shelf:m")
     (model,) = (await hive.do("model_list")).models
     assert (model.name, model.vendor, model.format, model.size_bytes) == ("m", "shelf", "blob", 3)
-    assert (model.state, model.in_place, model.workers) == ("present", False, ("w1",))
+    assert (model.state, model.in_place, model.workers) == ("available", False, ("w1",))
     assert Path(model.path).read_bytes() == b"abc"
     assert model.added_at is not None
     assert await hive.do("model_get", model="m") == await hive.do("model_get", model="shelf:m") == model
@@ -90,7 +90,7 @@ async def test_a_model_that_is_being_fetched_is_deleted_by_force_alone(hive: Any
     shelf.gate.clear()
     fetch = asyncio.create_task(hive.do("model_download", model="m"))
     assert await asyncio.to_thread(shelf.started.wait, 10)
-    assert (await hive.do("model_get", model="m")).state == "fetching"
+    assert (await hive.do("model_get", model="m")).state == "downloading"
     with pytest.raises(ConflictError, match="is being fetched"):
         await hive.do("model_delete", model="m")
     assert not fetch.done()

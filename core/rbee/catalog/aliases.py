@@ -1,0 +1,153 @@
+"""Short names that people give to models: kept by the queen, valid wherever she is asked for a model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rbee.catalog.alias_store import AliasStore
+from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError
+from rbee.contract.model_refs import parse_ref
+from rbee.contract.vendor import ModelVendor
+from rbee.contract.wire import Alias, utc_now
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST = 1000
+
+
+class Aliases:
+    """Every short name, in memory as in the file.
+
+    Args:
+        path: of the file.
+        vendors: whose own names none of these may take.
+    """
+
+    def __init__(self, path: Path, vendors: Sequence[ModelVendor]) -> None:
+        self._store = AliasStore(path)
+        self._vendors = tuple(vendors)
+        self._all: dict[str, Alias] = {}
+        # Two at once could make an alias of an alias between them.
+        self._changing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Open the file and read it.
+
+        Raises:
+            ConfigurationError: it cannot be opened.
+        """
+        await self._store.open()
+        self._all = {alias.name: alias for alias in await self._store.list()}
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._store.close()
+
+    def target(self, name: str) -> str | None:
+        """The model that a short name stands for; None when `name` is none."""
+        alias = self._all.get(name)
+        return None if alias is None else alias.model
+
+    def list(self) -> list[Alias]:
+        """All, by name."""
+        return sorted(self._all.values(), key=lambda alias: alias.name)
+
+    async def put(self, name: str, model: str) -> tuple[Alias, bool]:
+        """Set what a short name stands for.
+
+        Args:
+            name: the short one.
+            model: any name of a model, but a relative path or another alias.
+
+        Returns:
+            The alias, and whether it is new.
+
+        Raises:
+            InvalidRequestError: the name or the model's is none, or the model is named by a relative path.
+            ConflictError: a vendor knows a model of that name, or an alias would stand for another alias.
+        """
+        _check_name(name)
+        self._check_model(model)
+        async with self._changing:
+            owner = await asyncio.to_thread(self._owner, name)
+            if owner is not None:
+                raise ConflictError(f"{name!r} is a model of the vendor {owner!r} already; take another alias.")
+            self._check_chain(name, model)
+            now, present = utc_now(), self._all.get(name)
+            if present is None and len(self._all) >= _MOST:
+                raise ConflictError(f"There are {_MOST} aliases, which is the most; remove one first.")
+            alias = Alias(name=name, model=model, created_at=present.created_at if present else now, updated_at=now)
+            await self._store.put(alias)
+            self._all[name] = alias
+        return alias, present is None
+
+    async def remove(self, name: str) -> None:
+        """Forget a short name; its model stays.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        async with self._changing:
+            if name not in self._all:
+                raise NotFoundError(f"There is no alias {name[:64]!r}; `rbee model alias` lists them.")
+            await self._store.remove(name)
+            del self._all[name]
+
+    def _check_model(self, model: str) -> None:
+        try:
+            ref = parse_ref(model)
+        except InvalidRequestError:
+            # A vendor may have a grammar of its own behind its scheme.
+            if model.isprintable() and any(vendor.supports(model) for vendor in self._vendors):
+                return
+            raise
+        if ref.kind == "path" and not ref.repository.startswith("/"):
+            raise InvalidRequestError(
+                f"An alias for the path {model!r} would lead elsewhere in other folders; give the absolute path.",
+                param="model",
+            )
+
+    def _check_chain(self, name: str, model: str) -> None:
+        if name == model:
+            raise ConflictError(f"The alias {name!r} would stand for itself.")
+        further = self.target(model)
+        if further is not None:
+            raise ConflictError(f"{model!r} is an alias itself; let {name!r} stand for {further!r}.")
+        users = sorted(alias.name for alias in self._all.values() if alias.model == name)
+        if users:
+            raise ConflictError(f"The alias {users[0]!r} stands for a model {name!r}; take another alias.")
+
+    def _owner(self, name: str) -> str | None:
+        """Name of the vendor that has a model called so."""
+        for vendor in self._vendors:
+            try:
+                if any(name in {variant.name, variant.model_id} for variant in vendor.known()):
+                    return vendor.name
+            except Exception:
+                log.exception("model vendor %r could not list its models", vendor.name)
+            # What takes every word says nothing about this one.
+            if not vendor.names_anything and vendor.supports(name):
+                return vendor.name
+        return None
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidRequestError(
+            f"{name[:80]!r} is no alias: use letters, digits and . _ -, at most 64 characters, "
+            "the first a letter or a digit.",
+            param="name",
+        )
+    try:
+        plain = parse_ref(name).kind == "name"
+    except InvalidRequestError:
+        plain = False
+    if not plain:
+        raise InvalidRequestError(
+            f"{name!r} is no alias: it would be taken for a file, a quantisation or a size.", param="name"
+        )

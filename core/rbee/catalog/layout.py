@@ -1,0 +1,159 @@
+"""Where the files of models lie: names of folders, what is in them, and how one goes away.
+
+Below the folder of models::
+
+    <key>/            one model, whole and verified, with the record that tells which
+    .parts/<key>/     what an unfinished fetch has brought, from which a further try goes on
+    .trash/           what is about to be deleted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import stat
+import uuid
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from rbee.contract.errors import ModelFileError
+from rbee.contract.types import ModelVariant
+
+PARTS = ".parts"
+"""Folder of unfinished fetches, below that of the models."""
+
+TRASH = ".trash"
+"""Folder of what is about to be deleted, likewise."""
+
+RECORD = ".rbee.json"
+"""File in a model's folder that tells which model it is: a list that was lost is made anew from these."""
+
+PART = ".part"
+"""Ends the name of a file that is not whole yet."""
+
+SPARE_BYTES = 256 * 1024 * 1024
+"""Free space that a fetch leaves untouched."""
+
+_LARGEST_RECORD = 16 * 1024 * 1024
+_FOLDER_FILE = "config.json"
+"""Where this stands beside the weights, an engine opens the folder and not a single file."""
+
+
+def folder_name(model_id: str) -> str:
+    """A folder's name for a model: readable, safe on every file system, different for different models."""
+    digest = hashlib.sha256(model_id.encode()).hexdigest()[:10]
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model_id).strip("-.")[:80]
+    return f"{readable}-{digest}"
+
+
+def opened_path(variant: ModelVariant, folder: Path) -> Path | None:
+    """What an engine is pointed at: the first file, or the folder of a model that is more than one file.
+
+    Args:
+        variant: the model.
+        folder: where its files are.
+    """
+    if variant.in_place is not None:
+        return Path(variant.in_place)
+    if not variant.files:
+        return None
+    if any(file.name == _FOLDER_FILE for file in variant.files):
+        return folder
+    return folder / variant.files[0].name
+
+
+def is_complete(variant: ModelVariant, folder: Path) -> bool:
+    """Whether the files of a model are there with their sizes; checksums were checked when they came.
+
+    Args:
+        variant: the model.
+        folder: where its files are, unless they lie in place.
+    """
+    if variant.in_place is not None:
+        return Path(variant.in_place).exists()
+    return all(has_size(folder / file.name, file.size_bytes) for file in variant.files)
+
+
+def has_size(path: Path, size_bytes: int | None) -> bool:
+    """Whether a file is there and as long as it should be; any length will do where None is given."""
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return False
+    return size_bytes is None or found == size_bytes
+
+
+def checked_names(variant: ModelVariant) -> None:
+    """Refuse a model whose files would not stay below its folder.
+
+    Raises:
+        ModelFileError: naming the file.
+    """
+    seen = set()
+    for file in variant.files:
+        pure = PurePosixPath(file.name)
+        bad = not file.name or pure.is_absolute() or ".." in pure.parts or "\\" in file.name or "\x00" in file.name
+        if bad or str(pure) != file.name:
+            raise ModelFileError(
+                f"Model {variant.name!r} names the file {file.name!r}, which leaves its folder; refused."
+            )
+        if pure.parts[0] == RECORD or file.name in seen:
+            raise ModelFileError(
+                f"Model {variant.name!r} names the file {file.name!r} twice, or as rbee does; refused."
+            )
+        seen.add(file.name)
+
+
+def write_record(folder: Path, variant: ModelVariant) -> None:
+    """Say in a folder which model it is of."""
+    temporary = folder / f"{RECORD}.new"
+    temporary.write_bytes(msgspec.json.encode(variant))
+    temporary.replace(folder / RECORD)
+
+
+def read_record(folder: Path) -> ModelVariant | None:
+    """Which model a folder is of; None when it does not tell."""
+    path = folder / RECORD
+    try:
+        if path.stat().st_size > _LARGEST_RECORD:
+            return None
+        return msgspec.json.decode(path.read_bytes(), type=ModelVariant)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def folders_of_models(models: Path) -> list[Path]:
+    """Folders that hold a model each, sorted."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in models.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return []
+
+
+def discard(models: Path, folder: Path) -> None:
+    """Delete a model's folder.  Blocks: for a thread.
+
+    It is moved aside first: whoever fetches the model anew meanwhile finds either all of it or nothing.
+    """
+    trash = models / TRASH
+    trash.mkdir(exist_ok=True)
+    doomed = trash / uuid.uuid4().hex
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def disk_bytes(folder: Path) -> int:
+    """What a folder's deletion would free: files that another folder shares, and those behind links, count nothing."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in set(names) - {RECORD}:
+            with contextlib.suppress(OSError):
+                found = (Path(root) / name).lstat()
+                total += found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
+    return total
