@@ -1,0 +1,215 @@
+"""From a repository to what can be fetched of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from rbee.contract import Capability, ModelFile, ModelVariant
+from rbee.contract.errors import ModelFileError, ModelNotFoundError, PermissionDeniedError, RbeeError
+from rbee.contract.model_refs import ModelRef, looks_like_quantization, quantization_in
+
+from rbee_huggingface.folders import SUFFIX, FolderModel, guessed_format, model_in
+from rbee_huggingface.ggufs import Gguf, model_with, models_of, whole
+from rbee_huggingface.grammar import SCHEME
+from rbee_huggingface.listing import Found, Library, Listing
+from rbee_huggingface.quantizations import bits_rank
+
+VENDOR: Final = "huggingface"
+MOST_BRANCHES: Final = 6
+"""Of quantisations in branches, looked into where nobody names one."""
+
+_MOST_SHOWN: Final = 24
+_MOST_MEANT: Final = 3
+_SEARCHED: Final = 30
+_LONGEST_CONTEXT: Final = 1 << 31
+_CHAT: Final = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS})
+_EMBEDDING_TAGS: Final = frozenset({"feature-extraction", "sentence-similarity"})
+_PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+def variants_of(library: Library, ref: ModelRef) -> tuple[ModelVariant, ...]:
+    """What a repository's name means, best first.
+
+    Raises:
+        ModelNotFoundError: the repository, the revision, the file or the quantisation is not there.
+        ModelFileError: it holds no model that an engine opens.
+        PermissionDeniedError: it is gated and has to be looked into.
+        UnreachableError, UnavailableError: the hub does not answer.
+    """
+    listing = library.listing(ref.repository, ref.revision)
+    if ref.file is not None:
+        return (_named(library, listing, ref.file),)
+    found = _whole_repository(library, listing)
+    if ref.revision is None and _in_branches(listing, found):
+        found += _branches(library, listing.repository, ref.quantization)
+    if ref.quantization is None:
+        if not found:
+            raise _no_model(library, listing)
+        return tuple(found)
+    chosen = [one for one in found if one.quantization == ref.quantization]
+    if not chosen:
+        chosen = [one for one in found if (one.quantization or "").removeprefix("UD-") == ref.quantization]
+    if not chosen:
+        raise _not_there(listing, ref.quantization, found) if found else _no_model(library, listing)
+    if len(chosen) > 1 and chosen[0].format == chosen[1].format == "gguf":
+        names = ", ".join(f"'{SCHEME}:{listing.repository}::{one.files[0].name}'" for one in chosen[:_MOST_SHOWN])
+        raise ModelNotFoundError(
+            f"'{listing.repository}' has {len(chosen)} models of {ref.quantization}; name one of their files: {names}."
+        )
+    return tuple(chosen)
+
+
+def _whole_repository(library: Library, listing: Listing) -> list[ModelVariant]:
+    ggufs = [model for model in models_of(listing) if model.missing is None]
+    count = Counter(model.quantization for model in ggufs)
+    found = [_gguf(listing, model, alone=count[model.quantization] == 1) for model in ggufs]
+    try:
+        folder = model_in(library, listing)
+    except (ModelFileError, PermissionDeniedError):
+        if not found:
+            raise
+        folder = None
+    if folder is not None:
+        # The repository's plain name means the first, so that this one needs another where both are there.
+        found.append(_folder(listing, folder, plain=not ggufs))
+    return found
+
+
+def _named(library: Library, listing: Listing, wanted: str) -> ModelVariant:
+    """The model that a file is of."""
+    name = wanted
+    if name not in listing.files:
+        # A file is often named without the folder it lies in.
+        inner = [path for path in listing.files if path.rpartition("/")[2] == wanted]
+        if len(inner) != 1:
+            raise ModelNotFoundError(
+                f"'{listing.repository}' has no file '{wanted}'. It has {_shown(_interesting(listing))}."
+            )
+        name = inner[0]
+    if name.endswith(SUFFIX):
+        folder = model_in(library, listing)
+        if folder is not None and any(file.name == name for file in folder.files):
+            plain = not any(model.missing is None for model in models_of(listing))
+            return _folder(listing, folder, plain=plain)
+        raise ModelFileError(f"'{name}' of '{listing.repository}' is no model by itself; name the repository.")
+    if name.lower().endswith(_PICKLES):
+        raise _pickles(library, listing, name)
+    model = model_with(listing, name)
+    same = [one for one in models_of(listing) if one.quantization == model.quantization and one.missing is None]
+    return _gguf(listing, whole(listing, model), alone=len(same) == 1)
+
+
+def _in_branches(listing: Listing, found: Sequence[ModelVariant]) -> bool:
+    """Whether the repository may keep quantisations in branches."""
+    if any(one.format.startswith("exl") for one in found):
+        return True
+    name = listing.repository.partition("/")[2]
+    kind = guessed_format(listing.tags, listing.library_name, name)
+    return kind in {"exl2", "exl3"} or (
+        not found and not any(name.lower().endswith(_PICKLES) for name in listing.files)
+    )
+
+
+def _branches(library: Library, repository: str, wanted: str | None) -> list[ModelVariant]:
+    named = {branch: word for branch in library.branches(repository) if (word := quantization_in(branch))}
+    branches = sorted(named, key=lambda branch: (bits_rank(named[branch]), branch))
+    if wanted is not None:
+        branches = [branch for branch in branches if wanted in {named[branch], looks_like_quantization(branch)}]
+    found: list[ModelVariant] = []
+    for branch in branches[:MOST_BRANCHES]:
+        listing = library.listing(repository, branch)
+        model = model_in(library, listing)
+        if model is not None:
+            variant = _folder(listing, model, plain=True)
+            # What the branch is called is what people ask for; its configuration may tell the average.
+            found.append(msgspec.structs.replace(variant, quantization=named[branch]))
+    return found
+
+
+def _gguf(listing: Listing, model: Gguf, *, alone: bool) -> ModelVariant:
+    ref = ModelRef(kind="hub", repository=listing.repository, revision=listing.revision)
+    by_word = alone and model.quantization is not None
+    ref = msgspec.structs.replace(ref, **({"quantization": model.quantization} if by_word else {"file": model.name}))
+    length = listing.gguf.get("context_length")
+    known = isinstance(length, int) and not isinstance(length, bool) and 0 < length < _LONGEST_CONTEXT
+    return _variant(listing, ref, "gguf", model.files, model.quantization, length if known else None)
+
+
+def _folder(listing: Listing, model: FolderModel, *, plain: bool) -> ModelVariant:
+    ref = ModelRef(kind="hub", repository=listing.repository, revision=listing.revision)
+    if not plain:
+        ref = msgspec.structs.replace(ref, file=model.files[0].name)
+    length = None if model.figures is None else model.figures.context_length
+    variant = _variant(listing, ref, model.format, model.files, model.quantization, length)
+    return msgspec.structs.replace(variant, figures=model.figures)
+
+
+def _variant(
+    listing: Listing,
+    ref: ModelRef,
+    kind: str,
+    files: tuple[ModelFile, ...],
+    quantization: str | None,
+    context_length: int | None,
+) -> ModelVariant:
+    canonical = ref.canonical(SCHEME)
+    embedding = listing.pipeline_tag in _EMBEDDING_TAGS
+    return ModelVariant(
+        model_id=canonical,
+        name=canonical.removeprefix(f"{SCHEME}:").replace("::", ":"),
+        vendor=VENDOR,
+        format=kind,
+        files=files,
+        quantization=quantization,
+        revision=listing.commit,
+        context_length=context_length,
+        capabilities=frozenset({Capability.EMBEDDINGS}) if embedding else _CHAT,
+    )
+
+
+def _not_there(listing: Listing, wanted: str, found: Sequence[ModelVariant]) -> ModelNotFoundError:
+    words = dict.fromkeys(one.quantization or one.files[0].name for one in found)
+    return ModelNotFoundError(f"'{listing.repository}' has no {wanted}. It has {_shown(list(words))}.")
+
+
+def _no_model(library: Library, listing: Listing) -> ModelFileError:
+    pickles = [name for name in listing.files if name.lower().endswith(_PICKLES)]
+    if pickles:
+        return _pickles(library, listing, pickles[0])
+    broken = [model for model in models_of(listing) if model.missing is not None]
+    if broken:
+        return ModelFileError(
+            f"'{listing.repository}' lacks '{broken[0].missing}', a part of its model; take another repository."
+        )
+    return ModelFileError(
+        f"'{listing.repository}' holds no model: GGUF files, or config.json with *.safetensors (plain, MLX, EXL2, "
+        "EXL3), are looked for. Take another repository."
+    )
+
+
+def _pickles(library: Library, listing: Listing, name: str) -> ModelFileError:
+    word = listing.repository.partition("/")[2]
+    hits: Sequence[Found] = ()
+    with contextlib.suppress(RbeeError):
+        hits = library.search(word, _SEARCHED)
+    better = [hit for hit in hits if guessed_format(hit.tags, hit.library_name, hit.repository.partition("/")[2])]
+    names = " or ".join(f"'{hit.repository}'" for hit in better[:_MOST_MEANT] if hit.repository != listing.repository)
+    instead = names or f"a repository with GGUF or safetensors files: 'rbee model search {word}' finds some"
+    return ModelFileError(
+        f"'{listing.repository}' has '{name}', a Python pickle, which can run any code when it is opened; refused. "
+        f"Take {instead}."
+    )
+
+
+def _interesting(listing: Listing) -> list[str]:
+    models = [model.name for model in models_of(listing)]
+    return models or sorted(name for name in listing.files if name.endswith(SUFFIX)) or sorted(listing.files)
+
+
+def _shown(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _MOST_SHOWN} more" if len(words) > _MOST_SHOWN else ""
+    return ", ".join(words[:_MOST_SHOWN]) + more if words else "nothing"
