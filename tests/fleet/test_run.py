@@ -23,7 +23,7 @@ def test_without_a_colony_one_is_started_for_the_occasion_and_nothing_is_left(ho
     assert done.stdout == PYTHON[1] + "\n"
     assert done.returncode == 0
     lines = done.stderr.splitlines()
-    assert "Fetching demo (4.8 MB) from demo" in lines
+    assert "Fetching demo (4.6 MiB) from demo" in lines
     assert all(line.isprintable() for line in lines), "plain lines where stderr is no terminal"
     home.nothing_left()
     again = home.cli("run", "demo", SELF[0], "--temperature", "0", "--json")

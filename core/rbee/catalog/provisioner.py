@@ -26,6 +26,7 @@ from rbee.catalog.layout import (
 )
 from rbee.catalog.links import Copies, link_known
 from rbee.catalog.verification import content_key, verify
+from rbee.contract.amounts import byte_size
 from rbee.contract.errors import (
     CancelledByCallerError,
     InsufficientDiskError,
@@ -196,8 +197,8 @@ def check_space(variant: ModelVariant, models: Path, parts: Path) -> None:
     needed, free = max(0, total - present), shutil.disk_usage(models).free
     if needed + SPARE_BYTES > free:
         raise InsufficientDiskError(
-            f"Model {variant.name!r} needs {_size(needed)} in '{models}', where {_size(free)} are free "
-            f"(rbee leaves {_size(SPARE_BYTES)} untouched). Make room, or set RBEE_HOME to a larger disk.",
+            f"Model {variant.name!r} needs {byte_size(needed)} in '{models}', where {byte_size(free)} are free "
+            f"(rbee leaves {byte_size(SPARE_BYTES)} untouched). Make room, or set RBEE_HOME to a larger disk.",
             details={"needed_bytes": needed, "free_bytes": free},
         )
 
@@ -213,10 +214,6 @@ def _here(parts: Path, file: ModelFile) -> int:
         with contextlib.suppress(OSError):
             return path.stat().st_size
     return 0
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _missing(variant: ModelVariant, parts: Path) -> list[ModelFile]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from rbee.cli.format import line
+from rbee.cli.meter import Transfer
 from rbee.contract.wire import JobEvent
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.progress import Progress, TaskID
+
+EVERY_S = 5.0
+"""How often progress is told where a line cannot be written anew."""
 
 
 def say(text: str) -> None:
@@ -32,7 +38,7 @@ class Talk:
     def event(self, event: JobEvent) -> None:
         """Show one event."""
         if event.type == "narration" and event.human:
-            say(event.human)
+            say(line(event.human))
 
     def note(self, text: str) -> None:
         """Show a sentence of the command's own."""
@@ -42,12 +48,51 @@ class Talk:
         """The answer begins, or nothing more comes: leave the screen clean.  Harmless when repeated."""
 
 
+class Silent(Talk):
+    """For a job of which only the result is wanted."""
+
+    def event(self, event: JobEvent) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+
+class Plain(Talk):
+    """The same, with progress every few seconds.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._transfer = Transfer()
+        self._next_at: float | None = None
+
+    def event(self, event: JobEvent) -> None:
+        """Show one event."""
+        super().event(event)
+        if event.type == "narration":
+            self._next_at = None
+        elif event.type == "progress":
+            now = self._clock()
+            self._transfer.take(event, now)
+            if self._next_at is None:
+                # A sentence has just told of the first step, and another one will tell of the last.
+                self._next_at = now + EVERY_S
+            elif now >= self._next_at and not self._transfer.complete:
+                self._next_at = now + EVERY_S
+                say(self._transfer.line(now))
+
+
 class _Live(Talk):
     """A spinner with the latest sentence, and a bar while bytes come."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task: TaskID | None = progress.add_task("Starting", total=None)
+        self._task: TaskID | None = None
+        self._begin("Starting")
 
     def event(self, event: JobEvent) -> None:
         if self._task is None:
@@ -55,49 +100,45 @@ class _Live(Talk):
         if event.type == "narration" and event.human:
             # A new line for each sentence: what comes next has no known length, and a bar cannot lose its own.
             self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(event.human, total=None)
+            self._begin(line(event.human))
         elif event.type == "progress":
+            self._transfer.take(event, time.monotonic())
             self._progress.update(self._task, completed=event.done or 0, total=event.total)
 
     def note(self, text: str) -> None:
         if self._task is not None:
-            self._progress.update(self._task, description=text)
+            self._progress.update(self._task, description=line(text))
 
     def done(self) -> None:
         if self._task is not None:
             self._task = None
             self._progress.stop()
 
+    def _begin(self, sentence: str) -> None:
+        self._transfer = Transfer()
+        self._task = self._progress.add_task(sentence, total=None, transfer=self._transfer)
+
+
+def can_redraw() -> bool:
+    """Whether stderr is a terminal on which a line can be written anew."""
+    if not sys.stderr.isatty():
+        return False
+    from rich.console import Console
+
+    return not Console(stderr=True).is_dumb_terminal
+
 
 @contextlib.contextmanager
 def talking() -> Iterator[Talk]:
     """A `Talk` that suits stderr."""
-    if not sys.stderr.isatty():
-        yield Talk()
+    if not can_redraw():
+        yield Plain()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Task, TextColumn
-    from rich.table import Column
-    from rich.text import Text
+    from rbee.cli.bars import bars
 
-    class _BarWhileKnown(BarColumn):
-        def __call__(self, task: Task) -> RenderableType:
-            return super().__call__(task) if task.total else ""
-
-    class _BytesWhileKnown(DownloadColumn):
-        def render(self, task: Task) -> Text:
-            return super().render(task) if task.total else Text()
-
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False),
-        _BarWhileKnown(bar_width=24),
-        _BytesWhileKnown(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    progress.start()
+    progress = bars()
     live = _Live(progress)
+    progress.start()
     try:
         yield live
     finally:

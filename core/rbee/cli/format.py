@@ -4,6 +4,8 @@ from __future__ import annotations
 
 UNKNOWN = "-"
 
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
 
 def duration(seconds: float | None) -> str:
     """A length of time in at most two units: ``3h 12m``."""
@@ -24,6 +26,22 @@ def megabytes(mebibytes: int | None) -> str:
     return f"{mebibytes} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
 
 
+def byte_size(count: int | None) -> str:
+    """An amount of data: ``512 B``, ``4.6 MiB``."""
+    if count is None:
+        return UNKNOWN
+    unit = _unit(count)
+    return f"{_scaled(count, unit)} {_UNITS[unit]}"
+
+
+def byte_share(done: int, total: int | None) -> str:
+    """A part of an amount, in the unit of the whole: ``1.2 of 4.0 GiB``; the part alone when the whole is unknown."""
+    if total is None:
+        return byte_size(done)
+    unit = _unit(total)
+    return f"{_scaled(done, unit)} of {_scaled(total, unit)} {_UNITS[unit]}"
+
+
 def text(value: object) -> str:
     """Anything, or a dash."""
     return UNKNOWN if value is None else str(value)
@@ -32,3 +50,20 @@ def text(value: object) -> str:
 def printable(words: str) -> str:
     """A cell of a table: names come from others, and nothing in them is for the terminal to obey or to turn around."""
     return words if words.isprintable() else "".join(char if char.isprintable() else "?" for char in words)
+
+
+def line(words: str) -> str:
+    """A sentence of somebody else's on one line, as `printable`."""
+    return printable(" ".join(words.split()))
+
+
+def _unit(count: int) -> int:
+    unit = 0
+    # As it is shown: 1023.96 KiB would be told as 1024.0.
+    while unit < len(_UNITS) - 1 and round(count / 1024**unit, 1 if unit else 0) >= 1024:
+        unit += 1
+    return unit
+
+
+def _scaled(count: int, unit: int) -> str:
+    return f"{count / 1024**unit:.1f}" if unit else str(count)

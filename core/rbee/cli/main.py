@@ -17,6 +17,8 @@ _COMMANDS = MappingProxyType(
     {
         "run": "Ask a model once and print its answer.",
         "chat": "Talk with a model.",
+        "pull": "Fetch models.",
+        "model": "Find, fetch, list, check and delete models.",
         "up": "Run the colony: registry, queen and hive.",
         "down": "Stop the colony and its workers.",
         "status": "Say whether the colony runs, and where.",

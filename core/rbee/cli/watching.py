@@ -7,11 +7,10 @@ import time
 
 import msgspec
 
-from rbee.cli.console import say
-from rbee.cli.format import UNKNOWN
+from rbee.cli.console import EVERY_S, say
+from rbee.cli.format import UNKNOWN, byte_size, duration
 from rbee.contract.wire import JobEvent
 
-_EVERY_S = 5.0
 _CLEAR = "\r\x1b[K"
 
 
@@ -70,7 +69,7 @@ class Watcher:
             return
         now = time.monotonic()
         finished = event.total is not None and event.done == event.total
-        if finished or self._told_at is None or now - self._told_at >= _EVERY_S:
+        if finished or self._told_at is None or now - self._told_at >= EVERY_S:
             self._told_at = now
             say(told)
 
@@ -82,22 +81,21 @@ class Watcher:
 
 def progress_line(event: JobEvent) -> str:
     """``model_download  1.2 GiB of 4.0 GiB  30 %  12.0 MiB/s``; what is unknown is left out."""
-    size = _bytes if event.unit in {"bytes", None} else str
+    size = byte_size if event.unit in {"bytes", None} else str
     done = UNKNOWN if event.done is None else size(event.done)
-    parts = [event.action or "", done if event.total is None else f"{done} of {size(event.total)}"]
+    parts = [event.action or "", _file(event), done if event.total is None else f"{done} of {size(event.total)}"]
     if event.unit not in {"bytes", None}:
         parts[-1] += f" {event.unit}"
     if event.total and event.done is not None:
         parts.append(f"{100 * event.done // event.total} %")
     if event.rate:
         parts.append(f"{size(int(event.rate))}/s")
+    if event.eta_s:
+        parts.append(f"{duration(event.eta_s)} left")
     return "  ".join(part for part in parts if part)
 
 
-def _bytes(count: int) -> str:
-    value, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+def _file(event: JobEvent) -> str:
+    if event.item is None or event.items is None or event.items < 2:
+        return ""
+    return f"file {event.item} of {event.items}"

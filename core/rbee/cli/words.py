@@ -7,6 +7,8 @@ from typing import Any
 import click
 from click.types import StringParamType
 
+from rbee.cli.asking import absolute
+
 
 class _NotEmpty(StringParamType):
     """A text that names something: an empty one is mostly a shell variable that was not set."""
@@ -19,3 +21,21 @@ class _NotEmpty(StringParamType):
 
 NOT_EMPTY = _NotEmpty()
 """Type of such an argument or option."""
+
+
+class _ModelName(_NotEmpty):
+    """What a person types for a model, with a relative path made absolute."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = str(super().convert(value, param, ctx))
+        if not found.strip():
+            self.fail("it is empty.", param, ctx)
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{found!r} is not text in UTF-8.", param, ctx)
+        return absolute(found)
+
+
+MODEL = _ModelName()
+"""Type of an argument that names a model."""

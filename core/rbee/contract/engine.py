@@ -106,6 +106,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             whose loss is noticed, and puts the whole answer together.
         stream_fields: added to requests for streams that the host itself makes (whole answers by way of a stream, and
             ``/v1/infer``), and never to a client's; for a server that notices a lost client sooner with them.
+        model: what the server calls its model, put into every request in place of the name that the client used; None,
+            the default, for a server that does not look at the name.
     """
 
     url: str
@@ -113,6 +115,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     whole_answers_cancel: bool = True
     stream_fields: dict[str, Any] = {}
+    model: str | None = None
 
 
 class ServedEngine(Engine):

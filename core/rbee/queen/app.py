@@ -20,6 +20,7 @@ from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
 from rbee.http.sse import encode as sse
+from rbee.queen.alias_routes import ALIAS_ROUTES
 from rbee.queen.beehive_routes import BEEHIVE_ROUTES
 from rbee.queen.hive_beats import hive_beat
 from rbee.queen.service import QueenService
@@ -62,7 +63,8 @@ async def model(service: QueenService, name: str) -> dict[str, Any]:
     """One model, by its short or canonical name."""
     wanted = name.removeprefix("/")
     for found in await service.models():
-        if wanted in {found["id"], found["rbee"]["model_id"]}:
+        # A canonical name is the model's own, not that of its aliases.
+        if wanted == found["id"] or (wanted == found["rbee"]["model_id"] and "alias_of" not in found["rbee"]):
             return found
     raise ModelNotFoundError(f"There is no model {wanted!r}; GET /v1/models lists what there is.")
 
@@ -170,6 +172,7 @@ HANDLERS = (
     hive_heartbeat,
     heartbeats,
     shutdown,
+    *ALIAS_ROUTES,
     *BEEHIVE_ROUTES,
     *JOB_ROUTES,
 )

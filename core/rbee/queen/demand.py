@@ -1,11 +1,11 @@
-"""Loading on demand: one load a model, however many wait for it."""
+"""Loading on demand: one load of what is wanted, however many wait for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rbee.contract.errors import (
     CancelledByCallerError,
@@ -15,7 +15,6 @@ from rbee.contract.errors import (
     UnreachableError,
     WorkerFailedError,
 )
-from rbee.contract.types import ModelVariant
 from rbee.contract.wire import JobEvent
 from rbee.queen.hives import Hives
 from rbee.scheduler import Start
@@ -81,12 +80,12 @@ class Demand:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def ensure(
-        self, variant: ModelVariant, start: Start, hive_id: str | None, tell: Tell | None, *, keep: bool
+        self, model_ids: Sequence[str], start: Start, hive_id: str | None, tell: Tell | None, *, keep: bool
     ) -> None:
         """Start the worker, or join a load that suits; returns when it serves.
 
         Args:
-            variant: the model.
+            model_ids: canonical names of all that will do: one load of any of them is shared by all who want it.
             start: the decision; ignored when joining.
             hive_id: the hive that the request insists on, None for any.
             tell: given the load's events.
@@ -96,16 +95,16 @@ class Demand:
         Raises:
             RbeeError: why it could not be loaded.
         """
-        if await self.join(variant.model_id, hive_id, tell, keep=keep):
+        if await self.join(model_ids, hive_id, tell, keep=keep):
             return
         load = _Load(start.hive_id)
-        self._loads.setdefault(variant.model_id, []).append(load)
-        load.task = asyncio.create_task(self._run(variant, start, load), name=f"load {variant.model_id}")
+        self._loads.setdefault(start.model_id, []).append(load)
+        load.task = asyncio.create_task(self._run(start, load), name=f"load {start.model_id}")
         await self._join(load, tell, keep=keep)
 
-    async def join(self, model_id: str, hive_id: str | None, tell: Tell | None, *, keep: bool) -> bool:
-        """Wait for a load that is under way; False when none suits."""
-        for load in self._loads.get(model_id, ()):
+    async def join(self, model_ids: Sequence[str], hive_id: str | None, tell: Tell | None, *, keep: bool) -> bool:
+        """Wait for a load of one of the models that is under way; False when none suits."""
+        for load in [load for model_id in model_ids for load in self._loads.get(model_id, ())]:
             if hive_id is not None and load.hive_id != hive_id:
                 continue
             if not load.dying:
@@ -136,19 +135,19 @@ class Demand:
                 with contextlib.suppress(asyncio.CancelledError, RbeeError):
                     await load.task
 
-    async def _run(self, variant: ModelVariant, start: Start, load: _Load) -> None:
-        key = (variant.model_id, start.hive_id)
+    async def _run(self, start: Start, load: _Load) -> None:
+        key = (start.model_id, start.hive_id)
         try:
             for worker_id in start.evict:
                 if not self._claim(worker_id):
                     raise NoPlacementError(f"Worker {worker_id!r}, which was to make room, is in use again.")
-                log.info("stopping idle worker %s on %s for %s", worker_id, start.hive_id, variant.model_id)
+                log.info("stopping idle worker %s on %s for %s", worker_id, start.hive_id, start.model_id)
                 await self._hives.run(start.hive_id, "worker_process_delete", {"worker_id": worker_id}, load.tell)
                 self._forget(worker_id)
             await self._hives.run(
                 start.hive_id,
                 "worker_spawn",
-                {"model": variant.model_id, "worker": start.engine, "device": start.device},
+                {"model": start.model_id, "worker": start.engine, "device": start.device},
                 load.tell,
             )
             self._failures.pop(key, None)
@@ -162,10 +161,10 @@ class Demand:
                 del self._failures[next(iter(self._failures))]
             raise
         finally:
-            loads = self._loads[variant.model_id]
+            loads = self._loads[start.model_id]
             loads.remove(load)
             if not loads:
-                del self._loads[variant.model_id]
+                del self._loads[start.model_id]
             if load.task is not None:
                 # Whoever waited has left already: nobody else would fetch the exception.
                 load.task.add_done_callback(_consume)

@@ -9,23 +9,18 @@ from types import MappingProxyType
 
 import msgspec
 
-from rbee.contract.errors import (
-    EngineUnavailableError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    NoPlacementError,
-    NotFoundError,
-    RbeeError,
-    RequestTimeoutError,
-)
+from rbee.contract.errors import ModelNotFoundError, NoPlacementError, NotFoundError, RequestTimeoutError
 from rbee.contract.policy import Policy
-from rbee.contract.types import Capability, ModelVariant
+from rbee.contract.types import Capability
 from rbee.gateway import Dispatcher, Lease, Outcome, Route, Target
-from rbee.plugins import install_hint
 from rbee.queen import views
 from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand, Tell
-from rbee.queen.names import ModelNames
+from rbee.queen.held import HeldIndex
+from rbee.queen.names import ModelNames, Resolved
+from rbee.queen.refusing import refused
+from rbee.queen.telling import choosing
+from rbee.queen.turns import Turn
 from rbee.queen.waiting import WaitingRoom
 from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, place
 from rbee.settings import Settings
@@ -87,44 +82,13 @@ class WorkerLease(Lease):
         self._owner.finished(self, outcome)
 
 
-class _Turn:
-    """One request's place among those that wait for a slot of a model.
-
-    Whoever came earlier goes first, also when a slot becomes free this instant; and whoever was called and does not
-    take a slot, for whatever reason, calls the next.
-    """
-
-    def __init__(self, room: WaitingRoom, model_id: str, patience_s: float) -> None:
-        self._room = room
-        self._model_id = model_id
-        self._patience_s = patience_s
-        self._deadline: float | None = None
-        self._called = False
-
-    def mine(self) -> bool:
-        """Whether a free slot may be taken now."""
-        return self._called or self._room.depth(self._model_id) == 0
-
-    async def wait(self) -> None:
-        """Wait to be called; raises as `WaitingRoom.wait`."""
-        if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().time() + self._patience_s
-        first, self._called = self._called, False
-        await self._room.wait(self._model_id, self._deadline, first=first)
-        self._called = True
-
-    def pass_on(self) -> None:
-        """Call the next, if this one was called."""
-        if self._called:
-            self._room.wake(self._model_id)
-
-
 class QueenDispatcher(Dispatcher):
     """Places requests by telemetry, policy and demand.
 
     Args:
         telemetry: the colony.
         names: from names to models.
+        held: models on the disks of the hives.
         demand: carries out starts.
         policy: orders workers.
         settings: waits.
@@ -136,6 +100,7 @@ class QueenDispatcher(Dispatcher):
         self,
         telemetry: TelemetryRegistry,
         names: ModelNames,
+        held: HeldIndex,
         demand: Demand,
         policy: Policy,
         settings: Settings,
@@ -144,9 +109,11 @@ class QueenDispatcher(Dispatcher):
     ) -> None:
         self._telemetry = telemetry
         self._names = names
+        self._held = held
         self._demand = demand
         self._policy = policy
         self._settings = settings
+        self._context_length, self._slots = settings.worker.context_length, settings.worker.slots
         self._clock = clock
         self._headers = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
         self._targets: dict[str, Target] = {}
@@ -169,36 +136,46 @@ class QueenDispatcher(Dispatcher):
             QueueFullError, AllSlotsBusyError, RequestTimeoutError: waiting was in vain.
             RbeeError: loading failed.
         """
-        variant = await self._names.resolve(wanted.model, files=wanted.trusted)
+        found = await self._names.resolve(wanted.model, trusted=wanted.trusted)
+        placed = await self._place(found, wanted)
+        if isinstance(placed, Refusal) and (wider := await self._names.widen(found)) is not None:
+            # What lies in the colony will not do; the vendors may have what does.
+            found = wider
+            placed = await self._place(found, wanted)
+        if isinstance(placed, Refusal):
+            raise refused(found, placed)
+        return placed
+
+    async def _place(self, found: Resolved, wanted: Wanted) -> WorkerLease | Refusal:
         request = PlaceRequest(
-            model_id=variant.model_id,
-            format=variant.format,
-            size_bytes=variant.size_bytes,
+            variants=found.variants,
             capability=wanted.capability,
             hive_id=wanted.hive_id,
             worker_id=wanted.worker_id,
             device=wanted.device,
+            context_length=self._context_length,
+            slots=self._slots,
         )
         loop = asyncio.get_running_loop()
         load_deadline = loop.time() + self._settings.queen.load_timeout_s
-        turn = _Turn(self.room, variant.model_id, self._settings.queen.slot_wait_s)
+        turn = Turn(self.room, found.model_ids, self._settings.queen.slot_wait_s)
         transient = 0
         try:
             while True:
-                decision = self._decide(request, variant)
+                decision = self._decide(request, found)
                 if isinstance(decision, Use) and turn.mine():
-                    return self._reserve(decision.worker_id, variant.model_id)
+                    return self._reserve(decision.worker_id, found.model_ids[0])
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
                     await turn.wait()
                     continue
                 if isinstance(decision, Refusal):
-                    raise _refusal(variant, decision)
+                    return decision
                 try:
                     async with asyncio.timeout_at(load_deadline):
-                        await self._load(variant, wanted, decision)
+                        await self._load(found, wanted, decision)
                 except TimeoutError as error:
                     raise RequestTimeoutError(
-                        f"Model {variant.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
+                        f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
                     ) from error
                 except (NoPlacementError, NotFoundError) as error:
                     # The hive knows better than a picture that is a second old; look again with a fresh one.
@@ -227,30 +204,30 @@ class QueenDispatcher(Dispatcher):
                 lost, lease.lost = lease.lost, None
                 lost()
 
-    def _decide(self, request: PlaceRequest, variant: ModelVariant) -> Use | Start | Wait | Refusal:
+    def _decide(self, request: PlaceRequest, found: Resolved) -> Use | Start | Wait | Refusal:
         def hives() -> list[HiveView]:
-            return views.hives(
-                self._telemetry,
-                variant.model_id,
-                self._clock,
-                lambda hive_id: self._demand.failure(variant.model_id, hive_id),
-            )
+            return views.hives(self._telemetry, found.variants, self._held, self._clock, self._demand.failure)
 
-        return place(request, views.candidates(self._telemetry, variant.model_id), hives, self._policy)
+        return place(request, views.candidates(self._telemetry, found.model_ids), hives, self._policy)
 
-    def _reserve(self, worker_id: str, model_id: str) -> WorkerLease:
-        url = self._telemetry.get_worker_url(worker_id) or ""
+    def _reserve(self, worker_id: str, wanted_id: str) -> WorkerLease:
+        entry = self._telemetry.get_worker(worker_id)
+        url, model_id = (None, None) if entry is None else (entry.url, entry.model_id)
         self._telemetry.reserve(worker_id)
-        lease = WorkerLease(worker_id, model_id, url, self._target(url), self)
+        lease = WorkerLease(worker_id, model_id or wanted_id, url or "", self._target(url or ""), self)
         self._leases.add(lease)
         return lease
 
-    async def _load(self, variant: ModelVariant, wanted: Wanted, decision: Start | Wait) -> None:
+    async def _load(self, found: Resolved, wanted: Wanted, decision: Start | Wait) -> None:
         """Start a worker, join a load that is under way, or wait for news of somebody else's."""
+        if await self._demand.join(found.model_ids, wanted.hive_id, wanted.tell, keep=wanted.keep):
+            return
         if isinstance(decision, Start):
-            await self._demand.ensure(variant, decision, wanted.hive_id, wanted.tell, keep=wanted.keep)
-        elif not await self._demand.join(variant.model_id, wanted.hive_id, wanted.tell, keep=wanted.keep):
-            await self.changes.wait(variant.model_id, _LOOK_AGAIN_S)
+            if wanted.tell is not None and wanted.model != decision.model_id:
+                wanted.tell(choosing(wanted.model, found, decision))
+            await self._demand.ensure(found.model_ids, decision, wanted.hive_id, wanted.tell, keep=wanted.keep)
+        else:
+            await self.changes.wait(found.model_ids, _LOOK_AGAIN_S)
 
     def _target(self, url: str) -> Target:
         target = self._targets.get(url)
@@ -261,17 +238,3 @@ class QueenDispatcher(Dispatcher):
                 self._targets.clear()
             self._targets[url] = target
         return target
-
-
-def _refusal(variant: ModelVariant, refusal: Refusal) -> RbeeError:
-    reasons = [{"subject": reason.subject, "reason": reason.text} for reason in refusal.reasons]
-    told = "; ".join(f"{reason.subject}: {reason.text}" for reason in refusal.reasons) or "no machine is known"
-    message = f"Model {variant.name!r} cannot be placed. {told}."
-    if refusal.code == "INVALID_REQUEST":
-        return InvalidRequestError(message, param="model", details={"reasons": reasons})
-    if refusal.code == "ENGINE_UNAVAILABLE":
-        hint = install_hint(variant.format)
-        if hint and "pip install" not in told:
-            message += f" Install an engine: {hint}"
-        return EngineUnavailableError(message, details={"reasons": reasons})
-    return NoPlacementError(message, details={"reasons": reasons})

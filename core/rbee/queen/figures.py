@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
-from rbee.contract.wire import WorkerRecord, utc_now
+from rbee.contract.errors import InvalidRequestError
+from rbee.contract.model_refs import parse_ref
+from rbee.contract.wire import Alias, WorkerRecord, utc_now
+from rbee.queen.held import HeldIndex
 from rbee.queen.names import ModelNames
 from rbee.telemetry import HiveRecord, TelemetryRegistry
 from rbee.telemetry.judgement import hive_health
@@ -18,11 +22,21 @@ class Figures:
     Args:
         telemetry: hives and workers.
         names: models that the vendors offer.
+        held: models on the disks of the hives.
+        aliases: short names for models.
     """
 
-    def __init__(self, telemetry: TelemetryRegistry, names: ModelNames) -> None:
+    def __init__(
+        self,
+        telemetry: TelemetryRegistry,
+        names: ModelNames,
+        held: HeldIndex,
+        aliases: Callable[[], Sequence[Alias]] = tuple,
+    ) -> None:
         self._telemetry = telemetry
         self._names = names
+        self._held = held
+        self._aliases = aliases
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker known, by id."""
@@ -35,9 +49,14 @@ class Figures:
         return [self._hive(record) for record in records]
 
     async def models(self) -> list[dict[str, Any]]:
-        """Models that can be asked for: those workers serve and those the vendors offer by name."""
+        """Models that can be asked for.
+
+        Those that workers serve, those that lie on some hive's disk, those that the vendors offer by name, and aliases.
+        """
         found: dict[str, dict[str, Any]] = {}
         for variant in await self._names.known():
+            found[variant.model_id] = _model(variant.name, variant.model_id, variant.vendor, "available")
+        for variant in self._held.models():
             found[variant.model_id] = _model(variant.name, variant.model_id, variant.vendor, "available")
         for model_id in self._telemetry.models():
             entries = self._telemetry.find_workers_by_model(model_id)
@@ -46,7 +65,10 @@ class Figures:
             present = found.get(model_id)
             owner = present["owned_by"] if present else model_id.partition(":")[0]
             found[model_id] = _model(name, model_id, owner, state)
-        return sorted(found.values(), key=lambda model: str(model["id"]))
+        for model_id, one in found.items():
+            one["rbee"]["hives"] = sorted(self._held.holders(model_id))
+        aliases = _aliased(self._aliases(), found.values())
+        return sorted([*found.values(), *aliases], key=lambda model: str(model["id"]))
 
     def summary(self) -> bytes:
         """Who is there, as a line of the queen's stream."""
@@ -89,3 +111,27 @@ def _model(name: str, model_id: str, owner: str, state: str) -> dict[str, Any]:
         "owned_by": owner,
         "rbee": {"model_id": model_id, "state": state},
     }
+
+
+def _aliased(aliases: Sequence[Alias], models: Collection[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Aliases as models, each with what is known of the model that it stands for."""
+    if not aliases:
+        return []
+    spelled = {_spelling(model["rbee"]["model_id"]): model for model in models}
+    spelled |= {model["id"]: model for model in models}
+    return [_alias(alias, spelled.get(alias.model) or spelled.get(_spelling(alias.model))) for alias in aliases]
+
+
+def _alias(alias: Alias, model: dict[str, Any] | None) -> dict[str, Any]:
+    if model is None:
+        unknown: dict[str, Any] = {"model_id": None, "state": None, "alias_of": alias.model, "hives": []}
+        return {"id": alias.name, "object": "model", "created": 0, "owned_by": "rbee", "rbee": unknown}
+    return {**model, "id": alias.name, "rbee": {**model["rbee"], "alias_of": alias.model}}
+
+
+def _spelling(name: str) -> str:
+    """The same for all spellings of a name, whatever stands before the colon."""
+    try:
+        return parse_ref(name).canonical("")
+    except InvalidRequestError:
+        return name

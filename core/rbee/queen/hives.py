@@ -10,7 +10,7 @@ from typing import Any
 from rbee.clients import HiveClient, Transport
 from rbee.clients.jobs import raise_for
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError, UnreachableError
-from rbee.contract.wire import JobEvent
+from rbee.contract.wire import HeldModels, JobEvent
 from rbee.queen.remote_job import RemoteJob
 from rbee.telemetry import TelemetryRegistry
 
@@ -153,6 +153,15 @@ class Hives:
                 await asyncio.shield(job.cancel())
             raise
         return result
+
+    async def catalog(self, hive_id: str) -> HeldModels:
+        """Models that are whole on a hive's disk.
+
+        Raises:
+            RbeeError: it does not answer, or does not tell.
+        """
+        async with self._reach(hive_id) as hive:
+            return await hive.catalog()
 
     @contextlib.asynccontextmanager
     async def _reach(self, hive_id: str) -> AsyncIterator[HiveClient]:

@@ -16,7 +16,7 @@ import msgspec
 
 from rbee.beehives import Beehive
 from rbee.beehives.place import data_base_url
-from rbee.catalog import Resolver
+from rbee.catalog import Aliases, Resolver
 from rbee.clients import keep_running
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.joining import check_aggregate, check_worker_beat
@@ -37,6 +37,7 @@ from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.broadcast import Broadcast
+from rbee.queen.catalogs import HiveCatalogs
 from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
@@ -46,7 +47,9 @@ from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
 from rbee.queen.names import ModelNames
-from rbee.queen.operations import Forwards, Inference, Operations, QueenChecks
+from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks, aliased
+from rbee.queen.plans import Plans
+from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
@@ -90,14 +93,19 @@ class QueenService:
         limits = Limits(**msgspec.structs.asdict(settings.telemetry))
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
-        self.names = ModelNames(
-            Resolver([cls() for cls in registrations.model_vendors.things()]), self.telemetry, clock
-        )
-        self._figures = Figures(self.telemetry, self.names)
+        vendors = [cls() for cls in registrations.model_vendors.things()]
+        self.aliases = Aliases(folders.home / "aliases.db", vendors)
+        resolver = Resolver(vendors)
         self._hives = Hives(self.telemetry, token)
+        self.catalogs = HiveCatalogs(self._hives.catalog, clock)
+        held = self.catalogs.index
+        self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
+        self._figures = Figures(self.telemetry, self.names, held, self.aliases.list)
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         policy = registrations.policies.get(settings.queen.policy)()
-        self.dispatcher = QueenDispatcher(self.telemetry, self.names, self._demand, policy, settings, token, clock)
+        self.dispatcher = QueenDispatcher(
+            self.telemetry, self.names, held, self._demand, policy, settings, token, clock
+        )
         self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(
             self.telemetry,
@@ -110,11 +118,25 @@ class QueenService:
         )
         self._operations = operations = Operations(
             self.telemetry,
-            Forwards(self.telemetry, self._hives),
+            Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
             Inference(self.dispatcher, self._hives, token, self.request_finished),
             self._checks,
+            Models(
+                Plans(
+                    self.telemetry,
+                    self.names,
+                    held,
+                    self._demand.failure,
+                    RemoteFigures(resolver),
+                    settings,
+                    clock,
+                ),
+                resolver,
+                self._hives,
+            ),
         )
-        self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), operations.operations(), self._observe_job)
+        every = aliased(operations.operations(), self.aliases.target)
+        self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), every, self._observe_job)
         self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self.beat_hive)
         self._inquiries = Inquiries(token, self.beat_worker, self._is_unheard, url)
         self._introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
@@ -140,6 +162,7 @@ class QueenService:
     async def start(self) -> None:
         """Open the stores, begin to discover and to judge."""
         await self.beehives.open()
+        await self.aliases.open()
         # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
@@ -159,6 +182,8 @@ class QueenService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.beehives.close()
+        await self.aliases.close()
+        await self.catalogs.close()
         await self.subscriptions.close()
         await self._inquiries.close()
         if self._discovery is not None:
@@ -207,6 +232,7 @@ class QueenService:
         if taken:
             self._hive_arrived.set()
             self._hives.arrived()
+            self.catalogs.heard(beat.hive)
             self._clocks.heard(beat.hive.id, beat.timestamp)
             self._pass_on(beat.hive.id, beat.timestamp, beat.workers, beat.node)
         return taken
@@ -357,6 +383,7 @@ class QueenService:
             await asyncio.sleep(_CLEANUP_S)
             for worker_id in self.telemetry.cleanup():
                 log.info("worker %s is gone", worker_id)
+            self.catalogs.forget(self._knows_hive)
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()

@@ -1,9 +1,12 @@
 """The decision where a request goes and where a model is loaded: pure functions over frozen values."""
 
+from rbee.scheduler.artefacts import Choice, Unsuitable, choose, estimates
+from rbee.scheduler.memory import Estimate, completed, estimate, shared
 from rbee.scheduler.place import place
 from rbee.scheduler.values import (
     Candidate,
     Decision,
+    Failure,
     HiveView,
     IdleWorker,
     PlaceRequest,
@@ -16,14 +19,23 @@ from rbee.scheduler.values import (
 
 __all__ = [
     "Candidate",
+    "Choice",
     "Decision",
+    "Estimate",
+    "Failure",
     "HiveView",
     "IdleWorker",
     "PlaceRequest",
     "Reason",
     "Refusal",
     "Start",
+    "Unsuitable",
     "Use",
     "Wait",
+    "choose",
+    "completed",
+    "estimate",
+    "estimates",
     "place",
+    "shared",
 ]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from rbee.contract.devices import find_device
 from rbee.contract.policy import Policy
-from rbee.contract.types import Device, DeviceType, EngineInfo, WorkerState
+from rbee.contract.types import DeviceType, WorkerState
+from rbee.scheduler.artefacts import NO_PLACEMENT, Choice, Unsuitable, choose, concerns, estimates, frees
+from rbee.scheduler.memory import Estimate
 from rbee.scheduler.values import (
     Candidate,
     Decision,
@@ -21,15 +22,10 @@ from rbee.scheduler.values import (
     Use,
     Wait,
 )
+from rbee.scheduler.wording import size
 
-_MIB = 1024 * 1024
-_OVERHEAD = 1.2
-"""Memory over file size that is asked for while no measurement exists."""
-_NO_PLACEMENT = "NO_PLACEMENT"
 _HEARD = ("online", "unobserved")
 _LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
-_RETRY_S = 10.0
-"""A hive where the model has just failed to load is left alone this long."""
 
 
 def place(
@@ -39,7 +35,7 @@ def place(
 
     Args:
         request: what is wanted.
-        candidates: the model's workers, in any state.
+        candidates: workers of any of the variants, in any state.
         hives: gives the hives; only called when no worker will do, so that the common decision costs no more than
             the model's workers.
         policy: orders workers that would all do.
@@ -102,15 +98,8 @@ def _unfit(request: PlaceRequest, one: Candidate) -> str | None:
 class _Option(msgspec.Struct, frozen=True, kw_only=True):
     """A start that would do, with what orders it."""
 
-    order: tuple[int, int, int, str]
+    order: tuple[int, int, int, int, int, str]
     start: Start
-
-
-class _Unfit(msgspec.Struct, frozen=True):
-    """Why a hive will not do, and the error code if that were so everywhere."""
-
-    why: str
-    code: str = _NO_PLACEMENT
 
 
 def _start(request: PlaceRequest, hives: Sequence[HiveView], reasons: list[Reason]) -> Decision:
@@ -118,84 +107,54 @@ def _start(request: PlaceRequest, hives: Sequence[HiveView], reasons: list[Reaso
         return Refusal(reasons=(*reasons, Reason("colony", "no hive is known; start one with `rbee up`")))
     options: list[_Option] = []
     codes = set()
+    needs = estimates(request)
     for hive in hives:
-        found = _option(request, hive)
+        found = _option(request, hive, needs)
         if isinstance(found, _Option):
             options.append(found)
         else:
             codes.add(found.code)
-            reasons.append(Reason(f"hive {hive.hive_id}", found.why))
+            reasons.append(Reason(f"hive {hive.hive_id}", "; ".join(found.reasons)))
     if options:
         best = min(options, key=lambda option: option.order)
         return msgspec.structs.replace(best.start, reasons=tuple(reasons))
     # One cause everywhere is the cause; of several, time or another machine may mend one.
-    return Refusal(reasons=tuple(reasons), code=codes.pop() if len(codes) == 1 else _NO_PLACEMENT)
+    return Refusal(reasons=tuple(reasons), code=codes.pop() if len(codes) == 1 else NO_PLACEMENT)
 
 
-def _option(request: PlaceRequest, hive: HiveView) -> _Option | _Unfit:
+def _option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> _Option | Unsuitable:
     """A start on the hive, or why not."""
     if request.hive_id is not None and hive.hive_id != request.hive_id:
-        return _Unfit(f"the request names hive {request.hive_id}")
-    if not hive.online:
-        return _Unfit("it is down")
-    if not hive.accepting:
-        return _Unfit("it accepts no new workers")
-    if hive.devices is None or hive.engines is None:
-        return _Unfit("it has not told its devices and engines yet")
-    if hive.failed_s is not None and hive.failed_s < _RETRY_S:
-        return _Unfit(
-            f"the model failed to load there again {hive.failed_s:.0f} s ago and is next tried in "
-            f"{_RETRY_S - hive.failed_s:.0f} s ({hive.failed_why})"
-        )
-    opening = [engine for engine in hive.engines if request.format in engine.formats]
-    if not opening:
-        return _Unfit(f"no engine there opens the format {request.format!r}", "ENGINE_UNAVAILABLE")
-    usable = [engine for engine in opening if engine.available]
-    if not usable:
-        why = "; ".join(engine.reason or f"engine {engine.name} is not available" for engine in opening)
-        return _Unfit(why, "ENGINE_UNAVAILABLE")
-    capable = [engine for engine in usable if request.capability is None or request.capability in engine.capabilities]
-    if not capable:
-        names = ", ".join(engine.name for engine in usable)
-        return _Unfit(f"no engine there offers {request.capability} (engines: {names})", "INVALID_REQUEST")
-    matched = _match(request, hive.devices, capable)
-    if matched is None:
-        wanted = f" {request.device}" if request.device else ""
-        return _Unfit(f"no device{wanted} there suits the engines {', '.join(e.name for e in capable)}")
-    device, engine = matched
-    room = _make_room(request, hive)
+        return Unsuitable(reasons=(f"the request names hive {request.hive_id}",))
+    choice = choose(request, hive, needs)
+    if isinstance(choice, Unsuitable):
+        return choice
+    room = _make_room(hive, choice)
     if isinstance(room, str):
-        return _Unfit(room)
+        return Unsuitable(reasons=(room,))
     order = (
-        0 if device.device_type is DeviceType.GPU else 1,
+        0 if choice.device.device_type is DeviceType.GPU else 1,
         len(room),
+        0 if choice.present else 1,
+        choice.rank,
         -(hive.threads_free or 0),
         hive.hive_id,
     )
-    start = Start(hive_id=hive.hive_id, engine=engine.name, device=device.id, evict=tuple(room))
+    start = Start(
+        hive_id=hive.hive_id,
+        engine=choice.engine.name,
+        device=choice.device.id,
+        model_id=choice.variant.model_id,
+        evict=tuple(room),
+        because=choice.reasons,
+    )
     return _Option(order=order, start=start)
 
 
-def _match(
-    request: PlaceRequest, devices: Sequence[Device], engines: Sequence[EngineInfo]
-) -> tuple[Device, EngineInfo] | None:
-    """The first pair that suits, GPUs before processors, engines in the order of their names."""
-    wanted = None if request.device is None else find_device(devices, request.device)
-    ordered = sorted(devices, key=lambda device: (device.device_type is not DeviceType.GPU, device.id))
-    for device in ordered:
-        if request.device is not None and device is not wanted:
-            continue
-        for engine in sorted(engines, key=lambda engine: engine.name):
-            if device.backend in engine.backends:
-                return device, engine
-    return None
-
-
-def _make_room(request: PlaceRequest, hive: HiveView) -> list[str] | str:
+def _make_room(hive: HiveView, choice: Choice) -> list[str] | str:
     """Workers to stop, the longest idle first, until thread and memory are there; or why that is not enough."""
     threads = hive.threads_free
-    memory = hive.ram_free_bytes
-    needed = None if request.size_bytes is None else int(request.size_bytes * _OVERHEAD)
+    memory, needed = choice.free_bytes, choice.estimate.total_bytes
     evict: list[str] = []
     waiting: list[IdleWorker] = sorted(hive.idle, key=lambda worker: (-worker.idle_s, worker.worker_id))
     while True:
@@ -203,14 +162,17 @@ def _make_room(request: PlaceRequest, hive: HiveView) -> list[str] | str:
         short_of_memory = memory is not None and needed is not None and memory < needed
         if not short_of_threads and not short_of_memory:
             return evict
+        if not short_of_threads:
+            # Who is on another device would make no room on this one.
+            waiting = [worker for worker in waiting if concerns(worker, choice.device)]
         if not waiting:
             if short_of_memory and memory is not None and needed is not None:
-                return f"it needs about {needed // _MIB} MiB and {memory // _MIB} MiB are free"
+                return f"it needs about {size(needed)} and {size(memory)} are free"
             return "all its processor threads are taken by workers that are busy"
         victim = waiting.pop(0)
         evict.append(victim.worker_id)
         threads = None if threads is None else threads + 1
-        memory = None if memory is None else memory + (victim.memory_bytes or 0)
+        memory = None if memory is None else memory + frees(victim, choice.device)
 
 
 def _worker(one: Candidate, why: str) -> Reason:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from rbee.contract.policy import WorkerView
-from rbee.contract.types import Device, EngineInfo, WorkerState
+from rbee.contract.types import Device, EngineInfo, ModelVariant, WorkerState
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -21,7 +23,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker that serves or loads the wanted model.
+    """A worker that serves or loads a variant of the wanted model.
 
     Attributes:
         view: what a policy sees of it.
@@ -46,12 +48,28 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         worker_id: identity.
         idle_s: seconds since its last request.
-        memory_bytes: memory it holds; None when unknown.
+        memory_bytes: memory of the machine that it holds; None when unknown.
+        device: id of its device; None when it has not told.
+        vram_bytes: memory of that device that it holds, where it has its own; None when unknown.
     """
 
     worker_id: str
     idle_s: float
     memory_bytes: int | None = None
+    device: str | None = None
+    vram_bytes: int | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A variant has failed to load on a hive, not for the first time.
+
+    Attributes:
+        ago_s: seconds since.
+        why: what went wrong.
+    """
+
+    ago_s: float
+    why: str
 
 
 class HiveView(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +83,11 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         engines: None until it has told them.
         threads_free: processor threads not promised to a worker; None when unknown.
         ram_free_bytes: None when unknown.
+        gpu_free_bytes: free memory of GPUs by device id; one of which it is unknown is left out.
         idle: workers that could make room, in any order.
-        failed_s: seconds since the model last failed to load there; None when it has not.
-        failed_why: what went wrong then.
+        held: canonical names of the wanted variants that lie on its disk.
+        elsewhere: of those that are used where they lie, the ones that only other hives have.
+        failed: of the wanted variants, those that have failed to load there, by canonical name.
     """
 
     hive_id: str
@@ -77,31 +97,33 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     engines: tuple[EngineInfo, ...] | None = None
     threads_free: int | None = None
     ram_free_bytes: int | None = None
+    gpu_free_bytes: Mapping[str, int] = {}
     idle: tuple[IdleWorker, ...] = ()
-    failed_s: float | None = None
-    failed_why: str | None = None
+    held: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    failed: Mapping[str, Failure] = {}
 
 
 class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted.
 
     Attributes:
-        model_id: canonical name.
-        format: of the model's files.
-        size_bytes: of the files; None when unknown.
+        variants: of the model, in the order of their vendor, best first; any of them will do.
         capability: what the route needs.
         hive_id: only there, when given.
         worker_id: only that one, when given.
         device: only on that device, when given.
+        context_length: tokens a slot of a new worker, for its memory; None for the model's own, up to a bound.
+        slots: requests that a new worker serves at the same time, likewise.
     """
 
-    model_id: str
-    format: str
-    size_bytes: int | None = None
+    variants: tuple[ModelVariant, ...]
     capability: str | None = None
     hive_id: str | None = None
     worker_id: str | None = None
     device: str | None = None
+    context_length: int | None = None
+    slots: int = 1
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True, tag="use"):
@@ -112,12 +134,24 @@ class Use(msgspec.Struct, frozen=True, kw_only=True, tag="use"):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
-    """Start a worker there, after stopping `evict`."""
+    """Start a worker there, after stopping `evict`.
+
+    Attributes:
+        hive_id: where.
+        engine: with what.
+        device: id of the device.
+        model_id: canonical name of the variant.
+        evict: workers to stop before, in this order.
+        because: why this variant, in order, for a person.
+        reasons: why other hives and workers fell out.
+    """
 
     hive_id: str
     engine: str
     device: str
+    model_id: str
     evict: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
 

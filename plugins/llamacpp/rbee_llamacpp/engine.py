@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+from types import MappingProxyType
 from typing import Any
 
 from rbee.contract import (
@@ -45,6 +46,9 @@ class LlamaCppEngine(ServedEngine):
             Capability.LOGPROBS,
         }
     )
+
+    # At home on processors; on a Mac's GPU an engine made for that goes first.
+    preference = MappingProxyType({Backend.CPU: 20, Backend.METAL: 10})
 
     def __init__(self) -> None:
         self._server: Any = None

@@ -27,6 +27,11 @@ class TestLlamaCppEngine(ServedEngineContract):
         return make_spec()
 
 
+def test_it_says_how_well_it_suits_each_of_its_backends():
+    assert set(LlamaCppEngine.preference) == LlamaCppEngine.backends
+    assert LlamaCppEngine.info().preference == {"cpu": 20, "metal": 10}
+
+
 def quiet(_stage):
     """Nobody watches the loading."""
 

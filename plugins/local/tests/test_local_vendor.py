@@ -47,7 +47,20 @@ def test_paths_are_supported(ref):
     assert LocalVendor().supports(ref)
 
 
-@pytest.mark.parametrize("ref", ["org/repo", "demo", "hf:org/repo/a.gguf", "https://x/a.gguf", "a.bin", "a.gguf:Q8_0"])
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "org/repo",
+        "demo",
+        "hf:org/repo/a.gguf",
+        "https://x/a.gguf",
+        "a.bin",
+        "a.gguf:Q8_0",
+        "org/repo:Q8_0",
+        "local",
+        "ollama",
+    ],
+)
 def test_names_of_other_vendors_are_left_to_them(ref):
     assert not LocalVendor().supports(ref)
 
@@ -123,12 +136,12 @@ def test_a_link_of_a_download_cache_keeps_its_telling_name(tmp_path, gguf):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "does not begin with the letters GGUF"),
+        (b"", "ends within its head"),
         (b"<html>not found</html>", "does not begin with the letters GGUF"),
-        (b"GGUF\x03\0\0\0", "ends after 8 bytes"),
-        (struct.pack("<4sIQQ", b"GGUF", 77, 1, 1), "format version is 77"),
+        (b"GGUF\x03\0\0\0", "ends within its head, after 8 bytes"),
+        (struct.pack("<4sIQQ", b"GGUF", 77, 1, 1), "of GGUF version 77"),
         (struct.pack("<4sIQQ", b"GGUF", 3, 1, 1 << 60), "claims 1152921504606846976 keys"),
-        (struct.pack("<4sIQQQ", b"GGUF", 3, 1, 1, 1 << 62), "text in its head claims"),
+        (struct.pack("<4sIQQQ", b"GGUF", 3, 1, 1, 1 << 62), "has a key of 4611686018427387904 bytes"),
         (struct.pack("<4sIQQQ", b"GGUF", 3, 1, 1, 50) + b"short", "ends within its head"),
     ],
 )
@@ -137,7 +150,28 @@ def test_a_damaged_file_is_refused_by_name_and_reason(tmp_path, content, reason)
     with pytest.raises(ModelFileError, match=reason) as caught:
         resolve(tmp_path / "m.gguf")
     assert "m.gguf" in caught.value.message
-    assert "Fetch it again" in caught.value.message
+    assert "fetch it again" in caught.value.message or "update rbee" in caught.value.message
+
+
+def test_a_gguf_file_cut_in_its_tensors_is_refused(tmp_path, gguf):
+    (tmp_path / "m.gguf").write_bytes(gguf()[:-1])
+    with pytest.raises(ModelFileError, match=r"m\.gguf' is truncated: \d+ bytes, needs \d+"):
+        resolve(tmp_path / "m.gguf")
+
+
+def test_figures_of_the_head_are_told_but_for_the_template(tmp_path, gguf):
+    (tmp_path / "m.gguf").write_bytes(gguf())
+    figures = resolve(tmp_path / "m.gguf").figures
+    assert (figures.architecture, figures.parameters, figures.weights_bytes) == ("llama", 8, 32)
+    assert figures.chat_template is None
+
+
+def test_a_file_that_changes_is_read_anew(tmp_path, gguf):
+    vendor = LocalVendor()
+    for context in (111, 22222):
+        (tmp_path / "m.gguf").write_bytes(gguf(context=context))
+        os.utime(tmp_path / "m.gguf", ns=(context, context))
+        assert vendor.resolve(str(tmp_path / "m.gguf"))[0].context_length == context
 
 
 def test_a_gguf_file_cut_within_its_keys_is_refused(tmp_path, gguf):
@@ -147,7 +181,7 @@ def test_a_gguf_file_cut_within_its_keys_is_refused(tmp_path, gguf):
 
 
 @pytest.mark.parametrize("name", ["m.bin", "m.pt", "m.pth", "m.ckpt", "m.gguf"])
-def test_pickles_are_refused_by_name_and_by_content(tmp_path, name):
+def test_pickles_are_refused_under_any_name(tmp_path, name):
     (tmp_path / name).write_bytes(pickle.dumps({"w": 1}, protocol=2))
     with pytest.raises(ModelFileError, match="is a Python pickle"):
         resolve(tmp_path / name)
@@ -211,7 +245,7 @@ def test_a_safetensors_folder_is_used_in_place(hf_folder):
 
 def test_a_truncated_safetensors_file_is_refused_by_name(hf_folder):
     (hf_folder / "model.safetensors").write_bytes(struct.pack("<Q", 5000) + b"{")
-    with pytest.raises(ModelFileError, match=r"model\.safetensors' is truncated"):
+    with pytest.raises(ModelFileError, match=r"model\.safetensors' cannot be used: it is truncated"):
         resolve(hf_folder)
 
 
@@ -223,7 +257,7 @@ def test_a_missing_shard_of_a_safetensors_model_is_named(hf_folder):
 
 def test_a_broken_configuration_is_refused_by_name(hf_folder):
     (hf_folder / "config.json").write_text("{")
-    with pytest.raises(ModelFileError, match=r"config\.json' cannot be read"):
+    with pytest.raises(ModelFileError, match=r"config\.json' cannot be used"):
         resolve(hf_folder)
 
 

@@ -58,6 +58,11 @@ def test_as_json_every_event_is_a_line_with_its_number(capsys: pytest.CaptureFix
             {"done": 1 << 30, "total": 4 << 30, "unit": "bytes", "rate": 1048576.0},
             "1.0 GiB of 4.0 GiB  25 %  1.0 MiB/s",
         ),
+        (
+            {"done": 1024, "total": 4096, "unit": "bytes", "rate": 1024.0, "eta_s": 83.2, "item": 2, "items": 5},
+            "file 2 of 5  1.0 KiB of 4.0 KiB  25 %  1.0 KiB/s  1m 23s left",
+        ),
+        ({"done": 1, "total": 1, "unit": "bytes", "item": 1, "items": 1, "eta_s": 0.0}, "1 B of 1 B  100 %"),
         ({"done": 3, "total": 4, "unit": "files"}, "3 of 4 files  75 %"),
         ({"done": None, "total": None}, "-"),
         ({"done": 5, "total": 0, "unit": "bytes"}, "5 B of 0 B"),

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import MappingProxyType
 
+import msgspec
+from rbee.contract import Backend, EngineInfo
 from rbee.contract.engine import Availability, TokenEngine
 from rbee.plugins import engine_info, engine_infos
 
@@ -37,6 +40,15 @@ def test_a_broken_engine_is_told_beside_the_others_with_the_reason() -> None:
     assert (whole.available, whole.reason) == (True, None)
     assert (broken.name, broken.available, broken.backends) == ("broken", False, ("cpu",))
     assert "no such instruction" in broken.reason
+
+
+def test_an_engine_tells_how_well_it_suits_a_backend() -> None:
+    class Keen(Mill):
+        preference = MappingProxyType({Backend.CPU: 20, "quantum": 30})
+
+    assert engine_info(Mill).preference == {}
+    told = msgspec.json.encode(engine_info(Keen))
+    assert msgspec.json.decode(told, type=EngineInfo).preference == {"cpu": 20, "quantum": 30}
 
 
 def test_an_engine_that_hangs_is_not_waited_for_and_hides_no_other() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from rbee.contract.errors import NoPlacementError, WorkerFailedError
 from rbee.contract.wire import JobEvent
 from rbee.queen.demand import Demand
 from rbee.scheduler import Start
 
-START = Start(hive_id="h", engine="e", device="CPU-0", evict=("idle",))
+START = Start(hive_id="h", engine="e", device="CPU-0", model_id="m", evict=("idle",))
+M = ("m",)
 
 
 class FakeHives:
@@ -60,29 +62,28 @@ def loading(demand: Demand) -> bool:
     return bool(demand._loads)
 
 
-async def test_all_who_want_a_model_share_one_load(demand, hives, shelf, forgotten) -> None:
-    variant, told = shelf.put("m", {}), []
-    waiting = [asyncio.create_task(demand.ensure(variant, START, None, told.append, keep=True)) for _ in range(3)]
+async def test_all_who_want_a_model_share_one_load(demand, hives, forgotten) -> None:
+    told: list[Any] = []
+    waiting = [asyncio.create_task(demand.ensure(M, START, None, told.append, keep=True)) for _ in range(3)]
     await hives.begun.wait()
     assert loading(demand)
-    joined = asyncio.create_task(demand.join("shelf:m", None, told.append, keep=False))
+    joined = asyncio.create_task(demand.join(M, None, told.append, keep=False))
     await asyncio.sleep(0)
     hives.go.set()
     await asyncio.gather(*waiting, joined)
     assert [job[1] for job in hives.jobs] == ["worker_process_delete", "worker_spawn"]
-    assert hives.jobs[1][2] == {"model": "shelf:m", "worker": "e", "device": "CPU-0"}
+    assert hives.jobs[1][2] == {"model": "m", "worker": "e", "device": "CPU-0"}
     assert forgotten == ["idle"]
     assert len(told) == 4
     assert not loading(demand)
 
 
 async def test_joining_nothing_returns_at_once(demand) -> None:
-    await demand.join("shelf:m", None, None, keep=True)
+    await demand.join(M, None, None, keep=True)
 
 
-async def test_the_last_to_leave_cancels_the_load(demand, hives, shelf) -> None:
-    variant = shelf.put("m", {})
-    waiting = [asyncio.create_task(demand.ensure(variant, START, None, None, keep=False)) for _ in range(2)]
+async def test_the_last_to_leave_cancels_the_load(demand, hives) -> None:
+    waiting = [asyncio.create_task(demand.ensure(M, START, None, None, keep=False)) for _ in range(2)]
     await hives.begun.wait()
     waiting[0].cancel()
     await asyncio.gather(waiting[0], return_exceptions=True)
@@ -93,93 +94,104 @@ async def test_the_last_to_leave_cancels_the_load(demand, hives, shelf) -> None:
     assert not loading(demand)
 
 
-async def test_one_who_wants_it_kept_is_enough(demand, hives, shelf) -> None:
-    variant = shelf.put("m", {})
-    keeps = asyncio.create_task(demand.ensure(variant, START, None, None, keep=True))
-    leaves = asyncio.create_task(demand.ensure(variant, START, None, None, keep=False))
+async def test_one_who_wants_it_kept_is_enough(demand, hives) -> None:
+    keeps = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
+    leaves = asyncio.create_task(demand.ensure(M, START, None, None, keep=False))
     await hives.begun.wait()
     for task in (keeps, leaves):
         task.cancel()
     await asyncio.gather(keeps, leaves, return_exceptions=True)
     assert loading(demand)
     hives.go.set()
-    await demand.join("shelf:m", None, None, keep=True)
+    await demand.join(M, None, None, keep=True)
     assert not hives.cancelled.is_set()
 
 
-async def test_two_crashes_in_a_row_are_remembered_until_a_load_succeeds(demand, hives, shelf, clock) -> None:
-    variant = shelf.put("m", {})
+async def test_two_crashes_in_a_row_are_remembered_until_a_load_succeeds(demand, hives, clock) -> None:
     hives.go.set()
     hives.trouble = WorkerFailedError("it burst")
     with pytest.raises(WorkerFailedError):
-        await demand.ensure(variant, START, None, None, keep=True)
-    assert demand.failure("shelf:m", "h") is None, "one crash may be an accident"
+        await demand.ensure(M, START, None, None, keep=True)
+    assert demand.failure("m", "h") is None, "one crash may be an accident"
     with pytest.raises(WorkerFailedError):
-        await demand.ensure(variant, START, None, None, keep=True)
-    assert demand.failure("shelf:m", "h") == (clock.now, "it burst")
-    assert demand.failure("shelf:m", "other") is None
+        await demand.ensure(M, START, None, None, keep=True)
+    assert demand.failure("m", "h") == (clock.now, "it burst")
+    assert demand.failure("m", "other") is None
     hives.trouble = None
-    await demand.ensure(variant, START, None, None, keep=True)
-    assert demand.failure("shelf:m", "h") is None
+    await demand.ensure(M, START, None, None, keep=True)
+    assert demand.failure("m", "h") is None
 
 
-async def test_the_crashes_of_many_models_take_no_room(demand, hives, shelf) -> None:
+async def test_the_crashes_of_many_models_take_no_room(demand, hives) -> None:
     hives.go.set()
     hives.trouble = WorkerFailedError("it burst")
     for number in range(1010):
-        variant = shelf.put(f"m{number}", {})
+        start = msgspec.structs.replace(START, model_id=f"m{number}")
         for _ in range(2):
             with pytest.raises(WorkerFailedError):
-                await demand.ensure(variant, START, None, None, keep=True)
+                await demand.ensure((f"m{number}",), start, None, None, keep=True)
     assert len(demand._failures) == 1000
-    assert demand.failure("shelf:m0", "h") is None
-    assert demand.failure("shelf:m1009", "h") is not None
+    assert demand.failure("m0", "h") is None
+    assert demand.failure("m1009", "h") is not None
 
 
-async def test_a_lack_of_room_is_no_crash(demand, hives, shelf) -> None:
+async def test_a_lack_of_room_is_no_crash(demand, hives) -> None:
     hives.go.set()
     hives.trouble = NoPlacementError("full")
     with pytest.raises(NoPlacementError):
-        await demand.ensure(shelf.put("m", {}), START, None, None, keep=True)
-    assert demand.failure("shelf:m", "h") is None
+        await demand.ensure(M, START, None, None, keep=True)
+    assert demand.failure("m", "h") is None
 
 
-async def test_closing_cancels_what_is_under_way(demand, hives, shelf) -> None:
-    task = asyncio.create_task(demand.ensure(shelf.put("m", {}), START, None, None, keep=True))
+async def test_closing_cancels_what_is_under_way(demand, hives) -> None:
+    task = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
     await hives.begun.wait()
     await demand.close()
     assert hives.cancelled.is_set()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_newcomer_does_not_join_a_load_that_is_being_cancelled(demand, hives, shelf) -> None:
-    variant = shelf.put("m", {})
-    leaver = asyncio.create_task(demand.ensure(variant, START, None, None, keep=False))
+async def test_a_newcomer_does_not_join_a_load_that_is_being_cancelled(demand, hives) -> None:
+    leaver = asyncio.create_task(demand.ensure(M, START, None, None, keep=False))
     await hives.begun.wait()
     leaver.cancel()
     await hives.cancelled.wait()
     hives.begun.clear()
     hives.go.set()
-    assert await demand.join("shelf:m", None, None, keep=True) is True
-    await demand.ensure(variant, START, None, None, keep=True)
+    assert await demand.join(M, None, None, keep=True) is True
+    await demand.ensure(M, START, None, None, keep=True)
     assert hives.begun.is_set()
     await asyncio.gather(leaver, return_exceptions=True)
 
 
-async def test_a_request_that_insists_on_a_hive_joins_only_a_load_there(demand, hives, shelf) -> None:
-    variant = shelf.put("m", {})
-    here = asyncio.create_task(demand.ensure(variant, START, None, None, keep=True))
+async def test_a_request_that_insists_on_a_hive_joins_only_a_load_there(demand, hives) -> None:
+    here = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
     await hives.begun.wait()
-    assert await demand.join("shelf:m", "other", None, keep=True) is False
+    assert await demand.join(M, "other", None, keep=True) is False
     hives.go.set()
-    there = Start(hive_id="other", engine="e", device="CPU-0")
-    await demand.ensure(variant, there, "other", None, keep=True)
+    there = Start(hive_id="other", engine="e", device="CPU-0", model_id="m")
+    await demand.ensure(M, there, "other", None, keep=True)
     await here
     assert [job[0] for job in hives.jobs if job[1] == "worker_spawn"] == ["h", "other"]
 
 
-async def test_a_worker_in_use_is_not_stopped_to_make_room(demand, hives, shelf) -> None:
-    start = Start(hive_id="h", engine="e", device="CPU-0", evict=("busy",))
+async def test_a_worker_in_use_is_not_stopped_to_make_room(demand, hives) -> None:
+    start = Start(hive_id="h", engine="e", device="CPU-0", model_id="m", evict=("busy",))
     with pytest.raises(NoPlacementError, match="'busy'"):
-        await demand.ensure(shelf.put("m", {}), start, None, None, keep=True)
+        await demand.ensure(M, start, None, None, keep=True)
     assert hives.jobs == []
+
+
+async def test_those_who_want_any_of_several_variants_share_one_load(demand, hives) -> None:
+    any_of = ("exl2", "m", "gguf")
+    first = asyncio.create_task(demand.ensure(any_of, START, None, None, keep=True))
+    await hives.begun.wait()
+    other = msgspec.structs.replace(START, model_id="gguf", evict=())
+    second = asyncio.create_task(demand.ensure(any_of, other, None, None, keep=True))
+    precise = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
+    await asyncio.sleep(0)
+    # Who wants one that is not being loaded gets a load of its own.
+    assert await demand.join(("gguf",), None, None, keep=True) is False
+    hives.go.set()
+    await asyncio.gather(first, second, precise)
+    assert [job[2]["model"] for job in hives.jobs if job[1] == "worker_spawn"] == ["m"]

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from rbee.builtin.seed_policy import SeedPolicy
 from rbee.catalog import Resolver
-from rbee.contract import Backend, Device, DeviceType, EngineInfo
+from rbee.contract import Backend, Device, DeviceType, EngineInfo, ModelFile, ModelVariant
 from rbee.contract.errors import (
     AllSlotsBusyError,
+    EngineUnavailableError,
     InvalidRequestError,
     NoPlacementError,
     QueueFullError,
     RequestTimeoutError,
     WorkerFailedError,
 )
-from rbee.contract.wire import HiveHeartbeat, HiveInfo, WorkerBeat, utc_now
+from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, WorkerBeat, utc_now
 from rbee.gateway import Outcome
 from rbee.queen.demand import Demand
 from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
+from rbee.queen.held import HeldIndex
 from rbee.queen.names import ModelNames
 from rbee.settings.model import QueenSettings, Settings
 from rbee.telemetry import TelemetryRegistry
@@ -35,6 +38,7 @@ class FakeHives:
 
     def __init__(self) -> None:
         self.spawns = 0
+        self.asked: list[tuple[str, str]] = []
         self.go = asyncio.Event()
         self.spawned: Any = lambda: None
         self.trouble: Exception | None = None
@@ -42,6 +46,7 @@ class FakeHives:
     async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
         assert operation == "worker_spawn"
         self.spawns += 1
+        self.asked.append((hive_id, fields["model"]))
         await self.go.wait()
         if self.trouble is not None:
             raise self.trouble
@@ -56,10 +61,13 @@ class Colony:
         self.telemetry = TelemetryRegistry(clock, None, self._changed, self._opened)
         self.hives = FakeHives()
         self.hives.spawned = lambda: self.beat("w")
-        names = ModelNames(Resolver([shelf]), self.telemetry, clock)
+        self.held = HeldIndex()
+        names = ModelNames(Resolver([shelf]), self.telemetry, clock, self.held)
         demand = Demand(self.hives, clock, lambda worker_id: True, self.telemetry.remove_worker)
         settings = Settings(queen=QueenSettings(**queen))
-        self.dispatcher = QueenDispatcher(self.telemetry, names, demand, SeedPolicy(), settings, "token", clock)
+        self.dispatcher = QueenDispatcher(
+            self.telemetry, names, self.held, demand, SeedPolicy(), settings, "token", clock
+        )
         self._seq = 0
 
     def _changed(self, model_id: str) -> None:
@@ -68,21 +76,21 @@ class Colony:
     def _opened(self, model_id: str) -> None:
         self.dispatcher.room.wake(model_id)
 
-    def beat(self, worker: str, status: str = "ready", slots: int = 1) -> None:
+    def beat(self, worker: str, status: str = "ready", slots: int = 1, model: str = "shelf:m") -> None:
         self._seq += 1
         self.telemetry.beat_worker(
             WorkerBeat(
-                id=worker, model_id="shelf:m", device="CPU-0", port=1, status=status, implementation="e",
+                id=worker, model_id=model, device="CPU-0", port=1, status=status, implementation="e",
                 version=None, instance_id="i", seq=self._seq, slots_total=slots, slots_available=slots,
                 capabilities=("chat",),
             )
         )  # fmt: skip
 
-    def hive(self, **engine: Any) -> None:
+    def hive(self, hive_id: str = "h", **engine: Any) -> None:
         facts = {"formats": ("blob",), "backends": (Backend.CPU,), "capabilities": ("chat",), "available": True}
         self.telemetry.update_hive_state(
             HiveHeartbeat(
-                hive=HiveInfo(id="h", hostname="box", port=1, url="http://box:1", threads_free=2),
+                hive=HiveInfo(id=hive_id, hostname="box", port=1, url="http://box:1", threads_free=2),
                 timestamp=utc_now(),
                 capabilities=(Device(id="CPU-0", name="p", device_type=DeviceType.CPU),),
                 engines=(EngineInfo(name="e", version=None, **(facts | engine)),),
@@ -307,3 +315,108 @@ async def test_requests_at_a_worker_that_hangs_are_told(make, clock) -> None:
     colony.dispatcher.abandon_lost()
     colony.dispatcher.abandon_lost()
     assert told == ["hanging"]
+
+
+def variant(word: str, model_format: str = "blob") -> ModelVariant:
+    files = (ModelFile(name="f", size_bytes=1),)
+    return ModelVariant(
+        model_id=f"shelf:m:{word}",
+        name=f"m:{word}",
+        vendor="shelf",
+        format=model_format,
+        files=files,
+        quantization=word,
+    )
+
+
+BEST, SECOND, FOREIGN = variant("best"), variant("second"), variant("foreign", "apple")
+
+
+@pytest.fixture
+def several(shelf, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One name with variants of two formats."""
+    monkeypatch.setattr(type(shelf), "resolve", lambda self, ref: self.resolved.append(ref) or (BEST, SECOND, FOREIGN))
+    return shelf
+
+
+@pytest.mark.usefixtures("several")
+async def test_a_worker_of_any_variant_answers(make) -> None:
+    colony = make()
+    colony.beat("w", model="shelf:m:foreign")
+    lease = await soon(colony.ask())
+    assert (lease.worker_id, lease.model_id) == ("w", "shelf:m:foreign")
+    waiting = colony.ask()
+    await settle()
+    colony.beat("v", model="shelf:m:second")
+    assert (await soon(waiting)).worker_id == "v"
+    again = colony.ask()
+    await settle()
+    lease.finish(DONE)
+    assert (await soon(again)).worker_id == "w"
+
+
+@pytest.mark.usefixtures("several")
+async def test_a_worker_of_any_variant_that_loads_is_waited_for(make) -> None:
+    colony = make(load_timeout_s=PATIENCE_S)
+    colony.beat("w", status="loading", model="shelf:m:second")
+    waiting = [colony.ask() for _ in range(2)]
+    await settle()
+    colony.beat("w", slots=2, model="shelf:m:second")
+    assert {(await soon(task)).worker_id for task in waiting} == {"w"}
+
+
+@pytest.mark.usefixtures("several")
+async def test_the_hive_that_is_chosen_is_asked_for_its_own_variant(make) -> None:
+    colony = make()
+    colony.hive("mac", formats=("apple",))
+    told: list[JobEvent] = []
+    waiting = [colony.ask(Wanted(model="m", trusted=True, tell=told.append)) for _ in range(3)]
+    await settle()
+    assert colony.hives.asked == [("mac", "shelf:m:foreign")]
+    colony.hives.spawned = lambda: colony.beat("w", slots=3, model="shelf:m:foreign")
+    colony.hives.go.set()
+    assert {(await soon(task)).worker_id for task in waiting} == {"w"}
+    (choice,) = told
+    assert choice.human == (
+        "m is shelf:m:foreign, with e on CPU-0 of mac: foreign (apple) is what there is for CPU-0; it needs about 0.0 MiB, "
+        "and what is free is unknown"
+    )
+
+
+async def test_what_is_named_exactly_is_not_explained(make) -> None:
+    colony = make()
+    colony.hive()
+    colony.hives.go.set()
+    told: list[JobEvent] = []
+    await soon(colony.ask(Wanted(model="shelf:m", trusted=True, tell=told.append)))
+    assert told == []
+
+
+async def test_what_lies_on_a_disk_is_taken_and_no_vendor_asked(make, several) -> None:
+    colony = make()
+    colony.hive()
+    colony.held.put("h", [HeldModel(variant=msgspec.structs.replace(SECOND, name="m"), key="k")])
+    colony.hives.spawned = lambda: colony.beat("w", model="shelf:m:second")
+    colony.hives.go.set()
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert colony.hives.asked == [("h", "shelf:m:second")]
+    assert several.resolved == []
+
+
+async def test_where_what_lies_here_will_not_do_the_vendors_are_asked_for_others(make, several) -> None:
+    colony = make()
+    colony.hive("mac", formats=("apple",))
+    colony.held.put("gone", [HeldModel(variant=msgspec.structs.replace(SECOND, name="m"), key="k")])
+    colony.hives.spawned = lambda: colony.beat("w", model="shelf:m:foreign")
+    colony.hives.go.set()
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert (colony.hives.asked, several.resolved) == ([("mac", "shelf:m:foreign")], ["m"])
+
+
+async def test_when_no_variant_will_do_every_machine_says_why(make, several) -> None:
+    colony = make()
+    colony.hive(formats=("other",))
+    with pytest.raises(EngineUnavailableError, match="no engine there opens the formats 'apple', 'blob'") as raised:
+        await soon(colony.ask())
+    assert [reason["subject"] for reason in raised.value.details["reasons"]] == ["hive h"]
+    assert "'m' cannot be placed" in raised.value.message

@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from rbee.catalog import Resolver
 from rbee.clients import QueenClient, Transport
-from rbee.contract.errors import InvalidRequestError
+from rbee.contract.errors import InvalidRequestError, ModelNotFoundError
 from rbee.contract.wire import (
     AggregateHeartbeat,
     AggregateWorker,
     HiveHeartbeat,
     HiveInfo,
+    Planned,
     ProcessStats,
     Registration,
     WorkerBeat,
@@ -25,7 +28,7 @@ from rbee.contract.wire import (
 )
 from rbee.queen import QueenService
 from rbee.settings.model import Settings
-from unit.programs import TOKEN, Programs
+from unit.programs import TOKEN, Programs, until
 
 # Said of every handler of ours; the pinned Litestar still does what it says will change.
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
@@ -154,3 +157,31 @@ async def test_who_names_no_process_removes_whichever_has_the_id(queen: QueenSer
     queen.register_worker(Registration(worker_id="w", url="http://a:1", instance_id="i", pid=1))
     queen.remove_worker("w")
     assert queen.workers() == []
+
+
+async def test_what_lies_on_a_hives_disk_is_known_listed_and_planned_with(programs: Programs, shelf: Any) -> None:
+    program = await programs.queen()
+    queen = program.service
+    hive = (await programs.hive(queen_url=program.url)).service
+    hive.catalog._resolver = Resolver([shelf])
+    model = shelf.put("m", {"a": b"a"}, model_format="gguf")
+    await hive.catalog.bring(model, lambda done, total: None)
+    await until(lambda: queen.catalogs.index.knows("m"))
+    (listed,) = [one for one in await queen.models() if one["id"] == "m"]
+    assert listed["rbee"] == {"model_id": "shelf:m", "state": "available", "hives": ["h"]}
+    assert (await queen.names.resolve("m", trusted=False)).model_ids == ("shelf:m",)
+    transport = Transport(program.url, TOKEN, "The queen")
+    try:
+        jobs = QueenClient(transport).jobs
+        events = [event async for event in jobs.events(await jobs.submit("model_plan", model="m", slots=2))]
+    finally:
+        await transport.close()
+    plan = msgspec.convert(next(event.payload for event in events if event.action == "result"), Planned)
+    assert [variant.model_id for variant in plan.variants] == ["shelf:m"]
+    (row,) = plan.hives
+    assert (row.hive_id, row.chosen) == ("h", None)
+    assert row.reasons == ("no engine there opens the format 'gguf'",)
+    await hive.catalog.remove("shelf:m")
+    await until(lambda: not queen.catalogs.index.knows("m"))
+    with pytest.raises(ModelNotFoundError):
+        await queen.names.resolve("m", trusted=False)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
-from rbee.contract import Capability, WorkerState
-from rbee.contract.wire import HiveHeartbeat, HiveInfo, NodeStats, ProcessStats, WorkerBeat, utc_now
+from rbee.contract import Backend, Capability, Device, DeviceType, ModelVariant, WorkerState
+from rbee.contract.wire import (
+    GpuStats,
+    HeldModel,
+    HiveHeartbeat,
+    HiveInfo,
+    NodeStats,
+    ProcessStats,
+    WorkerBeat,
+    utc_now,
+)
 from rbee.queen import views
+from rbee.queen.held import HeldIndex
+from rbee.scheduler import Failure
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -37,8 +49,13 @@ def hive(*samples: ProcessStats, node: NodeStats | None = None, **more: Any) -> 
     return HiveHeartbeat(hive=info, timestamp=utc_now(), workers=samples, node=node, capabilities=(), engines=())
 
 
-def seen(colony: TelemetryRegistry, clock, failure: Any = lambda _: None) -> views.HiveView:
-    (found,) = views.hives(colony, "m", clock, failure)
+M = ModelVariant(model_id="m", name="m", vendor="v", format="blob")
+
+
+def seen(
+    colony: TelemetryRegistry, clock, failure: Any = lambda *_: None, held: HeldIndex | None = None, variant: Any = M
+) -> views.HiveView:
+    (found,) = views.hives(colony, (variant,), held or HeldIndex(), clock, failure)
     return found
 
 
@@ -47,7 +64,7 @@ def test_a_models_workers_are_candidates_with_their_figures(colony) -> None:
     colony.beat_worker(worker("b", model_id="n"))
     colony.update_hive_state(hive(ProcessStats(pid=1, worker_id="a", gpu_util_pct=40.0, cpu_pct=9.0)))
     colony.reserve("a")
-    (found,) = views.candidates(colony, "m")
+    (found,) = views.candidates(colony, ("m",))
     assert (found.view.worker_id, found.view.hive_id, found.view.gpu_pct, found.view.slots_free) == ("a", "h", 40.0, 1)
     assert (found.state, found.presence, found.routable) == (WorkerState.READY, "online", True)
     assert (found.capabilities, found.device) == ((Capability.CHAT,), "CPU-0")
@@ -76,8 +93,8 @@ def test_a_failure_is_told_with_its_age(colony, clock) -> None:
     colony.update_hive_state(hive())
     failed = (clock.now, "it burst")
     clock.tick(4)
-    found = seen(colony, clock, lambda hive_id: failed if hive_id == "h" else None)
-    assert (found.failed_s, found.failed_why) == (4, "it burst")
+    found = seen(colony, clock, lambda model_id, hive_id: failed if (model_id, hive_id) == ("m", "h") else None)
+    assert found.failed == {"m": Failure(4, "it burst")}
 
 
 def test_only_idle_workers_of_other_models_could_make_room(colony, clock) -> None:
@@ -104,3 +121,63 @@ def test_idle_time_counts_from_the_last_request(colony, clock) -> None:
     colony.release("idle")
     clock.tick(7)
     assert [one.idle_s for one in seen(colony, clock).idle] == [7]
+
+
+GIB = 2**30
+
+
+def card(backend: str = Backend.CUDA, memory_bytes: int | None = None) -> Device:
+    return Device(id="GPU-0", name="g", device_type=DeviceType.GPU, backend=backend, memory_bytes=memory_bytes)
+
+
+@pytest.mark.parametrize(
+    ("device", "stats", "free"),
+    [
+        (card(), GpuStats(id="GPU-0", vram_used_mb=1024, vram_total_mb=8192), 7 * GIB),
+        (card(memory_bytes=8 * GIB), GpuStats(id="GPU-0", vram_used_mb=1024), 7 * GIB),
+        (card(memory_bytes=8 * GIB), None, 8 * GIB),
+        (card(), None, None),
+        (card(Backend.METAL), None, 2 * GIB),
+        (card(Backend.METAL, memory_bytes=12 * GIB), None, 2 * GIB),
+    ],
+    ids=["measured", "the device's total", "at most its total", "unknown", "the one memory", "the less of both"],
+)
+def test_the_free_memory_of_a_card_is_what_is_known_of_it(colony, clock, device, stats, free) -> None:
+    node = NodeStats(ram_used_mb=1024, ram_total_mb=3072, gpus=() if stats is None else (stats,))
+    beat = msgspec.structs.replace(hive(node=node), capabilities=(device,))
+    colony.update_hive_state(beat)
+    assert seen(colony, clock).gpu_free_bytes == ({} if free is None else {"GPU-0": free})
+
+
+def test_what_lies_on_the_disk_is_seen_and_a_file_in_place_is_looked_for_where_it_lies(colony, clock) -> None:
+    colony.update_hive_state(hive())
+    lying = ModelVariant(model_id="m", name="m", vendor="v", format="blob", in_place="/m")
+    held = HeldIndex()
+    assert (seen(colony, clock, held=held, variant=lying).held, seen(colony, clock, held=held).elsewhere) == (
+        set(),
+        set(),
+    )
+    held.put("other", [HeldModel(variant=lying, key="k")])
+    assert seen(colony, clock, held=held, variant=lying).elsewhere == {"m"}
+    assert seen(colony, clock, held=held).elsewhere == set(), "a copy can be fetched"
+    held.put("h", [HeldModel(variant=lying, key="k")])
+    found = seen(colony, clock, held=held, variant=lying)
+    assert (found.held, found.elsewhere) == ({"m"}, set())
+
+
+def test_idle_workers_tell_which_memory_they_hold(colony, clock) -> None:
+    colony.beat_worker(worker("card", model_id="n", device="GPU-0", backend=Backend.CUDA))
+    colony.beat_worker(worker("mac", model_id="n", device="GPU-0", backend=Backend.METAL))
+    colony.update_hive_state(
+        hive(
+            ProcessStats(pid=1, worker_id="card", rss_mb=5, vram_mb=7, model="n"),
+            ProcessStats(pid=2, worker_id="mac", rss_mb=6, model="n"),
+        )
+    )
+    found = {one.worker_id: one for one in seen(colony, clock).idle}
+    assert (found["card"].device, found["card"].memory_bytes, found["card"].vram_bytes) == (
+        "GPU-0",
+        5 * 2**20,
+        7 * 2**20,
+    )
+    assert found["mac"].vram_bytes == 6 * 2**20

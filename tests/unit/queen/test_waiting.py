@@ -14,9 +14,11 @@ class Crowd:
         self.room = room
         self.called: list[str] = []
 
-    async def come(self, name: str, *, first: bool = False, model: str = "m") -> asyncio.Task[None]:
+    async def come(
+        self, name: str, *, first: bool = False, model: str = "m", any_of: tuple[str, ...] = ()
+    ) -> asyncio.Task[None]:
         async def wait() -> None:
-            await self.room.wait(model, asyncio.get_running_loop().time() + 10, first=first)
+            await self.room.wait(any_of or (model,), asyncio.get_running_loop().time() + 10, first=first)
             self.called.append(name)
 
         task = asyncio.create_task(wait())
@@ -33,12 +35,12 @@ async def test_they_are_called_in_the_order_they_came() -> None:
     crowd = Crowd(WaitingRoom(9))
     for name in "abc":
         await crowd.come(name)
-    assert crowd.room.depth("m") == 3
+    assert crowd.room.depth(("m",)) == 3
     for _ in range(4):
         crowd.room.wake("m")
         await settle()
     assert crowd.called == ["a", "b", "c"]
-    assert crowd.room.depth("m") == 0
+    assert crowd.room.depth(("m",)) == 0
 
 
 async def test_one_who_was_called_in_vain_keeps_the_head() -> None:
@@ -61,7 +63,7 @@ async def test_nobody_else_is_called_before_the_one_who_was_called_has_looked() 
         await crowd.come(name)
     for _ in range(3):
         crowd.room.wake("m")
-    assert crowd.room.depth("m") == 2
+    assert crowd.room.depth(("m",)) == 2
     await settle()
     assert crowd.called == ["a"]
     crowd.room.wake("m")
@@ -85,10 +87,10 @@ async def test_a_full_room_takes_nobody() -> None:
     crowd = Crowd(WaitingRoom(1))
     waiting = await crowd.come("a")
     with pytest.raises(QueueFullError, match="max_waiting"):
-        await crowd.room.wait("m", 0.0)
+        await crowd.room.wait(("m",), 0.0)
     waiting.cancel()
     await settle()
-    assert crowd.room.depth("m") == 0
+    assert crowd.room.depth(("m",)) == 0
 
 
 async def test_one_who_leaves_is_passed_over() -> None:
@@ -115,5 +117,24 @@ async def test_one_who_leaves_as_he_is_called_passes_the_call_on() -> None:
 async def test_the_deadline_ends_the_wait() -> None:
     room = WaitingRoom(9)
     with pytest.raises(AllSlotsBusyError):
-        await room.wait("m", asyncio.get_running_loop().time())
-    assert room.depth("m") == 0
+        await room.wait(("m",), asyncio.get_running_loop().time())
+    assert room.depth(("m",)) == 0
+
+
+async def test_a_worker_of_any_variant_calls_those_who_would_take_it() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    await crowd.come("any", any_of=("m", "n"))
+    await crowd.come("m alone")
+    await crowd.come("n alone", model="n")
+    assert [crowd.room.depth((model,)) for model in "mno"] == [2, 2, 0]
+    assert crowd.room.depth(("m", "n")) == 3
+    crowd.room.wake("n")
+    await settle()
+    assert crowd.called == ["any", "n alone"], "the first of each queue, who came first before others"
+    assert crowd.room.depth(("n",)) == 0
+    crowd.room.wake("n")
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["any", "n alone", "m alone"]
+    assert not crowd.room._queues
+    assert not crowd.room._by_model

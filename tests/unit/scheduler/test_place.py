@@ -10,11 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rbee.builtin.seed_policy import SeedPolicy
-from rbee.contract import Backend, Capability, Device, DeviceType, EngineInfo, WorkerState, WorkerView
-from rbee.scheduler import Candidate, HiveView, IdleWorker, PlaceRequest, Refusal, Start, Use, Wait, place
+from rbee.contract import (
+    Backend,
+    Capability,
+    Device,
+    DeviceType,
+    EngineInfo,
+    ModelFile,
+    ModelVariant,
+    WorkerState,
+    WorkerView,
+)
+from rbee.scheduler import Candidate, Failure, HiveView, IdleWorker, PlaceRequest, Refusal, Start, Use, Wait, place
 
 GIB = 2**30
-WANTED = PlaceRequest(model_id="m", format="blob", size_bytes=GIB)
+
+
+def variant(name: str = "m", size_bytes: int | None = GIB, model_format: str = "blob", **more: Any) -> ModelVariant:
+    files = (ModelFile(name="f", size_bytes=size_bytes),)
+    return ModelVariant(model_id=name, name=name, vendor="v", format=model_format, files=files, **more)
+
+
+WANTED = PlaceRequest(variants=(variant(),))
 CPU = Device(id="CPU-0", name="p", device_type=DeviceType.CPU, backend=Backend.CPU)
 GPU = Device(id="GPU-0", name="g", device_type=DeviceType.GPU, backend=Backend.CUDA)
 POLICY = SeedPolicy()
@@ -120,7 +137,8 @@ def test_without_a_hive_the_refusal_says_how_to_get_one() -> None:
 
 
 def test_a_start_names_everything_that_is_needed() -> None:
-    assert decide(WANTED, (), hive()) == Start(hive_id="h", engine="e", device="CPU-0")
+    because = ("m is what there is for CPU-0; it needs about 1228 MiB and 8192 MiB are free",)
+    assert decide(WANTED, (), hive()) == Start(hive_id="h", engine="e", device="CPU-0", model_id="m", because=because)
 
 
 HINDRANCES = [
@@ -128,7 +146,7 @@ HINDRANCES = [
     ({"accepting": False}, "accepts no new workers"),
     ({"devices": None}, "not told"),
     ({"engines": None}, "not told"),
-    ({"failed_s": 3.0, "failed_why": "it burst"}, "3 s ago and is next tried in 7 s (it burst)"),
+    ({"failed": {"m": Failure(3.0, "it burst")}}, "3 s ago and is next tried in 7 s (it burst)"),
     ({"devices": (GPU,)}, "suits the engines e"),
     ({"threads_free": 0}, "threads"),
     ({"ram_free_bytes": GIB}, "needs about 1228 MiB and 1024 MiB are free"),
@@ -146,7 +164,7 @@ def test_a_hive_that_will_not_do_has_a_reason_and_another_is_taken(more: dict, t
 
 
 def test_a_failure_of_long_ago_is_forgiven() -> None:
-    assert isinstance(decide(WANTED, (), hive(failed_s=10.0, failed_why="x")), Start)
+    assert isinstance(decide(WANTED, (), hive(failed={"m": Failure(10.0, "x")})), Start)
 
 
 def test_a_named_hive_or_device_is_the_only_one_asked() -> None:
@@ -209,12 +227,12 @@ def test_the_longest_idle_makes_room_first_and_no_more_than_needed() -> None:
 
 
 def test_when_even_all_idle_workers_are_not_enough_none_is_stopped() -> None:
-    huge = msgspec.structs.replace(WANTED, size_bytes=100 * GIB)
+    huge = PlaceRequest(variants=(variant(size_bytes=100 * GIB),))
     assert isinstance(decide(huge, (), hive(idle=IDLE)), Refusal)
 
 
 def test_unknown_sizes_and_memory_are_no_obstacle() -> None:
-    unknown = msgspec.structs.replace(WANTED, size_bytes=None)
+    unknown = PlaceRequest(variants=(variant(size_bytes=None),))
     assert isinstance(decide(unknown, (), hive(ram_free_bytes=0)), Start)
     assert isinstance(decide(WANTED, (), hive(ram_free_bytes=None, threads_free=None)), Start)
 
@@ -253,15 +271,25 @@ HIVES = st.lists(
         threads_free=st.none() | st.integers(0, 3),
         ram_free_bytes=st.none() | st.integers(0, 3 * GIB),
         idle=IDLES,
+        held=st.frozensets(st.sampled_from("mno")),
     ),
     max_size=4,
     unique_by=lambda one: one.hive_id,
 )
+VARIANTS = st.lists(
+    st.builds(
+        variant,
+        st.sampled_from("mno"),
+        st.none() | st.integers(0, 3 * GIB),
+        st.sampled_from(["blob", "other"]),
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda one: one.model_id,
+).map(tuple)
 REQUESTS = st.builds(
     PlaceRequest,
-    model_id=st.just("m"),
-    format=st.sampled_from(["blob", "other"]),
-    size_bytes=st.none() | st.integers(0, 3 * GIB),
+    variants=VARIANTS,
     hive_id=st.none() | st.sampled_from(["h", "a"]),
     worker_id=st.none() | NAMES,
 )
@@ -292,6 +320,8 @@ def test_what_is_decided_can_be_done(request: Any, workers: list, hives: list) -
         (place_there,) = [one for one in hives if one.hive_id == decision.hive_id]
         assert place_there.online
         assert decision.device in {device.id for device in place_there.devices}
+        (chosen,) = [one for one in request.variants if one.model_id == decision.model_id]
+        assert chosen.format == "blob"
         idle = sorted(place_there.idle, key=lambda one: (-one.idle_s, one.worker_id))
         assert list(decision.evict) == [one.worker_id for one in idle[: len(decision.evict)]]
     elif isinstance(decision, Refusal):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from rbee.beehives import BeehiveChanges
 from rbee.beehives.registry import BeehiveRegistry
 from rbee.beehives.rows import SCHEMA as BEEHIVES
+from rbee.catalog.alias_store import SCHEMA as ALIASES
 from rbee.catalog.store import SCHEMA as CATALOG
 from rbee.catalog.store import CatalogStore
 from rbee.contract.errors import ConfigurationError
@@ -21,7 +22,7 @@ from rbee.jobs.store import JobStore
 from rbee.storage import DataBase, Schema
 from rbee.storage.schema import bring_up_to_date, revision_of
 
-SCHEMAS = {"beehives": BEEHIVES, "catalog": CATALOG, "jobs": JOBS}
+SCHEMAS = {"aliases": ALIASES, "beehives": BEEHIVES, "catalog": CATALOG, "jobs": JOBS}
 
 # What rbee made before it had migrations.
 OLD_JOBS = """

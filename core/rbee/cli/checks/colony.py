@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rbee.cli.checks.programs import health
-from rbee.cli.console import Talk
+from rbee.cli.console import Silent
 from rbee.cli.context import Context
 from rbee.cli.executor import known_hives
 from rbee.cli.locate import find_queen
@@ -170,7 +170,7 @@ async def _directly(url: str, token: str) -> tuple[Check, ...]:
 async def _ask(transport: Transport, operation: str, fields: dict[str, str]) -> tuple[Check, ...]:
     try:
         async with asyncio.timeout(_CHECK_S):
-            told = await run_job(transport, operation, fields, _Silent())
+            told = await run_job(transport, operation, fields, Silent())
         return msgspec.convert(told, Checks).checks
     except TimeoutError:
         detail = f"no answer within {_CHECK_S:.0f} s"
@@ -199,10 +199,3 @@ async def _clock(transport: Transport) -> list[Check]:
                 remedy = "Let both machines set their clocks by the network (NTP)."
                 return [Check(name="clock", status="warn", detail=detail, remedy=remedy)]
     return []
-
-
-class _Silent(Talk):
-    """The checks are the story."""
-
-    def event(self, event: object) -> None:
-        """Nothing."""

@@ -55,6 +55,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
     # Imported late: the tables take longer than all other checks of this machine.
     from rbee.beehives.place import data_base_url
     from rbee.beehives.rows import SCHEMA as BEEHIVES
+    from rbee.catalog.alias_store import SCHEMA as ALIASES
     from rbee.catalog.store import SCHEMA as CATALOG
     from rbee.jobs.store import SCHEMA as JOBS
     from rbee.storage.urls import file_of, is_sqlite, parsed
@@ -65,6 +66,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
     return [
         (folders.home / "queen.db", JOBS.lost),
         *([] if beehives is None else [(beehives, BEEHIVES.lost)]),
+        (folders.home / "aliases.db", ALIASES.lost),
         (folders.models / "catalog.db", CATALOG.lost),
     ]
 

@@ -11,7 +11,7 @@ import msgspec
 from rbee.contract.figures import ModelFigures
 from rbee.contract.formats.numbers import counted
 from rbee.contract.formats.opening import read_bounded
-from rbee.contract.formats.refusals import only_refusals
+from rbee.contract.formats.refusals import only_refusals, refusal
 
 T = TypeVar("T")
 
@@ -20,7 +20,12 @@ TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 TEMPLATE: Final = "chat_template.jinja"
 LARGEST_CONFIG: Final = 4 << 20
 LARGEST_TOKENIZER_CONFIG: Final = 32 << 20
+LARGEST_LENIENT: Final = 1 << 20
+MOST_COLONS: Final = 1 << 20
+"""Each entry has one: what is decoded stays small."""
 LONGEST_TEMPLATE: Final = 256 << 10
+LARGEST_TEMPLATES: Final = 2 << 20
+"""Bytes of JSON, of all templates of a model together."""
 FOUR_BITS: Final = frozenset({"mxfp4", "nvfp4"})
 """Ways to quantise that need not say how many bits they leave."""
 
@@ -48,7 +53,7 @@ class Config(msgspec.Struct, frozen=True):
 
 
 class _TokenizerConfig(msgspec.Struct, frozen=True):
-    chat_template: Any = None
+    chat_template: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def read_config(folder: Path) -> Config:
@@ -68,12 +73,15 @@ def read_json(path: Path, shape: type[T], most: int) -> T:
     """
     data = read_bounded(path, most)
     with only_refusals(str(path)):
+        if data.count(b":") > MOST_COLONS:
+            raise refusal(str(path), f"has more than {MOST_COLONS} entries", "check what it is")
         try:
             return msgspec.json.decode(data, type=shape)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            return msgspec.convert(json.loads(data), shape)
+        except msgspec.DecodeError as error:
+            if isinstance(error, msgspec.ValidationError) or len(data) > LARGEST_LENIENT:
+                raise
+            # Numbers without an end become null on the way.
+            return msgspec.json.decode(msgspec.json.encode(json.loads(data)), type=shape)
 
 
 def figures_of(config: Config) -> ModelFigures:
@@ -123,8 +131,10 @@ def chat_template(folder: Path) -> str | None:
     if not (folder / TOKENIZER_CONFIG).is_file():
         return None
     told = read_json(folder / TOKENIZER_CONFIG, _TokenizerConfig, LARGEST_TOKENIZER_CONFIG).chat_template
+    if len(memoryview(told)) > LARGEST_TEMPLATES:
+        return None
     with only_refusals(str(folder / TOKENIZER_CONFIG)):
-        return _kept(_default(told))
+        return _kept(_default(msgspec.json.decode(told)))
 
 
 def _default(told: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rbee.catalog import CatalogEntry, ModelCatalog, ModelState
+from rbee.contract.amounts import byte_size
 from rbee.contract.errors import ConflictError, NotFoundError
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import (
@@ -111,7 +112,7 @@ class ModelFileOperations:
         variant = entry.variant
         if entry.state is not ModelState.AVAILABLE:
             raise ConflictError(f"Model {variant.name!r} is not here whole ({entry.state}); fetch it first.")
-        size = f" ({variant.size_bytes / 1e6:.1f} MB)" if variant.size_bytes else ""
+        size = f" ({byte_size(variant.size_bytes)})" if variant.size_bytes else ""
         say.say(ACTOR, "model_verify", f"Reading {variant.name}{size}", variant.model_id)
         found = tuple(await self._catalog.verify(entry))
         intact = all(one.status not in _BAD for one in found)
@@ -153,7 +154,7 @@ class ModelFileOperations:
         found = await self._catalog.collect_garbage(dry_run=wanted.dry_run)
         for one in found.removed:
             done = "Would delete" if wanted.dry_run else "Deleted"
-            say.say(ACTOR, "model_gc", f"{done} {one.what} ({one.size_bytes / 1e6:.1f} MB): {one.why}", one.what)
+            say.say(ACTOR, "model_gc", f"{done} {one.what} ({byte_size(one.size_bytes)}): {one.why}", one.what)
         return found
 
     async def _id_of(self, ref: str) -> str:

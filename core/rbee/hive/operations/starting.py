@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rbee.catalog import Brought, CatalogEntry, ModelCatalog
 from rbee.catalog.provisioner import Peer
+from rbee.contract.amounts import byte_size
 from rbee.contract.devices import find_device
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
@@ -80,7 +81,7 @@ class Starting:
         fetched = variant.files and variant.in_place is None
         source = only[0].name if only else variant.vendor
         if fetched:
-            size = f" ({variant.size_bytes / 1e6:.1f} MB)" if variant.size_bytes else ""
+            size = f" ({byte_size(variant.size_bytes)})" if variant.size_bytes else ""
             say.say(ACTOR, "model_download", f"Fetching {variant.name}{size} from {source}", variant.model_id)
 
         def progress(done: int, total: int | None) -> None:

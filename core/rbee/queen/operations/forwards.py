@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rbee.contract.errors import NotFoundError, RbeeError
@@ -14,6 +14,9 @@ from rbee.telemetry import TelemetryRegistry
 
 ONCE = frozenset({"worker_install", "worker_remove", "worker_process_delete"})
 """What must not be done a second time after a crash of the queen; done on a machine, its effect is seen by a look."""
+
+_CHANGING = frozenset({"model_download", "model_delete", "model_load", "worker_spawn"})
+"""What changes the models on a hive's disk."""
 
 _MISSING_OK = frozenset({"model_delete", "model_unload"})
 _COME_BACK_S = 60.0
@@ -26,12 +29,21 @@ class Forwards:
         telemetry: which worker is on which hive.
         hives: runs jobs there.
         come_back_s: how long a job that is resumed waits for its hive.
+        changed: told the hive whose models an operation has changed, before that operation ends, so that who has
+            waited for it finds them.
     """
 
-    def __init__(self, telemetry: TelemetryRegistry, hives: Hives, come_back_s: float = _COME_BACK_S) -> None:
+    def __init__(
+        self,
+        telemetry: TelemetryRegistry,
+        hives: Hives,
+        come_back_s: float = _COME_BACK_S,
+        changed: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self._telemetry = telemetry
         self._hives = hives
         self._come_back_s = come_back_s
+        self._changed = changed
 
     def operations(self) -> Mapping[str, Operation]:
         """All that a hive can do."""
@@ -75,7 +87,7 @@ class Forwards:
                 fields["missing_ok"] = True
         else:
             hive_id = self._hives.choose(hive_id)
-        return await self._hives.run(
+        result = await self._hives.run(
             hive_id,
             operation,
             fields,
@@ -85,6 +97,9 @@ class Forwards:
             key=f"{say.job_id}:{operation}",
             patient=True,
         )
+        if operation in _CHANGING and self._changed is not None:
+            await self._changed(hive_id)
+        return result
 
     async def _of_worker(self, body: dict[str, Any], say: Narrator) -> dict[str, Any]:
         """An operation on one worker, on whichever hive has it."""

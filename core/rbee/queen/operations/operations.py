@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rbee.contract.wire import OperationRequest
+from rbee.contract.wire import ModelPlan, ModelSearch, OperationRequest
 from rbee.jobs import Narrator, Operation
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference, infer_request
+from rbee.queen.operations.models import Models
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -21,15 +22,22 @@ class Operations:
         forwards: to the hives.
         inference: answers prompts.
         checks: looks at the colony.
+        models: looks at models, wherever they are.
     """
 
     def __init__(
-        self, telemetry: TelemetryRegistry, forwards: Forwards, inference: Inference, checks: QueenChecks
+        self,
+        telemetry: TelemetryRegistry,
+        forwards: Forwards,
+        inference: Inference,
+        checks: QueenChecks,
+        models: Models,
     ) -> None:
         self._telemetry = telemetry
         self._forwards = forwards
         self._inference = inference
         self._checks = checks
+        self._models = models
 
     async def close(self) -> None:
         """Close the connections to workers."""
@@ -42,6 +50,8 @@ class Operations:
             "infer": Operation(handler=self._inference.infer, check=infer_request),
             "status": Operation(handler=self.status, request=OperationRequest, resumable=True),
             "queen_check": Operation(handler=self._checks.queen_check, request=OperationRequest, resumable=True),
+            "model_plan": Operation(handler=self._models.model_plan, request=ModelPlan, resumable=True),
+            "model_search": Operation(handler=self._models.model_search, request=ModelSearch, resumable=True),
         }
         return {**own, **self._forwards.operations()}
 

@@ -7,6 +7,7 @@ import struct
 
 from unit.contract.formats.building import (
     ARRAY,
+    F16_TENSOR,
     F32,
     I32,
     LLAMA,
@@ -93,6 +94,11 @@ GGUF = {
     "an array of arrays": (gguf([array(ARRAY, 1, struct.pack("<IQ", U8, 1) + b"x")]), "array of arrays"),
     "arrays in arrays without end": (gguf([array(ARRAY, 1, struct.pack("<IQ", ARRAY, 1) * 100_000)]), "array of arr"),
     "a thousand models": (gguf([pair(f"a{number}.vocab_size", U32, 1) for number in range(1000)]), "more than one"),
+    "keys beyond all measure": (gguf([pair(f"{n:060000}", U32, 1) for n in range(300)]), "keys beyond all measure"),
+    "names beyond all measure": (
+        gguf((), [tensor(f"{n:060000}", (), F16_TENSOR, n * 32) for n in range(600)]),
+        "names beyond all measure",
+    ),
     "alignment 0": (alignment(0), "aligns its tensors to 0"),
     "alignment 3": (alignment(3), "aligns its tensors to 3"),
     "negative alignment": (alignment(-32, I32), "aligns its tensors to -32"),

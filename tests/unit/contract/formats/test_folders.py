@@ -1,8 +1,10 @@
 """Folders with a configuration and safetensors files."""
 
+import contextlib
 import json
 import os
 import shutil
+import tracemalloc
 
 import msgspec
 import pytest
@@ -170,6 +172,30 @@ def test_a_json_file_beyond_all_measure_is_not_read(tmp_path, name):
     os.truncate(folder / name, 1 << 40)
     with pytest.raises(ModelFileError, match=rf"{name}' cannot be used: it is longer than"):
         read_folder(folder)
+
+
+def test_many_small_entries_take_little_memory(tmp_path):
+    folder = folder_of(tmp_path)
+    names = [
+        ("config.json", b'{"dtype":[' + b"[]," * 400_000 + b"[]]}"),
+        ("tokenizer_config.json", b'{"chat_template":[' + b"[]," * 2_000_000 + b"[]]}"),
+        ("tokenizer_config.json", b"{" + b",".join(b'"%d":0' % number for number in range(1_100_000)) + b"}"),
+        ("model.safetensors.index.json", b'{"x":[' + b"[]," * 2_000_000 + b'NaN],"weight_map":{}}'),
+        (
+            "model.safetensors.index.json",
+            b'{"weight_map":{' + b",".join(b'"%d":""' % n for n in range(1_100_000)) + b"}}",
+        ),
+    ]
+    for name, content in names:
+        folder_of(tmp_path, tokenizer_config__json={})
+        (folder / name).write_bytes(content)
+        tracemalloc.start()
+        try:
+            with contextlib.suppress(ModelFileError):
+                read_folder(folder)
+            assert tracemalloc.get_traced_memory()[1] < 80 << 20, name
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_folder_without_a_model_says_what_is_looked_for(tmp_path):

@@ -84,7 +84,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
-@settings(few, max_examples=80)
+@settings(few, max_examples=40)
 @given(st.dictionaries(st.sampled_from([*CONFIG, "text_config", "quantization", "layer_types"]), JSON), JSON)
 def test_a_configuration_may_hold_anything(place, config, template):
     folder = folder_of(place / "json", config)
@@ -92,7 +92,7 @@ def test_a_configuration_may_hold_anything(place, config, template):
     judged(lambda: read_folder(folder))
 
 
-@settings(few, max_examples=80)
+@settings(few, max_examples=40)
 @given(mutated(json.dumps(CONFIG).encode(), 300))
 def test_a_configuration_may_be_damaged(place, data):
     folder = folder_of(place / "bytes")

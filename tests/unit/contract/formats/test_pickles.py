@@ -59,6 +59,24 @@ def test_a_pickle_behind_a_thousand_members_is_found(tmp_path):
     refused(tmp_path / "m.zip")
 
 
+def test_a_pickle_in_an_archive_with_the_marks_of_a_large_one_is_found(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        for name in ("v", "a.pkl", "w"):
+            archive.writestr(name, b"")
+    data = (tmp_path / "m.zip").read_bytes()
+    end = data.rindex(b"PK\5\6")
+    # Where these marks stand; what is in them is not looked at.
+    (tmp_path / "m.zip").write_bytes(data[:end] + b"PK\6\6" + bytes(52) + b"PK\6\7" + bytes(16) + data[end:])
+    refused(tmp_path / "m.zip")
+
+
+def test_a_pickle_without_a_mark_that_begins_harmlessly_is_refused(tmp_path):
+    (tmp_path / "m.bin").write_bytes(b"N0" * 100 + b"cos\nsystem\n(S'true'\ntR." + bytes(9000))
+    refused(tmp_path / "m.bin")
+    (tmp_path / "m.bin").write_bytes(b"N0" * 5000 + b"cos\nsystem\n(S'true'\ntR.")
+    refused(tmp_path / "m.bin")
+
+
 def test_the_tar_of_an_older_library_is_refused(tmp_path):
     with tarfile.open(tmp_path / "m.gguf", "w") as archive:
         for name in ("sys_info", "pickle", "tensors"):

@@ -7,15 +7,17 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from rbee.contract import FileSource
-from rbee.contract.errors import UnreachableError
+from rbee.contract.errors import CancelledByCallerError, UnreachableError
 from rbee.contract.transfer import Patience
 from rbee.contract.transfer.refusals import BrokenError
 from rbee.contract.transfer.session import Session
-from unit.contract.transfer.stand_in import Reply, StandIn
+from rbee.testing.cancel import Cancel
+from unit.contract.transfer.stand_in import Reply, StandIn, StandInVendor, file_of
 
 SECRET = ("Authorization", "Bearer secret")
 
@@ -245,6 +247,29 @@ class TestCertificates:
         answer = session.ask(FileSource(url=f"{server.url}/model.gguf", headers=(SECRET,)), {})
         assert read_all(answer) == content
         assert "authorization" not in secure.questions[0].headers
+
+
+@pytest.mark.parametrize("reply", [Reply(hang_after=50_000), Reply(silent=True)])
+def test_an_encrypted_line_that_hangs_does_not_hold_up_a_cancel(
+    secure, certificate, fetch, content, monkeypatch, reply
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    secure.replies.append(reply)
+    cancel, cancelled_at = Cancel(), []
+
+    def later():
+        secure.hanging.wait(10)
+        cancelled_at.append(time.monotonic())
+        cancel.cancel()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    vendor = StandInVendor(secure.url)
+    with pytest.raises(CancelledByCallerError):
+        fetch(file_of("model.gguf", content), vendor=vendor, cancel=cancel)
+    assert time.monotonic() - cancelled_at[0] < 0.2
+    thread.join()
+    assert fetch(file_of("model.gguf", content), vendor=vendor).verified == {"model.gguf"}
 
 
 def test_a_line_is_used_again_for_the_next_file(session, server, content):

@@ -22,12 +22,16 @@ class Queen:
         self.hives = Hives(self.telemetry, None)
         self.sent: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
         self.hives.run = self._run  # type: ignore[method-assign,assignment]
-        self.operations = Forwards(self.telemetry, self.hives, come_back_s=0.05).operations()
+        self.changed: list[str] = []
+        self.operations = Forwards(self.telemetry, self.hives, 0.05, self._changed).operations()
         self.said: list[str | None] = []
 
     async def _run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any, **how: Any) -> dict[str, Any]:
         self.sent.append((hive_id, operation, fields, how))
         return {"from": hive_id}
+
+    async def _changed(self, hive_id: str) -> None:
+        self.changed.append(hive_id)
 
     def beat(self, hive_id: str) -> None:
         info = HiveInfo(id=hive_id, hostname="x", port=1, url="http://x:1", instance_id="i", seq=1)
@@ -97,3 +101,13 @@ async def test_a_worker_is_stopped_on_whichever_hive_has_it(queen: Queen) -> Non
         await queen.do("worker_process_get", worker_id="w")
     with pytest.raises(InvalidRequestError, match="'worker_id' is missing"):
         await queen.do("worker_process_delete")
+
+
+async def test_what_changes_the_models_of_a_hive_is_known_before_it_ends(queen: Queen) -> None:
+    queen.beat("a")
+    for operation in ("model_get", "model_list", "model_verify"):
+        await queen.do(operation, model="m")
+    assert queen.changed == []
+    for operation in ("model_download", "model_delete", "model_load"):
+        await queen.do(operation, model="m")
+    assert queen.changed == ["a", "a", "a"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,7 +11,7 @@ from typing import Literal
 
 import click
 
-from rbee.cli.console import say
+from rbee.cli.console import can_redraw, say
 from rbee.cli.context import Context, current
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.cli.jobs import find_job
@@ -42,7 +41,7 @@ def command(*, job: str, after: int, as_json: bool) -> int:
     context = current()
     url, token = queen_url(context), context.token()
     job_id = asyncio.run(_find(url, token, job))
-    watcher = Watcher(as_json=as_json, live=_can_clear())
+    watcher = Watcher(as_json=as_json, live=can_redraw())
     try:
         last = asyncio.run(_Watch(context, token, job_id, watcher).follow(url, after))
     except KeyboardInterrupt:
@@ -120,11 +119,3 @@ async def _find(url: str, token: str, job: str) -> str:
         return await find_job(JobsClient(transport), job)
     finally:
         await transport.close()
-
-
-def _can_clear() -> bool:
-    if not sys.stderr.isatty():
-        return False
-    from rich.console import Console
-
-    return not Console(stderr=True).is_dumb_terminal

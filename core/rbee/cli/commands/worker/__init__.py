@@ -14,10 +14,14 @@ _COMMANDS = MappingProxyType(
         "ls": "List workers.",
         "show": "Show one worker with everything known of it.",
         "stop": "Stop a worker.",
+        "list": "List installed engines.",
+        "available": "List engines that can be installed.",
+        "install": "Install an engine.",
+        "remove": "Remove an installed engine.",
     }
 )
 
 
 @click.group("worker", cls=LazyGroup, package=__name__, table=_COMMANDS)
 def command() -> None:
-    """Start, list and stop workers."""
+    """Start, list and stop workers; install and remove the engines that they run."""

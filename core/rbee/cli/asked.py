@@ -1,0 +1,85 @@
+"""Commands that ask a colony for something once: a running one, or one for the occasion."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from rbee.cli.colony import used
+from rbee.cli.console import Silent, Talk, can_redraw, talking
+from rbee.cli.context import current
+from rbee.cli.hives import check_hive_options, target_hives
+from rbee.cli.outcomes import Outcome, job, on_each
+from rbee.cli.transfers import transferring
+from rbee.clients import Transport
+
+T = TypeVar("T")
+
+_STARTING = "Starting a colony for this command"
+
+
+def ask_hives(
+    operation: str,
+    fields: Mapping[str, Any],
+    kind: type[T],
+    hive_id: str | None,
+    *,
+    all_hives: bool,
+    quiet: bool = False,
+) -> list[Outcome[T]]:
+    """Run an operation on the hives that are meant.
+
+    Args:
+        operation: its name.
+        fields: its body; None values are left out.
+        kind: of its result.
+        hive_id: the hive that was named.
+        all_hives: every one is meant.
+        quiet: the result tells all that there is to tell.
+
+    Raises:
+        RbeeError: there is no colony, or the hives that are meant cannot be told.
+    """
+    check_hive_options(hive_id, all_hives=all_hives)
+    context = current()
+    with (
+        transferring() as display,
+        used(context, keep=False, on_start=lambda: display.note(_STARTING)) as queen_url,
+    ):
+        hives = target_hives(context, queen_url, hive_id, all_hives)
+
+        def talk_of(name: str) -> Talk:
+            return Silent() if quiet else display.row(name, name if len(hives) > 1 else "")
+
+        return _run(queen_url, lambda transport: on_each(transport, hives, operation, fields, kind, talk_of))
+
+
+def ask_colony(operation: str, fields: Mapping[str, Any], kind: type[T], *, quiet: bool = False) -> T:
+    """Run an operation of the queen's own.
+
+    Args:
+        operation: its name.
+        fields: its body; None values are left out.
+        kind: of its result.
+        quiet: the result tells all that there is to tell; a terminal has the sentences only in passing.
+
+    Raises:
+        RbeeError: there is no colony, or why it failed.
+    """
+    with talking() as talk, used(current(), keep=False, on_start=lambda: talk.note(_STARTING)) as queen_url:
+        heard = Silent() if quiet and not can_redraw() else talk
+        return _run(queen_url, lambda transport: job(transport, operation, fields, kind, heard))
+
+
+def _run(queen_url: str, question: Callable[[Transport], Awaitable[T]]) -> T:
+    token = current().token()
+
+    async def ask() -> T:
+        transport = Transport(queen_url, token, "The queen")
+        try:
+            return await question(transport)
+        finally:
+            await transport.close()
+
+    return asyncio.run(ask())

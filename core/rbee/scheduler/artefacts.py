@@ -1,0 +1,294 @@
+"""Which of a model's variants one hive would take, on which device and with which engine: pure, with its reasons.
+
+Engines say how well they suit the way in which a device is driven (`Engine.preference`), so that nothing here knows a
+format: the order of formats on a device is that of the engines which open them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+
+from rbee.contract.devices import find_device
+from rbee.contract.types import Device, DeviceType, EngineInfo, ModelVariant
+from rbee.scheduler.memory import Estimate, estimate
+from rbee.scheduler.values import HiveView, IdleWorker, PlaceRequest
+from rbee.scheduler.wording import called, has_room, too_large
+
+NO_PLACEMENT = "NO_PLACEMENT"
+RETRY_S = 10.0
+"""A variant that has just failed to load on a hive is left alone there this long."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hive would take.
+
+    Attributes:
+        variant: the artefact.
+        rank: its place in the vendor's order, from 0.
+        engine: opens it there.
+        device: it would run on.
+        estimate: memory that it needs.
+        free_bytes: memory of the device that is free now; None when unknown.
+        fits: it fits that, if need be once idle workers have been stopped; None when unknown.
+        present: it lies on the hive's disk.
+        reasons: why this one and not another, in order.
+    """
+
+    variant: ModelVariant
+    rank: int
+    engine: EngineInfo
+    device: Device
+    estimate: Estimate
+    free_bytes: int | None
+    fits: bool | None
+    present: bool
+    reasons: tuple[str, ...]
+
+
+class Unsuitable(msgspec.Struct, frozen=True, kw_only=True):
+    """A hive that can take no variant.
+
+    Attributes:
+        reasons: why, in order.
+        code: error code if it were so everywhere.
+    """
+
+    reasons: tuple[str, ...]
+    code: str = NO_PLACEMENT
+
+
+class _Offer(NamedTuple):
+    """A variant with the engine that suits it best on a device."""
+
+    preference: int
+    rank: int
+    variant: ModelVariant
+    engine: EngineInfo
+    estimate: Estimate
+
+
+def estimates(request: PlaceRequest) -> tuple[Estimate, ...]:
+    """The memory of each variant of a request, in their order: the same for every hive."""
+    return tuple(estimate(variant, request.context_length, request.slots) for variant in request.variants)
+
+
+def free_bytes(hive: HiveView, device: Device) -> int | None:
+    """Memory of a device that is free now; None when unknown."""
+    return hive.gpu_free_bytes.get(device.id) if device.device_type is DeviceType.GPU else hive.ram_free_bytes
+
+
+def concerns(worker: IdleWorker, device: Device) -> bool:
+    """Whether an idle worker may hold memory of a device."""
+    return device.device_type is not DeviceType.GPU or worker.device in {device.id, None}
+
+
+def frees(worker: IdleWorker, device: Device) -> int:
+    """Memory of a device that is free once an idle worker has stopped, as far as is known."""
+    if not concerns(worker, device):
+        return 0
+    held = worker.vram_bytes if device.device_type is DeviceType.GPU else worker.memory_bytes
+    return held or 0
+
+
+def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> Choice | Unsuitable:
+    """The variant for a hive.
+
+    Devices are gone through with GPUs first.  On a device the variants come in the order of the engines that open
+    them, the one with the highest preference for the device's backend first; of those of equal preference, one that
+    lies on the hive's disk and fits comes first, else the first in the vendor's order that fits the free memory.  Where
+    none fits that, the same is tried with the memory that idle workers hold.  Where none fits any device, the variant
+    is chosen that is short of the least, and said not to fit.
+
+    Args:
+        request: what is wanted; the hive and the worker that it may name are not looked at.
+        hive: where.
+        needs: what `estimates` gives for the request.
+    """
+    if (closed := _closed(hive)) is not None:
+        return Unsuitable(reasons=(closed,))
+    engines = _engines(request, hive)
+    if isinstance(engines, Unsuitable):
+        return engines
+    variants, notes = _loadable(request, hive)
+    if not variants:
+        return Unsuitable(reasons=tuple(notes))
+    short: list[tuple[int, int, Choice]] = []
+    suited = False
+    for device in _devices(request, hive):
+        offers = _offers(request, variants, engines, needs, device)
+        suited = suited or bool(offers)
+        found = _fitting(hive, device, offers, notes)
+        if found is not None:
+            return found
+        if offers:
+            lacking = _shortest(hive, device, offers, notes)
+            short.append((_shortage(lacking), len(short), lacking))
+            # Told of the next device, too: why it is not this one.
+            notes += too_large([(lacking.variant, lacking.estimate)], lacking.free_bytes, device)
+    if not suited:
+        wanted = f" {request.device}" if request.device else ""
+        why = f"no device{wanted} there suits the engines {', '.join(engine.name for engine in engines)}"
+        return Unsuitable(reasons=(*notes, why))
+    return min(short)[2]
+
+
+def _closed(hive: HiveView) -> str | None:
+    if not hive.online:
+        return "it is down"
+    if not hive.accepting:
+        return "it accepts no new workers"
+    if hive.devices is None or hive.engines is None:
+        return "it has not told its devices and engines yet"
+    return None
+
+
+def _engines(request: PlaceRequest, hive: HiveView) -> tuple[EngineInfo, ...] | Unsuitable:
+    """Engines there that open some variant, can run and do what is asked, in the order of their names."""
+    formats = sorted({variant.format for variant in request.variants})
+    opening = [engine for engine in hive.engines or () if any(word in engine.formats for word in formats)]
+    if not opening:
+        told = "format" if len(formats) == 1 else "formats"
+        why = f"no engine there opens the {told} {', '.join(map(repr, formats))}"
+        return Unsuitable(reasons=(why,), code="ENGINE_UNAVAILABLE")
+    usable = [engine for engine in opening if engine.available]
+    if not usable:
+        reasons = tuple(engine.reason or f"engine {engine.name} is not available" for engine in opening)
+        return Unsuitable(reasons=reasons, code="ENGINE_UNAVAILABLE")
+    capable = [engine for engine in usable if request.capability is None or request.capability in engine.capabilities]
+    if not capable:
+        names = ", ".join(engine.name for engine in usable)
+        why = f"no engine there offers {request.capability} (engines: {names})"
+        return Unsuitable(reasons=(why,), code="INVALID_REQUEST")
+    return tuple(sorted(capable, key=lambda engine: engine.name))
+
+
+def _loadable(request: PlaceRequest, hive: HiveView) -> tuple[list[int], list[str]]:
+    """Places of the variants that may be loaded there now, and why the others may not."""
+    places, notes = [], []
+    single = len(request.variants) == 1
+    for place, variant in enumerate(request.variants):
+        failure = hive.failed.get(variant.model_id)
+        if variant.model_id in hive.elsewhere:
+            notes.append(f"{called(variant)} is used where it lies, which is on another machine")
+        elif failure is not None and failure.ago_s < RETRY_S:
+            what = "the model" if single else called(variant)
+            notes.append(
+                f"{what} failed to load there again {failure.ago_s:.0f} s ago and is next tried in "
+                f"{RETRY_S - failure.ago_s:.0f} s ({failure.why})"
+            )
+        else:
+            places.append(place)
+    return places, notes
+
+
+def _devices(request: PlaceRequest, hive: HiveView) -> Iterator[Device]:
+    """Devices that may be used, GPUs before processors."""
+    devices = hive.devices or ()
+    wanted = None if request.device is None else find_device(devices, request.device)
+    for device in sorted(devices, key=lambda device: (device.device_type is not DeviceType.GPU, device.id)):
+        if request.device is None or device is wanted:
+            yield device
+
+
+def _offers(
+    request: PlaceRequest,
+    places: Sequence[int],
+    engines: Sequence[EngineInfo],
+    needs: Sequence[Estimate],
+    device: Device,
+) -> list[_Offer]:
+    """What could run on a device, best first."""
+    driving = [engine for engine in engines if device.backend in engine.backends]
+    found = []
+    for place in places:
+        variant = request.variants[place]
+        opening = [engine for engine in driving if variant.format in engine.formats]
+        if opening:
+            # The first by name among equals, whatever the order in which they were told.
+            best = min(opening, key=lambda engine: (-_preference(engine, device), engine.name))
+            found.append(_Offer(_preference(best, device), place, variant, best, needs[place]))
+    return sorted(found, key=lambda offer: (-offer.preference, offer.rank))
+
+
+def _preference(engine: EngineInfo, device: Device) -> int:
+    return engine.preference.get(device.backend, 0)
+
+
+def _fitting(hive: HiveView, device: Device, offers: Sequence[_Offer], notes: Sequence[str]) -> Choice | None:
+    """The best of the offers that fits a device: now, or once idle workers have been stopped."""
+    free = free_bytes(hive, device)
+    room = None if free is None else free + _held_by_idle(hive, device)
+    for limit in dict.fromkeys((free, room)):
+        told = list(notes)
+        for _, group in groupby(offers, key=lambda offer: offer.preference):
+            equals = list(group)
+            fitting = [offer for offer in equals if _fits(offer.estimate, limit)]
+            if fitting:
+                best = min(fitting, key=lambda offer: (offer.variant.model_id not in hive.held, offer.rank))
+                passed = [offer for offer in equals if offer.rank < best.rank and offer not in fitting]
+                told += too_large(_needs(passed), limit, device, stopping=limit != free)
+                told.append(_why(hive, device, best, offers, stopping=limit != free))
+                return _choice(hive, device, best, told, fits=None if _unknown(best.estimate, limit) else True)
+            told += too_large(_needs(equals), limit, device, stopping=limit != free)
+    return None
+
+
+def _shortest(hive: HiveView, device: Device, offers: Sequence[_Offer], notes: Sequence[str]) -> Choice:
+    """Of offers none of which fits, the one that needs the least."""
+    least = min(offers, key=lambda offer: (offer.estimate.total_bytes or 0, -offer.preference, offer.rank))
+    told = [*notes, *too_large(_needs([least]), free_bytes(hive, device), device)]
+    if len(offers) > 1:
+        told.append(f"none of the other {len(offers) - 1} variants needs less")
+    return _choice(hive, device, least, told, fits=False)
+
+
+def _choice(hive: HiveView, device: Device, offer: _Offer, reasons: Sequence[str], *, fits: bool | None) -> Choice:
+    return Choice(
+        variant=offer.variant,
+        rank=offer.rank,
+        engine=offer.engine,
+        device=device,
+        estimate=offer.estimate,
+        free_bytes=free_bytes(hive, device),
+        fits=fits,
+        present=offer.variant.model_id in hive.held,
+        reasons=tuple(reasons),
+    )
+
+
+def _why(hive: HiveView, device: Device, best: _Offer, offers: Sequence[_Offer], *, stopping: bool) -> str:
+    """Why the chosen one: the last of the reasons."""
+    if len(offers) == 1:
+        cause = f"is what there is for {device.id}"
+    elif best.variant.model_id in hive.held:
+        cause = "is on its disk already"
+    elif best.preference > offers[-1].preference:
+        cause = f"is for {best.engine.name}, which suits {device.id} ({device.backend}) better than others"
+    else:
+        cause = f"is the vendor's first that fits {device.id}"
+    room = has_room(best.estimate.total_bytes, free_bytes(hive, device), stopping=stopping)
+    return f"{called(best.variant)} {cause}; {room}"
+
+
+def _needs(offers: Sequence[_Offer]) -> list[tuple[ModelVariant, Estimate]]:
+    return [(offer.variant, offer.estimate) for offer in offers]
+
+
+def _held_by_idle(hive: HiveView, device: Device) -> int:
+    return sum(frees(worker, device) for worker in hive.idle)
+
+
+def _fits(need: Estimate, limit: int | None) -> bool:
+    return _unknown(need, limit) or (need.total_bytes or 0) <= (limit or 0)
+
+
+def _unknown(need: Estimate, limit: int | None) -> bool:
+    return need.total_bytes is None or limit is None
+
+
+def _shortage(choice: Choice) -> int:
+    return (choice.estimate.total_bytes or 0) - (choice.free_bytes or 0)

@@ -1,0 +1,59 @@
+"""How variants and their sizes are told to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rbee.contract.types import Device, ModelVariant
+from rbee.scheduler.memory import Estimate
+
+_MIB = 1024 * 1024
+_TOLD = 4
+"""Variants whose numbers are told when none of them fits."""
+
+
+def called(variant: ModelVariant) -> str:
+    """A variant among others of its model."""
+    return f"{variant.quantization} ({variant.format})" if variant.quantization else variant.name
+
+
+def size(count: int) -> str:
+    """Bytes, with about three digits."""
+    if count < 10 * _MIB:
+        return f"{count / _MIB:.1f} MiB"
+    return f"{count // _MIB} MiB" if count < 10 * 1024 * _MIB else f"{count / (1024 * _MIB):.1f} GiB"
+
+
+def has_room(need: int | None, free: int | None, *, stopping: bool) -> str:
+    """What a variant needs and what there is, of one that may be taken.
+
+    Args:
+        need: None when unknown.
+        free: None when unknown.
+        stopping: idle workers have to be stopped for it.
+    """
+    if need is None:
+        return "what it needs is unknown"
+    if free is None:
+        return f"it needs about {size(need)}, and what is free is unknown"
+    after = ", once idle workers have made room" if stopping else ""
+    return f"it needs about {size(need)} and {size(free)} are free{after}"
+
+
+def too_large(
+    variants: Sequence[tuple[ModelVariant, Estimate]], limit: int | None, device: Device, *, stopping: bool = False
+) -> list[str]:
+    """What variants need that do not fit a device, one sentence each.
+
+    Args:
+        variants: with their needs.
+        limit: what there is.
+        device: where.
+        stopping: there is so much once idle workers have been stopped.
+    """
+    free = f"{size(limit or 0)} {'could be made free' if stopping else 'are free'} on {device.id}"
+    told = [
+        f"{called(variant)} needs about {size(need.total_bytes or 0)} and {free}" for variant, need in variants[:_TOLD]
+    ]
+    more = len(variants) - _TOLD
+    return [*told, f"{more} more variants need too much as well"] if more > 0 else told
