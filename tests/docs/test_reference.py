@@ -16,7 +16,7 @@ from rbee import contract
 from rbee.cli.main import cli
 from rbee.contract import hookspecs
 from rbee.contract.errors import error_types
-from rbee.contract.wire import HIVE_OPERATIONS
+from rbee.contract.wire import HIVE_OPERATIONS, ModelPlan, ModelSearch
 from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS
@@ -29,6 +29,7 @@ ABCS = {
     "ServedEngine": "engine",
     "TokenEngine": "engine",
     "ModelVendor": "model-vendor",
+    "HttpModelVendor": "model-vendor",
     "WorkerVendor": "worker-vendor",
     "Probe": "probe",
     "Policy": "policy",
@@ -93,7 +94,9 @@ def program_routes(program: str) -> set[str]:
     if program in {"Queen", "Hive"}:
         found |= routes("rbee.http.jobs")
     if program == "Queen":
-        found |= routes("rbee.queen.beehive_routes")
+        found |= routes("rbee.queen.beehive_routes") | routes("rbee.queen.alias_routes")
+    if program == "Hive":
+        found |= routes("rbee.hive.catalog_routes")
     if program in DATA_PLANES:
         found |= {f"POST {path}" for path in OPENAI_POSTS}
     return found
@@ -166,10 +169,11 @@ def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) 
     rows = re.findall(r"^\| `(\w+)` \| (\w*) *\| (\w*) *\|([^|]*)\|", page, re.MULTILINE)
     hive = HiveOperations(*[Mock() for _ in inspect.signature(HiveOperations).parameters]).operations()
     forwards = Forwards(Mock(), Mock())
-    queen = QueenOperations(Mock(), forwards, Mock(), Mock()).operations()
+    queen = QueenOperations(Mock(), forwards, Mock(), Mock(), Mock()).operations()
     assert set(hive) == set(HIVE_OPERATIONS) == set(forwards.operations())
     assert {name for name, at_queen, _, _ in rows if at_queen} == set(queen)
     assert {name for name, _, at_hive, _ in rows if at_hive} == set(hive)
     told = {name: set(re.findall(r"`(\w+)`", fields)) for name, _, _, fields in rows}
-    for name, request in HIVE_OPERATIONS.items():
+    own = {"model_plan": ModelPlan, "model_search": ModelSearch}
+    for name, request in {**HIVE_OPERATIONS, **own}.items():
         assert told[name] == set(request.__struct_fields__) - {"operation", "hive_id"}, name

@@ -6,6 +6,7 @@ from rbee.builtin.host_probe import HostProbe
 from rbee.builtin.memory_store import MemoryPresenceStore
 from rbee.builtin.python_workers import PythonWorkerVendor
 from rbee.builtin.seed_policy import SeedPolicy
+from rbee.builtin.web_vendor import WebVendor
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.register import Register
 
@@ -14,8 +15,9 @@ RBEE_CONTRACT = ">=0.1,<0.2"
 
 @hookimpl
 def rbee_register(register: Register) -> None:
-    """Register the host probe, the in-memory lease store, the default policy and engines as Python packages."""
+    """Register the host probe, the in-memory lease store, the default policy, engines as packages, models on the web."""
     register.probe(HostProbe)
     register.presence_store(MemoryPresenceStore)
     register.policy(SeedPolicy)
+    register.model_vendor(WebVendor)
     register.worker_vendor(PythonWorkerVendor)

@@ -35,9 +35,6 @@ RECORD = ".rbee.json"
 PART = ".part"
 """Ends the name of a file that is not whole yet."""
 
-SPARE_BYTES = 256 * 1024 * 1024
-"""Free space that a fetch leaves untouched."""
-
 _LARGEST_RECORD = 16 * 1024 * 1024
 _FOLDER_FILE = "config.json"
 """Where this stands beside the weights, an engine opens the folder and not a single file."""

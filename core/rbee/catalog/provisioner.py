@@ -15,7 +15,6 @@ from rbee.catalog.layout import (
     PART,
     PARTS,
     RECORD,
-    SPARE_BYTES,
     checked_names,
     discard,
     folder_name,
@@ -26,7 +25,7 @@ from rbee.catalog.layout import (
 )
 from rbee.catalog.links import Copies, link_known
 from rbee.catalog.verification import content_key, verify
-from rbee.contract.amounts import byte_size
+from rbee.contract.amounts import SPARE_BYTES, byte_size
 from rbee.contract.errors import (
     CancelledByCallerError,
     InsufficientDiskError,

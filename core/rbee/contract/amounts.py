@@ -1,6 +1,9 @@
-"""Amounts of data in words for people: binary units, everywhere the same."""
+"""Amounts of data: what is left of a disk, and sizes in words for people, in binary units everywhere."""
 
 from __future__ import annotations
+
+SPARE_BYTES = 256 * 1024 * 1024
+"""What rbee leaves untouched of a disk."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 

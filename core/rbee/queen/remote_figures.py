@@ -15,7 +15,6 @@ from rbee.contract.errors import ModelFileError, RbeeError, UnreachableError
 from rbee.contract.figures import ModelFigures
 from rbee.contract.formats.configs import CONFIG, Config, figures_of
 from rbee.contract.http_vendor import HttpModelVendor
-from rbee.contract.transfer import read_range
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.scheduler import completed, estimate, shared
 
@@ -89,6 +88,9 @@ class RemoteFigures:
         thread = OneThread(f"head of {variant.model_id}")
 
         def read() -> bytes:
+            # Imported late: the queen starts without it, and most of her lives need it never.
+            from rbee.contract.transfer import read_range
+
             return read_range(vendor.source(variant, file), 0, length, cancel)
 
         try:

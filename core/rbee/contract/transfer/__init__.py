@@ -5,14 +5,12 @@
 """
 
 from rbee.contract.transfer.addresses import is_loopback
-from rbee.contract.transfer.disk import SPARE_BYTES
 from rbee.contract.transfer.files import Fetched, fetch_files
 from rbee.contract.transfer.patience import NEVER, Patience
 from rbee.contract.transfer.ranges import find_size, read_range
 
 __all__ = [
     "NEVER",
-    "SPARE_BYTES",
     "Fetched",
     "Patience",
     "fetch_files",

@@ -6,10 +6,8 @@ import errno
 import shutil
 from pathlib import Path
 
+from rbee.contract.amounts import byte_size
 from rbee.contract.errors import ConfigurationError, InsufficientDiskError, RbeeError
-
-SPARE_BYTES = 256 * 1024 * 1024
-"""What rbee leaves untouched of a disk."""
 
 CHECK_EACH_BYTES = 64 * 1024 * 1024
 """After so many written bytes the free space is looked at again: others write too."""
@@ -33,8 +31,8 @@ def check_room(folder: Path, name: str, needed: int, spare: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + spare:
         raise InsufficientDiskError(
-            f"File {name!r} needs {size_text(needed)} more in '{folder}', where {size_text(free)} are free "
-            f"(rbee leaves {size_text(spare)} untouched). {_REMEDY}",
+            f"File {name!r} needs {byte_size(needed)} more in '{folder}', where {byte_size(free)} are free "
+            f"(rbee leaves {byte_size(spare)} untouched). {_REMEDY}",
             details={"needed_bytes": needed, "free_bytes": free},
         )
 
@@ -48,8 +46,3 @@ def disk_error(folder: Path, name: str, error: OSError) -> RbeeError:
             f"The file system of '{folder}' does not hold files as large as {name!r}; set RBEE_HOME to another one."
         )
     return ConfigurationError(f"File {name!r} cannot be written in '{folder}': {error.strerror or error}.")
-
-
-def size_text(count: int) -> str:
-    """A size as a person reads it."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

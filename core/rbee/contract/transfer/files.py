@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from rbee.contract.amounts import SPARE_BYTES
 from rbee.contract.http_vendor import HttpModelVendor
-from rbee.contract.transfer.disk import SPARE_BYTES, check_room
+from rbee.contract.transfer.disk import check_room
 from rbee.contract.transfer.follower import Follower, is_provable
 from rbee.contract.transfer.one_file import Errand, OneFile
 from rbee.contract.transfer.parts import Part, check_names
@@ -76,7 +77,17 @@ def fetch_files(
     cancel.raise_if_cancelled()
     verified = set()
     with closing(Session(patience)) as session, Watch(cancel) as watch:
-        errand = Errand(vendor, variant, destination, meter, cancel, session, watch, patience, spare_bytes)
+        errand = Errand(
+            vendor=vendor,
+            variant=variant,
+            folder=destination,
+            meter=meter,
+            cancel=cancel,
+            session=session,
+            watch=watch,
+            patience=patience,
+            spare_bytes=spare_bytes,
+        )
         for file in chosen:
             if _bring(errand, file):
                 verified.add(file.name)
@@ -97,7 +108,7 @@ def _bring(errand: Errand, file: ModelFile) -> bool:
             return True
     with Part(errand.folder, file) as part:
         if file.size_bytes is not None:
-            check_room(errand.folder, file.name, file.size_bytes - part.length, errand.spare)
+            check_room(errand.folder, file.name, file.size_bytes - part.length, errand.spare_bytes)
         return OneFile(errand, file, part).bring()
 
 

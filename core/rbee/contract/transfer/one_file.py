@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Never
 
+import msgspec
+
 from rbee.contract.errors import ModelFileError, UnavailableError, UnreachableError
 from rbee.contract.http_vendor import HttpModelVendor
 from rbee.contract.transfer.disk import CHECK_EACH_BYTES, check_room
@@ -19,13 +21,13 @@ from rbee.contract.transfer.watch import Watch
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import CancelToken
 
-_BLOCK = 512 * 1024
+_BLOCK = 256 * 1024
 
 
-class Errand:
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """What all files of a fetch have in common.
 
-    Args:
+    Attributes:
         vendor: says where they are.
         variant: whose they are.
         folder: where to.
@@ -34,30 +36,18 @@ class Errand:
         session: connections.
         watch: ends waiting for the network.
         patience: limits of time.
-        spare: bytes of the disk to be left.
+        spare_bytes: of the disk, to be left.
     """
 
-    def __init__(
-        self,
-        vendor: HttpModelVendor,
-        variant: ModelVariant,
-        folder: Path,
-        meter: Meter,
-        cancel: CancelToken,
-        session: Session,
-        watch: Watch,
-        patience: Patience,
-        spare: int,
-    ) -> None:
-        self.vendor = vendor
-        self.variant = variant
-        self.folder = folder
-        self.meter = meter
-        self.cancel = cancel
-        self.session = session
-        self.watch = watch
-        self.patience = patience
-        self.spare = spare
+    vendor: HttpModelVendor
+    variant: ModelVariant
+    folder: Path
+    meter: Meter
+    cancel: CancelToken
+    session: Session
+    watch: Watch
+    patience: Patience
+    spare_bytes: int
 
 
 class OneFile:
@@ -170,7 +160,7 @@ class OneFile:
         while left := bound - part.length:
             if part.length - checked >= CHECK_EACH_BYTES:
                 checked = part.length
-                check_room(errand.folder, name, left if take.total is not None else 0, errand.spare)
+                check_room(errand.folder, name, left if take.total is not None else 0, errand.spare_bytes)
             block = answer.read(min(_BLOCK, left))
             if not block:
                 break
