@@ -82,6 +82,7 @@ class ServedFace(EngineFace):
         self._target: Target | None = None
         self._whole_answers_cancel = True
         self._stream_fields: dict[str, Any] = {}
+        self._model: str | None = None
         self._relay: Relay | None = None
 
     async def start(self, report: StageReport) -> int | None:
@@ -89,6 +90,7 @@ class ServedFace(EngineFace):
         self._target = _target(endpoint)
         self._whole_answers_cancel = endpoint.whole_answers_cancel
         self._stream_fields = endpoint.stream_fields
+        self._model = endpoint.model
         lease = _EngineLease(self._worker_id, self._target)
         self._relay = Relay(_ToEngine(lease), self._pool, _render, self._max_body)
         return endpoint.context_length
@@ -113,12 +115,15 @@ class ServedFace(EngineFace):
             raise WorkerFailedError("The engine is not loaded.")
         request_id = scope.get("state", {}).get("request_id", "")
         path = scope["path"]
-        if self._whole_answers_cancel:
+        if self._whole_answers_cancel and self._model is None:
             await self._relay(scope, receive, send, path=path, request_id=request_id)
             return
         raw = await read_body(receive, scope, self._max_body)
         fields = routing_fields(raw)
-        streamed = None if fields.stream else as_stream(path, msgspec.json.decode(raw))
+        if self._model is not None:
+            raw = msgspec.json.encode({**msgspec.json.decode(raw), "model": self._model})
+        whole = not fields.stream and not self._whole_answers_cancel
+        streamed = as_stream(path, msgspec.json.decode(raw)) if whole else None
         if streamed is None:
             await self._relay(scope, _again(raw, receive), send, path=path, request_id=request_id)
             return
@@ -186,7 +191,7 @@ class ServedFace(EngineFace):
             self._pool.done(exchange)
 
     async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
-        path, body = _openai_request(request, self._spec.model_id)
+        path, body = _openai_request(request, self._model or self._spec.model_id)
         body |= self._stream_fields
         headers = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
         async with self._exchange(path, headers, body, request_id) as response:

@@ -1,4 +1,4 @@
-"""The installer of a Python environment, run as a process whose output is told and which can be ended."""
+"""The installer, uv: its commands, and running it as a process whose output is told and which can be ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rbee.contract.vendor import CancelToken
 
 _LOOK_S = 0.1
 _END_S = 3.0
-_LAST_LINES = 4
+_LAST_LINES = 6
 _LINE = 500
 _NO_NETWORK = re.compile(
     r"dns error|name resolution|nodename nor servname|network is unreachable|connection refused|timed out|"
@@ -29,31 +29,55 @@ _NO_NETWORK = re.compile(
 )
 
 
-def install_command(python: str, requirement: str) -> list[str]:
-    """The command that installs a requirement into the environment of an interpreter.
+def find_uv(python: str) -> str:
+    """The installer: beside an interpreter, or on the path.
 
     Raises:
-        ConfigurationError: there is no installer.
+        ConfigurationError: there is none.
     """
-    return [*_installer(python, "install"), requirement]
+    beside = Path(python).parent / "uv"
+    uv = str(beside) if beside.is_file() else shutil.which("uv")
+    if uv is None:
+        raise ConfigurationError(
+            "Engines are installed by uv, and it is not here. "
+            f"Install it and try again: {shlex.quote(python)} -m pip install uv"
+        )
+    return uv
 
 
-def uninstall_command(python: str, distribution: str) -> list[str]:
-    """The command that takes a distribution out again.
-
-    Raises:
-        ConfigurationError: there is no installer.
-    """
-    return [*_installer(python, "uninstall"), distribution]
+def venv_command(uv: str, python: str, folder: Path) -> list[str]:
+    """Makes an empty virtual environment."""
+    return [uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)]
 
 
-def run(command: Sequence[str], say: Callable[[str], None], cancel: CancelToken) -> None:
+def compile_command(uv: str, python: Path, wanted: Path, overrides: Path, constraints: Path, into: Path) -> list[str]:
+    """Settles versions and hashes of all that is to be installed."""
+    command = [uv, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--python", str(python)]
+    return [*command, "--overrides", str(overrides), "--constraints", str(constraints), "-o", str(into), str(wanted)]
+
+
+def install_command(uv: str, python: Path, requirements: Path) -> list[str]:
+    """Installs exactly what was settled; a file that has changed since does not match its hash and is refused."""
+    command = [uv, "pip", "install", "--no-progress", "--python", str(python)]
+    return [*command, "--no-deps", "--require-hashes", "-r", str(requirements)]
+
+
+def run(
+    command: Sequence[str],
+    say: Callable[[str], None],
+    cancel: CancelToken,
+    *,
+    folder: Path | None = None,
+    by_hand: Sequence[str] | None = None,
+) -> None:
     """Run an installer to its end.  Blocks: for a thread.
 
     Args:
         command: with its arguments.
         say: takes each line of its output.
         cancel: ends it, with all that it has started.
+        folder: where it runs, so that no project's settings are in its way; None for here.
+        by_hand: what a person may try when it fails; None for the command itself.
 
     Raises:
         CancelledByCallerError: through `cancel`.
@@ -66,6 +90,7 @@ def run(command: Sequence[str], say: Callable[[str], None], cancel: CancelToken)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        cwd=folder,
     )
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     reader = threading.Thread(target=_read, args=(process, lines), name="installer output", daemon=True)
@@ -90,29 +115,7 @@ def run(command: Sequence[str], say: Callable[[str], None], cancel: CancelToken)
         if process.stdout is not None:
             process.stdout.close()
     if code:
-        _fail(command, code, " | ".join(said))
-
-
-def _installer(python: str, what: str) -> list[str]:
-    beside = Path(python).parent
-    has_pip = any(beside.parent.glob("lib*/python3*/site-packages/pip/__init__.py"))
-    uv = str(beside / "uv") if (beside / "uv").is_file() else shutil.which("uv")
-    if uv is not None and (not has_pip or _made_by_uv(beside.parent)):
-        return [uv, "pip", what, "--quiet" if what == "uninstall" else "--no-progress", "--python", python]
-    if has_pip:
-        more = ["--yes"] if what == "uninstall" else ["--no-input", "--progress-bar", "off", "--retries", "2"]
-        return [python, "-m", "pip", what, "--disable-pip-version-check", *more]
-    raise ConfigurationError(
-        f"The Python environment of '{python}' has no installer. Put one there (`{shlex.quote(python)} -m ensurepip`), "
-        "or install uv, and try again."
-    )
-
-
-def _made_by_uv(environment: Path) -> bool:
-    try:
-        return "\nuv = " in "\n" + (environment / "pyvenv.cfg").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
+        _fail(by_hand or command, code, " | ".join(said))
 
 
 def _read(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[str | None]) -> None:

@@ -1,206 +1,242 @@
-"""The worker vendor `python`: engines of installed plugins, and those that the extras of rbee would bring."""
+"""The worker vendor `python`: engines as Python packages, each in a virtual environment of its own."""
 
 from __future__ import annotations
 
 import importlib
 import shlex
-import subprocess
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, metadata
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 
-import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rbee.builtin.python_workers.installer import install_command, run, uninstall_command
-from rbee.contract.errors import NotFoundError, PluginError
+from rbee.builtin.python_workers import environments
+from rbee.builtin.python_workers.asking import FoundPlugins, plugins_of
+from rbee.builtin.python_workers.environments import EngineRecord, InstalledEnvironment
+from rbee.builtin.python_workers.installer import compile_command, find_uv, install_command, run, venv_command
+from rbee.builtin.python_workers.offers import engines_of, is_installed, offer_of, offers_beside, owners
+from rbee.builtin.python_workers.requirements import (
+    WITHOUT_CORE,
+    constraints,
+    engine_extras,
+    libraries,
+    plain_requirement,
+    summary_of,
+    to_fetch,
+    with_engine,
+)
+from rbee.contract.errors import ConfigurationError, ConflictError, NotFoundError, PluginError
 from rbee.contract.types import EngineInfo
 from rbee.contract.vendor import CancelToken, FetchProgress
-from rbee.contract.worker_vendor import WorkerOffer, WorkerVendor
-
-ENGINE_EXTRA = "engine"
-"""By custom, the extra of a plugin that brings its inference library."""
-
-_LIST_S = 60.0
-
-
-class _Plugin(msgspec.Struct, frozen=True):
-    name: str
-    distribution: str | None
-    registered: dict[str, tuple[str, ...]] = {}
-
-
-class _Installed(msgspec.Struct, frozen=True):
-    """What ``python -m rbee.plugins`` tells."""
-
-    plugins: tuple[_Plugin, ...]
-    engines: tuple[EngineInfo, ...]
-
-
-class _Source(msgspec.Struct, frozen=True):
-    """An engine, the distribution that brings it, and what to install for it."""
-
-    offer: WorkerOffer
-    distribution: str | None
-    requirement: str | None
+from rbee.contract.worker_vendor import EngineEnvironment, WorkerOffer, WorkerVendor
 
 
 class PythonWorkerVendor(WorkerVendor):
-    """Engines as Python packages in the environment of this program.
+    """Engines as Python packages: those in rbee's own environment, and those it installs beside it.
+
+    It never changes rbee's own environment.  An engine that it installs gets a folder with a virtual environment of
+    its own, which sees rbee's packages behind its own, and a file with the versions and hashes of all that is in it.
 
     Attributes:
         distribution: whose extras name the engines that could be had.
-        python: interpreter of the environment.
+        python: interpreter of rbee's own environment.
+        home: folder for engines; None until `keep_in` tells it.
     """
 
     name = "python"
     distribution: ClassVar[str] = "rbee"
     python: ClassVar[str] = sys.executable
+    home: Path | None = None
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep engines there."""
+        self.home = folder
 
     def catalog(self) -> Sequence[WorkerOffer]:
         """Installed engines, and one for each extra that brings an engine and is not installed."""
-        return tuple(source.offer for source in self._sources())
+        importlib.invalidate_caches()
+        found, beside = plugins_of(self.python), self._installed()
+        offers = {offer.worker: offer for offer in self._own_offers(found)}
+        for offer in offers_beside(beside, self.name):
+            present = offers.get(offer.worker)
+            # As the hive chooses: what can be used in rbee's own environment comes first.
+            if present is None or not present.available:
+                offers[offer.worker] = offer
+        there = {*owners(found).values(), *(_name(Requirement(one.package)) for one in beside if one.package)}
+        for distribution, (requirement, names) in engine_extras(self.distribution).items():
+            worker = next((name for name in names if distribution.endswith(f"-{name}")), names[0])
+            if distribution in there or worker in offers:
+                continue
+            offers[worker] = WorkerOffer(
+                worker=worker,
+                vendor=self.name,
+                installed=False,
+                formats=tuple(name for name in names if name != worker),
+                summary=f"brought by the package {distribution}",
+                package=requirement,
+            )
+        return tuple(offers.values())
+
+    def environments(self) -> Sequence[EngineEnvironment]:
+        """Those that it has made; each is led to where rbee is now."""
+        found = []
+        for one in self._installed():
+            environment = one.environment
+            if environment.reason is None:
+                environments.link(Path(environment.python).parents[2])
+            found.append(environment)
+        return found
+
+    def offer(self, worker: str, package: str) -> WorkerOffer | None:
+        """Any package of an index.
+
+        Raises:
+            InvalidRequestError: it is not named plainly, or the engine's name is none.
+        """
+        wanted = plain_requirement(package)
+        return WorkerOffer(
+            worker=environments.checked_name(worker), vendor=self.name, installed=False, package=str(wanted)
+        )
 
     def install(
         self, offer: WorkerOffer, say: Callable[[str], None], progress: FetchProgress, cancel: CancelToken
     ) -> None:
-        """Install the plugin with its library, by the environment's own installer."""
-        source = self._source(offer)
-        if source.requirement is None:
-            raise NotFoundError(f"What brings the worker {offer.worker!r} is not a package that can be installed.")
-        command = install_command(self.python, source.requirement)
-        say(f"Running {shlex.join(command)}")
-        run(command, say, cancel)
+        """Make an environment, settle versions and hashes, install exactly those, and see that the engine is there."""
+        cancel.raise_if_cancelled()
+        if offer.package is None:
+            raise NotFoundError(
+                f"What the worker {offer.worker!r} lacks is no package that could be installed here"
+                + (f": {offer.reason}." if offer.reason else ".")
+            )
+        wanted = plain_requirement(offer.package)
+        uv = find_uv(self.python)
+        root = self._root()
+        environments.sweep(root)
+        if any(offer.worker == engine.name for one in self._installed() for engine in one.environment.engines):
+            return
+        build = environments.begin(root, offer.worker)
+        try:
+            self._fill(build, uv, wanted, say, cancel)
+            engines = self._brought(build, offer.worker, wanted, cancel)
+            environments.publish(
+                build,
+                EngineRecord(
+                    package=str(wanted),
+                    build=build.name,
+                    python=environments.running_python(),
+                    engines=engines,
+                    installed_at=datetime.now(UTC),
+                ),
+            )
+        except BaseException:
+            shutil.rmtree(build, ignore_errors=True)
+            environments.sweep(root)
+            raise
 
     def remove(self, offer: WorkerOffer, say: Callable[[str], None], cancel: CancelToken) -> None:
-        """Take the plugin out; libraries that it used stay, since others may use them."""
-        source = self._source(offer)
-        if source.distribution is None or source.distribution == self.distribution:
+        """Delete the engine's environment; what is in rbee's own is left to whoever put it there."""
+        cancel.raise_if_cancelled()
+        for one in self._installed():
+            names = [engine.name for engine in one.environment.engines]
+            if offer.worker in names:
+                also = [name for name in names if name != offer.worker]
+                say(f"Deleting '{one.folder}'" + (f", and with it {', '.join(also)}" if also else ""))
+                environments.remove(one.folder)
+                environments.sweep(self._root())
+                return
+        found = plugins_of(self.python)
+        owner = owners(found).get(offer.worker)
+        if owner == self.distribution:
             raise NotFoundError(f"The worker {offer.worker!r} is part of rbee itself and cannot be removed.")
-        if not source.offer.installed:
+        if owner is None or not any(is_installed(one) for one in found.engines if one.name == offer.worker):
             raise NotFoundError(f"The worker {offer.worker!r} is not installed.")
-        libraries = _libraries(source.distribution)
-        command = uninstall_command(self.python, source.distribution)
-        say(f"Running {shlex.join(command)}")
-        run(command, say, cancel)
-        if libraries:
-            more = [*uninstall_command(self.python, libraries[0]), *libraries[1:]]
-            say(f"Its libraries stay, since others may use them. To remove them too: {shlex.join(more)}")
+        command = ["uv", "pip", "uninstall", "--python", self.python, owner, *libraries(owner)]
+        raise ConflictError(
+            f"The worker {offer.worker!r} is part of rbee's own environment, which is not changed from here; "
+            f"remove it with: {shlex.join(command)}"
+        )
 
-    def _source(self, offer: WorkerOffer) -> _Source:
-        for source in self._sources():
-            if source.offer.worker == offer.worker:
-                return source
-        raise NotFoundError(f"There is no worker {offer.worker!r} any more.")
+    def _root(self) -> Path:
+        if self.home is None:
+            raise ConfigurationError("Nobody has said where engines are to be kept; let a hive install them.")
+        return self.home
 
-    def _sources(self) -> Iterator[_Source]:
-        importlib.invalidate_caches()
-        extras = _engine_extras(self.distribution)
-        found = self._installed()
-        owners = {
-            engine: canonicalize_name(plugin.distribution)
-            for plugin in found.plugins
-            for engine in plugin.registered.get("engine", ())
-            if plugin.distribution is not None
-        }
+    def _installed(self) -> list[InstalledEnvironment]:
+        return [] if self.home is None else list(environments.installed(self.home))
+
+    def _own_offers(self, found: FoundPlugins) -> Iterator[WorkerOffer]:
+        found_by = owners(found)
+        extras = engine_extras(self.distribution)
+        # A plugin with a worker vendor of its own tells of its engines by that.
+        told = {one for plugin in found.plugins if plugin.registered.get("worker_vendor") for one in engines_of(plugin)}
         for engine in found.engines:
-            owner = owners.get(engine.name)
-            offer = WorkerOffer(
-                worker=engine.name,
-                vendor=self.name,
-                # A library that is there and cannot be used here is installed all the same: more of it does not help.
-                installed=engine.available or engine.version is not None,
-                available=engine.available,
-                reason=engine.reason,
-                version=engine.version,
-                formats=engine.formats,
-                backends=engine.backends,
-                summary=None if owner is None else _summary(owner),
-            )
-            requirement = None if owner is None else extras[owner][0] if owner in extras else _with_engine(owner)
-            yield _Source(offer, owner, requirement)
-        for distribution, (requirement, names) in extras.items():
-            if distribution in owners.values():
+            if engine.name in told:
                 continue
-            worker = next((name for name in names if distribution.endswith(f"-{name}")), names[0])
-            aliases = tuple(name for name in names if name != worker)
-            summary = f"brought by the package {distribution}"
-            offer = WorkerOffer(worker=worker, vendor=self.name, installed=False, formats=aliases, summary=summary)
-            yield _Source(offer, distribution, requirement)
+            owner = found_by.get(engine.name)
+            here = is_installed(engine)
+            package = None if owner is None else extras[owner][0] if owner in extras else with_engine(owner)
+            yield offer_of(
+                engine,
+                self.name,
+                installed=here,
+                summary=None if owner is None else summary_of(owner),
+                origin=f"{owner or 'rbee'} in rbee's own environment" if here else None,
+                package=package,
+            )
 
-    def _installed(self) -> _Installed:
-        command = [self.python, "-m", "rbee.plugins"]
-        try:
-            told = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIST_S, check=True
-            ).stdout
-            return msgspec.json.decode(told, type=_Installed)
-        except (subprocess.SubprocessError, OSError, msgspec.DecodeError) as error:
-            raise PluginError(
-                f"The installed plugins cannot be listed: {error}. To see why: {shlex.join(command)}"
-            ) from error
-
-
-def _engine_extras(distribution: str) -> Mapping[str, tuple[str, list[str]]]:
-    """Extras that bring one engine each: by the plugin's distribution, its requirement and the names of the extras.
-
-    No engine is known by name here: an extra that asks for nothing but one plugin with its library brings an engine.
-    """
-    by_extra: dict[str, list[Requirement]] = {}
-    try:
-        found = metadata(distribution)
-    except PackageNotFoundError:
-        return {}
-    names = found.get_all("Provides-Extra") or []
-    for line in found.get_all("Requires-Dist") or []:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue
-        for extra in names:
-            marker = requirement.marker
-            if marker is not None and not marker.evaluate({"extra": ""}) and marker.evaluate({"extra": extra}):
-                by_extra.setdefault(extra, []).append(requirement)
-    engines: dict[str, tuple[str, list[str]]] = {}
-    for extra in sorted(by_extra):
-        wanted = by_extra[extra]
-        if len(wanted) == 1 and ENGINE_EXTRA in wanted[0].extras:
-            plugin = canonicalize_name(wanted[0].name)
-            text = f"{wanted[0].name}[{','.join(sorted(wanted[0].extras))}]{wanted[0].specifier}"
-            engines.setdefault(plugin, (text, []))[1].append(extra)
-    return engines
-
-
-def _with_engine(distribution: str) -> str:
-    try:
-        extras = metadata(distribution).get_all("Provides-Extra") or []
-    except PackageNotFoundError:
-        return distribution
-    return f"{distribution}[{ENGINE_EXTRA}]" if ENGINE_EXTRA in extras else distribution
-
-
-def _summary(distribution: str) -> str | None:
-    try:
-        return metadata(distribution)["Summary"]
-    except (PackageNotFoundError, KeyError):
-        return None
-
-
-def _libraries(distribution: str) -> list[str]:
-    """What the extra `engine` of a plugin has brought, by name."""
-    try:
-        lines = metadata(distribution).get_all("Requires-Dist") or []
-    except PackageNotFoundError:
-        return []
-    wanted = [Requirement(line) for line in lines]
-    return sorted(
-        {
-            one.name
-            for one in wanted
-            if one.marker is not None
-            and one.marker.evaluate({"extra": ENGINE_EXTRA})
-            and not one.marker.evaluate({"extra": ""})
+    def _fill(self, build: Path, uv: str, wanted: Requirement, say: Callable[[str], None], cancel: CancelToken) -> None:
+        """Put packages into a new environment."""
+        python, requirements = environments.interpreter(build), build / environments.REQUIREMENTS
+        fetched = to_fetch(wanted)
+        inputs = {
+            "wanted.txt": "".join(f"{one}\n" for one in fetched),
+            "overrides.txt": WITHOUT_CORE,
+            "constraints.txt": constraints(self.distribution),
         }
-    )
+        for name, text in inputs.items():
+            (build / name).write_text(text, encoding="utf-8")
+        by_hand = [uv, "pip", "install", "--dry-run", "--no-deps", "--python", self.python, *fetched]
+        say(f"Making an environment for {wanted}")
+        run(venv_command(uv, self.python, python.parents[1]), say, cancel, folder=build)
+        say(f"Settling versions of {', '.join(fetched)}")
+        asked, overrides, bounds = (build / name for name in inputs)
+        settle = compile_command(uv, python, asked, overrides, bounds, requirements)
+        run(settle, say, cancel, folder=build, by_hand=by_hand)
+        say(f"Installing {', '.join(_pinned(build))}")
+        run(install_command(uv, python, requirements), say, cancel, folder=build, by_hand=by_hand)
+        environments.link(build)
+
+    def _brought(self, build: Path, worker: str, wanted: Requirement, cancel: CancelToken) -> tuple[EngineInfo, ...]:
+        """The engines of a new environment.
+
+        Raises:
+            PluginError: it does not bring the one that was asked for.
+        """
+        found = plugins_of(str(environments.interpreter(build)), cancel)
+        put = {_name(wanted), *(_name(Requirement(one)) for one in _pinned(build))}
+        mine = [one for one in found.plugins if canonicalize_name(one.distribution or "") in put]
+        names = {name for one in mine for name in engines_of(one)}
+        if worker not in names:
+            failed = "; ".join(f"{one.name!r} failed to load: {one.error}" for one in mine if one.status == "failed")
+            skipped = any(one.status == "skipped" for one in mine)
+            why = failed or ("RBEE_PLUGINS leaves it out" if skipped else "")
+            brings = f"the engines {', '.join(sorted(names))}, and no" if names else "no engine"
+            raise PluginError(
+                f"The package {wanted.name!r} brings {brings} {worker!r}"
+                + (f": {why}." if why else f". Install it by the name of one: {min(names)}." if names else ".")
+            )
+        return tuple(engine for engine in found.engines if engine.name in names)
+
+
+def _name(wanted: Requirement) -> str:
+    return canonicalize_name(wanted.name)
+
+
+def _pinned(build: Path) -> list[str]:
+    """Names and versions of all that a build's file of requirements settles."""
+    lines = (build / environments.REQUIREMENTS).read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if line[:1].isalnum()]

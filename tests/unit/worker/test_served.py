@@ -1,0 +1,122 @@
+"""A served engine is asked by its own name for the model, where it has one, and otherwise in the client's own bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from rbee.contract import Availability, Backend, Endpoint, EngineStatus, LoadSpec, ModelVariant, ServedEngine
+from rbee.contract.wire import InferRequest
+from rbee.worker.served import ServedFace
+
+SPEC = LoadSpec(
+    model_id="m", model_path=None, variant=ModelVariant(model_id="m", name="m", vendor="v", format="f"), slots=1
+)
+
+
+class Given(ServedEngine):
+    name = "given"
+    formats = frozenset({"f"})
+    backends = frozenset({Backend.CPU})
+    capabilities = frozenset()
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    @classmethod
+    def availability(cls) -> Availability:
+        return Availability(available=True)
+
+    def start(self, spec: Any, report: Any) -> Endpoint:
+        return self.endpoint
+
+    def stop(self) -> None: ...
+
+    def status(self) -> EngineStatus:
+        return EngineStatus()
+
+
+class Server:
+    """Takes requests and answers each with an event stream or an object, as it is asked."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.url = ""
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+        self.bodies.append(await reader.readexactly(length))
+        event = {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}
+        stream = json.loads(self.bodies[-1]).get("stream")
+        body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n" if stream else '{"choices": []}'
+        kind = "text/event-stream" if stream else "application/json"
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    async with await asyncio.start_server(made.take, "127.0.0.1", 0) as listening:
+        made.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        yield made
+
+
+async def ask(endpoint: Endpoint, body: bytes) -> list[dict[str, Any]]:
+    face = ServedFace(Given(endpoint), SPEC, "w", 10_000)
+    await face.start(lambda _: None)
+    sent: list[dict[str, Any]] = []
+    asked = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if asked:
+            return asked.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/v1/chat/completions", "headers": [(b"content-type", b"application/json")]}
+    try:
+        async with asyncio.timeout(10):
+            await face.openai(scope, receive, send)
+    finally:
+        await face.stop()
+    assert sent[0]["status"] == 200
+    return sent
+
+
+BODY = b'{ "model":"theirs",  "messages": [], "stream": %s }'
+
+
+@pytest.mark.parametrize("stream", [b"true", b"false"])
+@pytest.mark.parametrize("cancels", [True, False])
+async def test_its_own_name_for_the_model_takes_the_place_of_the_clients(
+    server: Server, stream: bytes, *, cancels: bool
+) -> None:
+    await ask(Endpoint(url=server.url, model="its-own", whole_answers_cancel=cancels), BODY % stream)
+    (body,) = server.bodies
+    found = json.loads(body)
+    assert (found["model"], found["messages"]) == ("its-own", [])
+    assert found["stream"] is (stream == b"true" or not cancels)
+
+
+async def test_without_one_the_clients_bytes_are_passed_on_untouched(server: Server) -> None:
+    await ask(Endpoint(url=server.url), BODY % b"false")
+    assert server.bodies == [BODY % b"false"]
+
+
+@pytest.mark.parametrize(("own", "told"), [("its-own", "its-own"), (None, "m")])
+async def test_an_infer_request_names_it_too(server: Server, own: str | None, told: str) -> None:
+    face = ServedFace(Given(Endpoint(url=server.url, model=own)), SPEC, "w", 10_000)
+    await face.start(lambda _: None)
+    deltas = [delta async for delta in face.infer(InferRequest(prompt="x"), "r")]
+    await face.stop()
+    assert deltas[0].text == "yes"
+    assert json.loads(server.bodies[0])["model"] == told
