@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator
 from io import FileIO
 from typing import Any, Protocol, runtime_checkable
 
-from litestar import Request, Response, get
-from litestar.response import Stream
+from litestar import Request, get
+from litestar.response.base import ASGIResponse
 
 from rbee.contract.errors import InvalidRequestError, NotFoundError
 from rbee.contract.wire import HeldModels, ModelStanding
 from rbee.hive.shelf import ServedFile, Shelf
+from rbee.http.filesend import send_part
 
-_BLOCK = 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _KIND = "application/octet-stream"
 
@@ -45,32 +44,50 @@ async def standing(service: HasShelf, key: str, checksums: bool = False) -> Mode
 @get("/v1/models/{key:str}/files/{name:path}")
 async def model_file(
     service: HasShelf, request: Request[Any, Any, Any], key: str, name: str, sha256: str | None = None
-) -> Response[Any]:
+) -> FilePart:
     """One file of a model, whole or a ``Range`` of it; with ``sha256`` only if it is that one."""
     file = await service.shelf.file(key, name.removeprefix("/"), sha256)
+    # What is opened now is what is sent, whatever the name means in a moment.
     stream = await asyncio.to_thread(_open, file)
     try:
-        # What is opened now is what is sent, whatever the name means in a moment.
         size = os.fstat(stream.fileno()).st_size
-        tag = f'"{file.tag}"'
-        headers = {"accept-ranges": "bytes", "etag": tag, "cache-control": "private, no-transform"}
         asked = request.headers.get("range")
-        if asked is not None and request.headers.get("if-range", tag) != tag:
+        if request.headers.get("if-range", f'"{file.tag}"') != f'"{file.tag}"':
             asked = None
-        part = None if asked is None else _part(asked, size)
-        if part is not None and part.stop <= part.start:
-            stream.close()
-            return Response(
-                b"", status_code=416, headers={**headers, "content-range": f"bytes */{size}"}, media_type=_KIND
-            )
-        wanted = part or range(size)
-        headers["content-length"] = str(len(wanted))
-        if part is not None:
-            headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        return FilePart(stream, size, file.tag, None if asked is None else _part(asked, size))
     except BaseException:
         stream.close()
         raise
-    return Stream(_blocks(stream, wanted), status_code=200 if part is None else 206, headers=headers, media_type=_KIND)
+
+
+class FilePart(ASGIResponse):
+    """A file, or a part of it, as an answer.
+
+    Args:
+        stream: opened; closed when the answer has been sent.
+        size: of the whole.
+        tag: changes with its content.
+        part: what was asked for, perhaps nothing; None for the whole.
+    """
+
+    def __init__(self, stream: FileIO, size: int, tag: str, part: range | None) -> None:
+        self._stream = stream
+        self._wanted = range(size) if part is None else part
+        headers = {"accept-ranges": "bytes", "etag": f'"{tag}"', "cache-control": "private, no-transform"}
+        status = 200
+        if part is not None:
+            told = f"{part.start}-{part.stop - 1}" if part else "*"
+            headers["content-range"] = f"bytes {told}/{size}"
+            status = 206 if part else 416
+        super().__init__(status_code=status, headers=headers, media_type=_KIND, content_length=len(self._wanted))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it."""
+        try:
+            await self.start_response(send)
+            await send_part(scope, send, self._stream, self._wanted)
+        finally:
+            self._stream.close()
 
 
 def _open(file: ServedFile) -> FileIO:
@@ -95,20 +112,6 @@ def _part(asked: str, size: int) -> range | None:
     if not first:
         return range(max(0, size - int(last)), size)
     return range(int(first), min(size, int(last) + 1) if last else size)
-
-
-async def _blocks(stream: FileIO, wanted: range) -> AsyncGenerator[bytes]:
-    try:
-        at = wanted.start
-        while at < wanted.stop:
-            block = await asyncio.to_thread(os.pread, stream.fileno(), min(_BLOCK, wanted.stop - at), at)
-            if not block:
-                # Shorter than it was a moment ago: the line is cut, so that nobody takes it for whole.
-                raise NotFoundError("The file became shorter while it was sent.")
-            at += len(block)
-            yield block
-    finally:
-        stream.close()
 
 
 CATALOG_ROUTES = (catalog, standing, model_file)

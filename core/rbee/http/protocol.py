@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds on what comes before a request is known: its size and its time."""
+"""uvicorn's HTTP protocol with bounds on what comes before a request is known, its size and its time; and files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from rbee.http.filesend import with_files
 
 HEAD_BYTES = 64 * 1024
 HEAD_S = 30.0
@@ -16,6 +18,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.app = with_files(self.app)
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
