@@ -10,7 +10,16 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-DISTRIBUTIONS = ("rbee", "rbee_demo", "rbee_echo", "rbee_huggingface", "rbee_llamacpp", "rbee_local", "rbee_nvidia", "rbee_path")
+DISTRIBUTIONS = (
+    "rbee",
+    "rbee_demo",
+    "rbee_echo",
+    "rbee_huggingface",
+    "rbee_llamacpp",
+    "rbee_local",
+    "rbee_nvidia",
+    "rbee_path",
+)
 ANSWER = "Python is an interpreted, interactive, object-oriented programming language."
 
 
