@@ -15,7 +15,7 @@ RBEE_CONTRACT = ">=0.1,<0.2"
 
 @hookimpl
 def rbee_register(register: Register) -> None:
-    """Register the host probe, the lease store in memory, the default policy, engines as packages, models by address."""
+    """Register the host probe, the lease store in memory, the default policy, engines as packages, addresses."""
     register.probe(HostProbe)
     register.presence_store(MemoryPresenceStore)
     register.policy(SeedPolicy)
