@@ -18,7 +18,7 @@ from rbee.catalog.layout import (
     read_record,
 )
 from rbee.catalog.store import CatalogEntry
-from rbee.contract.errors import RbeeError
+from rbee.contract.errors import ModelFileError, RbeeError
 from rbee.contract.types import ModelVariant
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,15 @@ async def unlisted(models: Path, known: Collection[str], heads: Heads) -> list[C
         variant = None if folder.name in skipped else await asyncio.to_thread(_whole, folder)
         if variant is None:
             continue
+        figures = None
         try:
-            figures = await heads.of(variant, models, folder)
-        except RbeeError as error:
+            figures = await heads.of(variant, folder)
+        except ModelFileError as error:
             log.warning("folder '%s' holds no model that can be used: %s", folder, error)
             continue
+        except RbeeError as error:
+            # It was verified when it came; what it tells of itself can wait.
+            log.warning("folder '%s' could not be looked into: %s", folder, error)
         path = opened_path(variant, folder)
         found.append(
             CatalogEntry(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
-from rbee.catalog.provisioner import Cancel
+from rbee.catalog.cancel import Cancel
 from rbee.catalog.store import CatalogEntry
 from rbee.contract.types import ModelVariant
-
-T = TypeVar("T")
 
 Progress = Callable[[int, int | None], None]
 Say = Callable[[str], None]
@@ -45,6 +43,7 @@ class Fetch:
 
     Attributes:
         variant: what is fetched.
+        only: names of the peers that alone are to be asked; empty for all sources.
         cancel: tells the work to stop.
         at_source: its bytes come from the vendor, not from another hive: others may wait for it.
         done: bytes that are here.
@@ -52,14 +51,19 @@ class Fetch:
         task: does the work.
     """
 
-    def __init__(self, variant: ModelVariant) -> None:
+    def __init__(self, variant: ModelVariant, only: tuple[str, ...] = ()) -> None:
         self.variant = variant
+        self.only = only
         self.cancel = Cancel()
         self.at_source = False
         self.done = 0
         self.wanted_by = 0
         self.task: asyncio.Task[Brought] | None = None
         self._watchers: dict[object, tuple[Progress, Say]] = {}
+
+    def suits(self, variant: ModelVariant, only: tuple[str, ...]) -> bool:
+        """Whether it brings what somebody else wants."""
+        return self.only == only and self.variant.same_files(variant)
 
     def tell(self, done: int, total: int | None) -> None:
         """Bytes have come."""
@@ -88,6 +92,13 @@ class Fetch:
                 # Waited for a moment, so that who left finds it ended; a new fetch of the same model waits in any case.
                 # However it ends: the reason for leaving is what the caller must hear.
                 await asyncio.wait([self.task], timeout=leave_s)
+                self.task.add_done_callback(take_note)
+
+
+def take_note(ended: asyncio.Future[Any]) -> None:
+    """Look at how something ended for which nobody waits any more; the loop would complain of it otherwise."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def in_loop(call: Callable[..., None]) -> Callable[..., None]:

@@ -135,14 +135,38 @@ def discard(models: Path, folder: Path) -> None:
 
     It is moved aside first: whoever fetches the model anew meanwhile finds either all of it or nothing.
     """
+    doomed = set_aside(models, folder)
+    if doomed is not None:
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def set_aside(models: Path, folder: Path) -> Path | None:
+    """Move a folder to what is about to be deleted, in one step; None when there is none."""
     trash = models / TRASH
     trash.mkdir(exist_ok=True)
     doomed = trash / uuid.uuid4().hex
     try:
         folder.rename(doomed)
     except FileNotFoundError:
-        return
-    shutil.rmtree(doomed, ignore_errors=True)
+        return None
+    return doomed
+
+
+def swap_in(models: Path, new: Path, final: Path) -> None:
+    """Put a folder in the place of another; on failure the other one stays.  Blocks: for a thread.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    old = set_aside(models, final)
+    try:
+        new.rename(final)
+    except OSError:
+        if old is not None:
+            old.rename(final)
+        raise
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def disk_bytes(folder: Path) -> int:

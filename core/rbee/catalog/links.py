@@ -33,13 +33,13 @@ def copies_of(models: Iterable[tuple[ModelVariant, Path]]) -> dict[tuple[str, st
     return found
 
 
-def link_known(vendor: ModelVendor, variant: ModelVariant, parts: Path, copies: Copies) -> frozenset[str]:
+def link_known(vendor: ModelVendor | None, variant: ModelVariant, parts: Path, copies: Copies) -> frozenset[str]:
     """Link the files of a variant that lie on this machine into its parts.  Blocks: for a thread.
 
     A hard link where that can be, so that the file stays when its first owner deletes it; else a symbolic one.
 
     Args:
-        vendor: may know copies outside the catalogue.
+        vendor: may know copies outside the catalogue; None for no vendor.
         variant: whose files.
         parts: folder for them.
         copies: of the catalogue.
@@ -58,16 +58,17 @@ def link_known(vendor: ModelVendor, variant: ModelVariant, parts: Path, copies: 
     return frozenset(linked)
 
 
-def _source(vendor: ModelVendor, variant: ModelVariant, file: ModelFile, copies: Copies) -> Path | None:
+def _source(vendor: ModelVendor | None, variant: ModelVariant, file: ModelFile, copies: Copies) -> Path | None:
     key = content_key(file)
     if key is None:
         # What cannot be verified is not taken from elsewhere.
         return None
     candidates = [copies.get(key)]
-    try:
-        candidates.append(vendor.held(variant, file))
-    except Exception:
-        log.exception("model vendor %r could not look for copies", vendor.name)
+    if vendor is not None:
+        try:
+            candidates.append(vendor.held(variant, file))
+        except Exception:
+            log.exception("model vendor %r could not look for copies", vendor.name)
     for path in candidates:
         if path is not None and has_size(path, file.size_bytes):
             return path

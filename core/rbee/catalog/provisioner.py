@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from rbee.catalog.cancel import Cancel
 from rbee.catalog.layout import (
     PART,
     PARTS,
     RECORD,
     checked_names,
-    discard,
     folder_name,
     has_size,
     opened_path,
     read_record,
+    swap_in,
     write_record,
 )
 from rbee.catalog.links import Copies, link_known
@@ -37,28 +38,10 @@ from rbee.contract.http_vendor import HttpModelVendor
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import FetchProgress, ModelVendor
 
+if TYPE_CHECKING:
+    from rbee.contract.transfer import Fetched
+
 log = logging.getLogger(__name__)
-
-
-class Cancel:
-    """A cancel token that any thread may set."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def cancel(self) -> None:
-        """Tell the work to stop."""
-        self._event.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """True once cancelled."""
-        return self._event.is_set()
-
-    def raise_if_cancelled(self) -> None:
-        """Raise once cancelled."""
-        if self._event.is_set():
-            raise CancelledByCallerError("It was cancelled.")
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,17 +70,29 @@ class Peer(msgspec.Struct, frozen=True):
     vendor: HttpModelVendor
 
 
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """Where files may come from.
+
+    Attributes:
+        vendor: the model's own; None when only the peers are to be asked.
+        peers: tried in their order, before the vendor.
+        copies: files of the catalogue by content.
+    """
+
+    vendor: ModelVendor | None
+    peers: Sequence[Peer] = ()
+    copies: Copies = {}
+
+
 def parts_of(models: Path, model_id: str) -> Path:
     """Folder of what an unfinished fetch has brought."""
     return models / PARTS / folder_name(model_id)
 
 
 def gather(
-    vendor: ModelVendor | None,
     variant: ModelVariant,
     models: Path,
-    peers: Sequence[Peer],
-    copies: Copies,
+    sources: Sources,
     progress: FetchProgress,
     say: Callable[[str], None],
     cancel: Cancel,
@@ -107,11 +102,9 @@ def gather(
     What lies on this machine is linked; the rest is taken from the first peer that gives it, and then from the vendor.
 
     Args:
-        vendor: where the model comes from; None when only peers are to be asked.
         variant: what.
         models: folder of the catalogue.
-        peers: tried in their order.
-        copies: files of the catalogue by content.
+        sources: where from.
         progress: told bytes.
         say: takes a sentence for whoever watches.
         cancel: ends it early.
@@ -125,35 +118,27 @@ def gather(
     parts.mkdir(parents=True, exist_ok=True)
     _forget_others(parts, variant)
     write_record(parts, variant)
+    vendor = sources.vendor
     # A vendor that writes by itself might write through a link into another model's file.
-    linked = link_known(vendor, variant, parts, copies) if isinstance(vendor, HttpModelVendor) else frozenset()
+    may_link = vendor is None or isinstance(vendor, HttpModelVendor)
+    linked = link_known(vendor, variant, parts, sources.copies) if may_link else frozenset()
     check_space(variant, models, parts)
-    _check_linked(variant, parts, linked, cancel)
+    linked = _still_right(variant, parts, linked, cancel)
     gathered = Gathered(linked_bytes=sum(one.size_bytes or 0 for one in variant.files if one.name in linked))
-    verified: frozenset[str] = linked
-    for peer in peers:
-        if not _missing(variant, parts):
-            break
-        received, checked = _from_peer(peer, variant, parts, progress, say, cancel)
-        verified |= checked
-        gathered = msgspec.structs.replace(
-            gathered,
-            received_bytes=(gathered.received_bytes or 0) + received,
-            origin=peer.name if received or checked else gathered.origin,
-        )
+    gathered, verified, refused = _from_peers(sources.peers, variant, parts, gathered, progress, say, cancel)
+    verified |= linked
     missing = _missing(variant, parts)
     if isinstance(vendor, HttpModelVendor):
         if missing:
-            received, checked = _over_http(vendor, variant, parts, missing, progress, cancel)
-            verified |= checked
-            gathered = msgspec.structs.replace(
-                gathered, received_bytes=(gathered.received_bytes or 0) + received, origin=None
-            )
+            fetched = _over_http(vendor, variant, parts, missing, progress, cancel)
+            verified |= fetched.verified
+            received = (gathered.received_bytes or 0) + fetched.bytes_received
+            gathered = msgspec.structs.replace(gathered, received_bytes=received, origin=None)
     elif vendor is not None and (missing or gathered.origin is None):
         vendor.fetch(variant, parts, progress, cancel)
         gathered = msgspec.structs.replace(gathered, received_bytes=None, origin=None)
     elif missing:
-        raise ModelNotFoundError(f"No hive could give the file {missing[0].name!r} of {variant.name!r}; try again.")
+        raise refused or ModelNotFoundError(f"No hive has the file {missing[0].name!r} of {variant.name!r} any more.")
     cancel.raise_if_cancelled()
     for file in variant.files:
         if file.name not in verified:
@@ -178,8 +163,7 @@ def publish(variant: ModelVariant, models: Path) -> Path | None:
         elif path.is_dir() and not path.is_symlink():
             with contextlib.suppress(OSError):
                 path.rmdir()
-    discard(models, final)
-    parts.rename(final)
+    swap_in(models, parts, final)
     return opened_path(variant, final)
 
 
@@ -228,39 +212,66 @@ def _forget_others(parts: Path, variant: ModelVariant) -> None:
         # Without a checksum, the same name may mean another file in another revision.
         if known.get(file.name) != file or (renewed and content_key(file) is None):
             for ending in ("", PART, f"{PART}.json"):
-                with contextlib.suppress(IsADirectoryError):
-                    (parts / f"{file.name}{ending}").unlink(missing_ok=True)
+                path = parts / f"{file.name}{ending}"
+                if path.is_symlink() or not path.is_dir():
+                    path.unlink(missing_ok=True)
 
 
-def _check_linked(variant: ModelVariant, parts: Path, linked: frozenset[str], cancel: Cancel) -> None:
-    """Files elsewhere may have changed since they were verified there; then they are fetched."""
+def _still_right(variant: ModelVariant, parts: Path, linked: frozenset[str], cancel: Cancel) -> frozenset[str]:
+    """Those of the linked files that are what they should be; the others are fetched.
+
+    Files elsewhere may have changed since they were verified there, or may not be ours to read.
+    """
+    right = set()
     for file in variant.files:
         if file.name in linked:
-            with contextlib.suppress(RbeeError):
-                verify(parts, file, variant, linked=True, cancel=cancel)
             cancel.raise_if_cancelled()
+            try:
+                verify(parts, file, variant, linked=True, cancel=cancel)
+                right.add(file.name)
+            except CancelledByCallerError:
+                raise
+            except (RbeeError, OSError) as error:
+                log.info("the copy of %s of %s is not taken: %s", file.name, variant.model_id, error)
+                (parts / file.name).unlink(missing_ok=True)
+    return frozenset(right)
 
 
-def _from_peer(
-    peer: Peer,
+def _from_peers(
+    peers: Sequence[Peer],
     variant: ModelVariant,
     parts: Path,
+    gathered: Gathered,
     progress: FetchProgress,
     say: Callable[[str], None],
     cancel: Cancel,
-) -> tuple[int, frozenset[str]]:
-    missing = _missing(variant, parts)
-    say(f"Taking {variant.name} from {peer.name}")
-    before = sum(_here(parts, file) for file in missing)
-    try:
-        return _over_http(peer.vendor, variant, parts, missing, progress, cancel)
-    except (CancelledByCallerError, InsufficientDiskError):
-        raise
-    except RbeeError as error:
-        # Whatever is wrong there, another has it; what came is kept.
-        log.warning("%s could not give %s: %s", peer.name, variant.model_id, error)
-        say(f"{peer.name[:1].upper()}{peer.name[1:]} could not give all of it: {error.message}")
-        return max(0, sum(_here(parts, file) for file in missing) - before), frozenset()
+) -> tuple[Gathered, frozenset[str], RbeeError | None]:
+    """What peers give, which of it has been verified, and why the last one that refused did."""
+    verified: frozenset[str] = frozenset()
+    refused: RbeeError | None = None
+    for peer in peers:
+        missing = _missing(variant, parts)
+        if not missing:
+            break
+        say(f"Taking {variant.name} from {peer.name}")
+        before = sum(_here(parts, file) for file in missing)
+        try:
+            fetched = _over_http(peer.vendor, variant, parts, missing, progress, cancel, near=True)
+            received, verified = fetched.bytes_received, verified | fetched.verified
+        except (CancelledByCallerError, InsufficientDiskError):
+            raise
+        except RbeeError as error:
+            # Whatever is wrong there, another has it; what came is kept.
+            refused = error
+            log.warning("%s could not give %s: %s", peer.name, variant.model_id, error)
+            say(f"{peer.name[:1].upper()}{peer.name[1:]} could not give all of it: {error.message}")
+            received = max(0, sum(_here(parts, file) for file in missing) - before)
+        gathered = msgspec.structs.replace(
+            gathered,
+            received_bytes=(gathered.received_bytes or 0) + received,
+            origin=peer.name if received else gathered.origin,
+        )
+    return gathered, verified, refused
 
 
 def _over_http(
@@ -270,22 +281,13 @@ def _over_http(
     missing: Sequence[ModelFile],
     progress: FetchProgress,
     cancel: Cancel,
-) -> tuple[int, frozenset[str]]:
+    *,
+    near: bool = False,
+) -> Fetched:
+    # Imported late: it brings the HTTP library, which most lives of a hive need never.
     from rbee.contract.transfer import fetch_files
 
     total = variant.size_bytes
     names = {file.name for file in missing}
     rest = sum(file.size_bytes or 0 for file in variant.files if file.name not in names)
-    for file in missing:
-        if content_key(file) is not None:
-            # Verified by content in the end: parts may go on from any source, whatever this one calls its versions.
-            (parts / f"{file.name}{PART}.json").unlink(missing_ok=True)
-    fetched = fetch_files(
-        vendor,
-        variant,
-        parts,
-        lambda done, _total: progress(rest + done, total),
-        cancel,
-        files=missing,
-    )
-    return fetched.bytes_received, fetched.verified
+    return fetch_files(vendor, variant, parts, lambda done, _total: progress(rest + done, total), cancel, files=missing)

@@ -116,6 +116,15 @@ class CatalogStore(Store):
                 await session.merge(_unfinished(variant, ModelState.FAILED, why))
 
     @in_turn
+    async def spoil(self, model_id: str, why: str) -> None:
+        """A model that was available is not whole any more."""
+        async with self.data_base.writing() as session:
+            row = await session.get(ModelRow, model_id)
+            if row is not None:
+                row.state, row.error, row.path = ModelState.FAILED, why, None
+                session.add(row)
+
+    @in_turn
     async def end_interrupted(self) -> None:
         """What was being fetched when the program ended is not being fetched any more."""
         async with self.data_base.writing() as session:

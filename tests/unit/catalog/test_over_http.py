@@ -14,7 +14,7 @@ from rbee.catalog import ModelCatalog, ModelState, Resolver
 from rbee.catalog.layout import PARTS, RECORD
 from rbee.catalog.provisioner import Peer
 from rbee.contract import ModelFile
-from rbee.contract.errors import CancelledByCallerError, ModelFileError
+from rbee.contract.errors import CancelledByCallerError, ConflictError, ModelFileError, RbeeError
 
 DATA = os.urandom(300_000)
 
@@ -202,18 +202,47 @@ async def test_a_lost_list_is_made_anew_from_the_disk(catalog, shop, tmp_path: P
     await again.close()
 
 
-async def test_garbage_is_told_and_then_deleted(catalog, shop, hub, tmp_path: Path) -> None:
+async def test_garbage_is_told_and_then_deleted(catalog, shop, hub) -> None:
     await catalog.ensure(shop.put("kept", {"m.blob": DATA}), quiet)
     await half_a_model(catalog, shop, hub, DATA[::-1])
-    (tmp_path / "models" / "stranger").mkdir()
     told = await catalog.collect_garbage(dry_run=True)
-    assert {one.what for one in told.removed} == {"hub:m", "stranger"}
+    assert [one.what for one in told.removed] == ["hub:m"]
     assert told.freed_bytes >= 50_000
     assert len(await catalog.entries()) == 2
     assert (await catalog.collect_garbage(dry_run=False)).removed == told.removed
     assert [entry.variant.name for entry in await catalog.entries()] == ["kept"]
     assert (await catalog.collect_garbage(dry_run=False)).removed == ()
     assert await catalog.find("hub:kept") is not None
+
+
+async def test_garbage_leaves_folders_that_are_not_rbees(catalog, tmp_path: Path) -> None:
+    mine = tmp_path / "models" / "my-finetune"
+    mine.mkdir()
+    (mine / "weights.gguf").write_bytes(b"mine")
+    (mine / RECORD).write_text("{}")
+    assert (await catalog.collect_garbage(dry_run=False)).removed == ()
+    assert (mine / "weights.gguf").read_bytes() == b"mine"
+
+
+async def test_a_whole_model_that_is_not_listed_is_entered_and_not_garbage(catalog, shop) -> None:
+    entry = await catalog.ensure(shop.put("m", {"m.blob": DATA}), quiet)
+    await catalog._store.remove("hub:m")
+    assert (await catalog.collect_garbage(dry_run=False)).removed == ()
+    assert (await catalog.find("hub:m")).variant == entry.variant
+
+
+async def test_a_model_whose_files_are_gone_is_told_and_forgotten_but_not_one_in_place(catalog, shop, tmp_path) -> None:
+    entry = await catalog.ensure(shop.put("m", {"m.blob": DATA}), quiet)
+    Path(entry.path).unlink()
+    there = tmp_path / "there.blob"
+    there.write_bytes(DATA)
+    placed = msgspec.structs.replace(shop.put("p", {"there.blob": DATA}), in_place=str(there))
+    await catalog.ensure(placed, quiet)
+    there.unlink()
+    told = await catalog.collect_garbage(dry_run=False)
+    # Its folder and its record are one thing to a person.
+    assert {one.what for one in told.removed} == {"hub:m"}
+    assert [one.variant.name for one in await catalog.entries()] == ["p"]
 
 
 async def test_garbage_leaves_what_is_being_fetched(catalog, shop, hub) -> None:
@@ -239,6 +268,92 @@ async def test_verification_reads_everything_anew(catalog, shop) -> None:
     assert found["m.blob"] == ("changed", "its checksum is another")
     assert found["n"] == ("changed", "it has 5 bytes instead of 10")
     assert found["o"] == ("missing", None)
+
+
+async def test_what_is_damaged_is_fetched_anew_and_nothing_else(catalog, shop, hub) -> None:
+    variant = shop.put("m", {"m.blob": DATA, "n": b"n" * 1000})
+    entry = await catalog.ensure(variant, quiet)
+    Path(entry.path).write_bytes(bytes(len(DATA)))
+    await catalog.verify(entry)
+    assert await catalog.find("hub:m") is None
+    (row,) = await catalog.entries()
+    assert (row.state, row.error) == (ModelState.FAILED, "damaged: m.blob")
+    hub.ledger.clear()
+    brought = await catalog.bring(variant, quiet)
+    assert Path(brought.entry.path).read_bytes() == DATA
+    assert hub.ledger.sent() == len(DATA)
+
+
+async def test_a_verification_without_fault_changes_nothing(catalog, shop) -> None:
+    entry = await catalog.ensure(shop.put("m", {"m.blob": DATA}), quiet)
+    seq = catalog.seq
+    await catalog.verify(entry)
+    assert (await catalog.find("hub:m"), catalog.seq) == (entry, seq)
+
+
+async def test_another_revision_is_not_joined(catalog, shop, hub) -> None:
+    first = shop.put("m", {"m.blob": DATA})
+    hub.fault("org/m/m.blob", bytes_per_s=1_000_000)
+    begun = asyncio.Event()
+    older = asyncio.create_task(catalog.bring(first, lambda done, _total: done and begun.set()))
+    await asyncio.wait_for(begun.wait(), 10)
+    second = shop.put("m", {"m.blob": DATA[::-1]})
+    newer = await catalog.bring(second, quiet)
+    assert (await older).entry.variant == first
+    assert newer.entry.variant == second
+    assert Path(newer.entry.path).read_bytes() == DATA[::-1]
+
+
+@pytest.mark.parametrize("fault", [ValueError("odd"), StopIteration()], ids=["a fault", "an end of nothing"])
+async def test_a_vendors_own_fault_ends_the_fetch_and_is_told(catalog, shop, monkeypatch, fault) -> None:
+    def source(_variant, _file) -> None:
+        raise fault
+
+    monkeypatch.setattr(shop, "source", source)
+    with pytest.raises(RbeeError, match="fault of a program"):
+        await asyncio.wait_for(catalog.ensure(shop.put("m", {"m.blob": DATA}), quiet), 10)
+    (row,) = await catalog.entries()
+    assert row.state is ModelState.FAILED
+
+
+async def test_a_second_program_is_kept_out_of_the_folder(catalog, shop) -> None:
+    other = ModelCatalog(catalog._folder, Resolver([shop]))
+    with pytest.raises(ConflictError, match=rf"process {os.getpid()}"):
+        await other.open()
+    await catalog.close()
+    await other.open()
+    await other.close()
+
+
+async def test_a_failed_switch_leaves_the_older_revision(catalog, shop, monkeypatch) -> None:
+    entry = await catalog.ensure(shop.put("m", {"m.blob": DATA}), quiet)
+    rename = Path.rename
+
+    def stubborn(self: Path, target: Path) -> Path:
+        if self.parent.name == PARTS:
+            raise PermissionError(13, "Permission denied", str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stubborn)
+    with pytest.raises(RbeeError, match="Permission denied"):
+        await catalog.ensure(shop.put("m", {"m.blob": DATA[::-1]}), quiet)
+    assert Path(entry.path).read_bytes() == DATA
+
+
+async def test_a_third_fetch_waits_for_its_turn_and_says_so(catalog, shop, hub) -> None:
+    hub.fault("*/m.blob", bytes_per_s=1_000_000, times=2)
+    for name in ("a", "b", "c"):
+        shop.put(name, {"m.blob": os.urandom(200_000)})
+    said: list[str] = []
+    tasks = [asyncio.create_task(catalog.ensure(shop.variants[name], quiet)) for name in ("a", "b")]
+    while len(hub.ledger.requests("*/m.blob")) < 2:
+        await asyncio.sleep(0.01)
+    third = asyncio.create_task(catalog.bring(shop.variants["c"], quiet, said.append))
+    while not said:
+        await asyncio.sleep(0.01)
+    assert not catalog.fetch_of("hub:c").at_source
+    await asyncio.gather(*tasks, third)
+    assert said == ["Other models are being fetched; c waits for its turn"]
 
 
 async def test_a_pickle_is_refused_by_its_content_whatever_its_name(catalog, shop) -> None:
