@@ -61,7 +61,7 @@ def test_an_engine_is_installed_used_kept_over_a_restart_and_removed(colony: Col
     assert engines(colony)["echo"]["origin"] == "rbee-echo in rbee's own environment"
     install(colony)
     there = engines(colony)["speck"]
-    folder = colony.home / "data" / "workers" / "speck"
+    folder = colony.home / "data" / "workers" / "python" / "speck"
     assert (there["version"], there["origin"], there["available"]) == ("2.5", str(folder), True)
     assert "yes" in colony.cli("worker", "list").stdout
     first = spawn(colony, "first")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rbee.catalog.alias_store import AliasStore
+from rbee.catalog.resolver import Resolver, supports
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError
 from rbee.contract.model_refs import parse_ref
-from rbee.contract.vendor import ModelVendor
 from rbee.contract.wire import Alias, utc_now
 
 log = logging.getLogger(__name__)
@@ -20,17 +20,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST = 1000
 
 
+def _nowhere(_name: str) -> None:
+    return None
+
+
 class Aliases:
     """Every short name, in memory as in the file.
 
     Args:
         path: of the file.
-        vendors: whose own names none of these may take.
+        resolver: the vendors, whose own names none of these may take.
+        whose: where a model called so is in the colony already, for a person; None when there is none.  A new alias
+            would hide it.
     """
 
-    def __init__(self, path: Path, vendors: Sequence[ModelVendor]) -> None:
+    def __init__(self, path: Path, resolver: Resolver, whose: Callable[[str], str | None] = _nowhere) -> None:
         self._store = AliasStore(path)
-        self._vendors = tuple(vendors)
+        self._resolver = resolver
+        self._whose = whose
         self._all: dict[str, Alias] = {}
         # Two at once could make an alias of an alias between them.
         self._changing = asyncio.Lock()
@@ -69,16 +76,20 @@ class Aliases:
 
         Raises:
             InvalidRequestError: the name or the model's is none, or the model is named by a relative path.
-            ConflictError: a vendor knows a model of that name, or an alias would stand for another alias.
+            ConflictError: a vendor knows a model of that name, or there is one in the colony, or an alias would stand
+                for another alias.
         """
         _check_name(name)
         self._check_model(model)
         async with self._changing:
-            owner = await asyncio.to_thread(self._owner, name)
+            now, present = utc_now(), self._all.get(name)
+            owner = await self._owner(name)
             if owner is not None:
                 raise ConflictError(f"{name!r} is a model of the vendor {owner!r} already; take another alias.")
+            where = self._whose(name)
+            if present is None and where is not None:
+                raise ConflictError(f"{name!r} is a model {where} already; take another alias.")
             self._check_chain(name, model)
-            now, present = utc_now(), self._all.get(name)
             if present is None and len(self._all) >= _MOST:
                 raise ConflictError(f"There are {_MOST} aliases, which is the most; remove one first.")
             alias = Alias(name=name, model=model, created_at=present.created_at if present else now, updated_at=now)
@@ -103,7 +114,7 @@ class Aliases:
             ref = parse_ref(model)
         except InvalidRequestError:
             # A vendor may have a grammar of its own behind its scheme.
-            if model.isprintable() and any(vendor.supports(model) for vendor in self._vendors):
+            if model.isprintable() and any(supports(vendor, model) for vendor in self._resolver.vendors):
                 return
             raise
         if ref.kind == "path" and not ref.repository.startswith("/"):
@@ -115,25 +126,33 @@ class Aliases:
     def _check_chain(self, name: str, model: str) -> None:
         if name == model:
             raise ConflictError(f"The alias {name!r} would stand for itself.")
-        further = self.target(model)
+        word = _word(model)
+        further = None if word in {None, name} else self.target(word)
         if further is not None:
-            raise ConflictError(f"{model!r} is an alias itself; let {name!r} stand for {further!r}.")
-        users = sorted(alias.name for alias in self._all.values() if alias.model == name)
+            raise ConflictError(f"{word!r} is an alias itself; let {name!r} stand for {further!r}.")
+        users = sorted(alias.name for alias in self._all.values() if alias.name != name and _word(alias.model) == name)
         if users:
             raise ConflictError(f"The alias {users[0]!r} stands for a model {name!r}; take another alias.")
 
-    def _owner(self, name: str) -> str | None:
+    async def _owner(self, name: str) -> str | None:
         """Name of the vendor that has a model called so."""
-        for vendor in self._vendors:
-            try:
-                if any(name in {variant.name, variant.model_id} for variant in vendor.known()):
-                    return vendor.name
-            except Exception:
-                log.exception("model vendor %r could not list its models", vendor.name)
+        for variant in await self._resolver.known():
+            if name in {variant.name, variant.model_id}:
+                return variant.vendor
+        for vendor in self._resolver.vendors:
             # What takes every word says nothing about this one.
-            if not vendor.names_anything and vendor.supports(name):
+            if not vendor.names_anything and supports(vendor, name):
                 return vendor.name
         return None
+
+
+def _word(model: str) -> str | None:
+    """The word that a model's name is, less what stands behind it; None where it is more than a word."""
+    try:
+        ref = parse_ref(model)
+    except InvalidRequestError:
+        return None
+    return ref.repository if ref.kind == "name" and ref.scheme is None else None
 
 
 def _check_name(name: str) -> None:

@@ -31,6 +31,7 @@ from rbee.catalog.resolver import Resolver
 from rbee.catalog.store import CatalogEntry, CatalogStore, ModelState
 from rbee.catalog.threads import FetchThreads
 from rbee.catalog.upkeep import Upkeep
+from rbee.contract.disk import file_error
 from rbee.contract.errors import ConflictError, ModelFileError, NotFoundError, RbeeError
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import FileVerdict, GarbageCollected
@@ -319,10 +320,7 @@ class ModelCatalog:
         if isinstance(error, RbeeError):
             return error
         if isinstance(error, OSError):
-            # Imported late, as the transfer itself.
-            from rbee.contract.transfer.disk import disk_error
-
-            return disk_error(self._folder, str(error.filename or "a file of the model"), error)
+            return file_error(self._folder, str(error.filename or "a file of the model"), error)
         log.error("a fetch failed", exc_info=error)
         return RbeeError(f"The fetch failed by a fault of a program ({type(error).__name__}: {error}); see the log.")
 

@@ -16,11 +16,12 @@ import re
 import shutil
 import stat
 import uuid
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
-from rbee.contract.errors import ModelFileError
+from rbee.contract.file_names import RECORD, check_names
+from rbee.contract.own_files import write_whole
 from rbee.contract.types import ModelVariant
 
 PARTS = ".parts"
@@ -28,12 +29,6 @@ PARTS = ".parts"
 
 TRASH = ".trash"
 """Folder of what is about to be deleted, likewise."""
-
-RECORD = ".rbee.json"
-"""File in a model's folder that tells which model it is: a list that was lost is made anew from these."""
-
-PART = ".part"
-"""Ends the name of a file that is not whole yet."""
 
 _LARGEST_RECORD = 16 * 1024 * 1024
 _FOLDER_FILE = "config.json"
@@ -85,31 +80,17 @@ def has_size(path: Path, size_bytes: int | None) -> bool:
 
 
 def checked_names(variant: ModelVariant) -> None:
-    """Refuse a model whose files would not stay below its folder.
+    """Refuse a model whose files would not stay below its folder, or would get in each other's way.
 
     Raises:
         ModelFileError: naming the file.
     """
-    seen = set()
-    for file in variant.files:
-        pure = PurePosixPath(file.name)
-        bad = not file.name or pure.is_absolute() or ".." in pure.parts or "\\" in file.name or "\x00" in file.name
-        if bad or str(pure) != file.name:
-            raise ModelFileError(
-                f"Model {variant.name!r} names the file {file.name!r}, which leaves its folder; refused."
-            )
-        if pure.parts[0] == RECORD or file.name in seen:
-            raise ModelFileError(
-                f"Model {variant.name!r} names the file {file.name!r} twice, or as rbee does; refused."
-            )
-        seen.add(file.name)
+    check_names(variant.name, variant.files)
 
 
 def write_record(folder: Path, variant: ModelVariant) -> None:
     """Say in a folder which model it is of."""
-    temporary = folder / f"{RECORD}.new"
-    temporary.write_bytes(msgspec.json.encode(variant))
-    temporary.replace(folder / RECORD)
+    write_whole(folder / RECORD, msgspec.json.encode(variant))
 
 
 def read_record(folder: Path) -> ModelVariant | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rbee.catalog.layout import has_size
-from rbee.catalog.verification import content_key
+from rbee.contract.checksums import content_key
+from rbee.contract.disk import file_error
+from rbee.contract.own_files import remove_shared
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import ModelVendor
 
@@ -31,6 +34,27 @@ def copies_of(models: Iterable[tuple[ModelVariant, Path]]) -> dict[tuple[str, st
                 if (key := content_key(file)) is not None:
                     found.setdefault(key, folder / file.name)
     return found
+
+
+def forget_links(parts: Path) -> None:
+    """Delete links that an earlier try has left: who writes into the parts must not write elsewhere.  Blocks.
+
+    What lies on this machine is linked anew.
+
+    Args:
+        parts: folder of an unfinished fetch.
+
+    Raises:
+        RbeeError: one cannot be deleted; what `file_error` makes of it.
+    """
+    for root, folders, names in os.walk(parts):
+        here = Path(root)
+        linked = [name for name in folders if (here / name).is_symlink()]
+        for name in (*linked, *names):
+            try:
+                remove_shared(here / name)
+            except OSError as error:
+                raise file_error(here, name, error) from error
 
 
 def link_known(vendor: ModelVendor | None, variant: ModelVariant, parts: Path, copies: Copies) -> frozenset[str]:

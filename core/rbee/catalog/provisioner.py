@@ -13,9 +13,7 @@ import msgspec
 
 from rbee.catalog.cancel import Cancel
 from rbee.catalog.layout import (
-    PART,
     PARTS,
-    RECORD,
     checked_names,
     folder_name,
     has_size,
@@ -24,15 +22,17 @@ from rbee.catalog.layout import (
     swap_in,
     write_record,
 )
-from rbee.catalog.links import Copies, link_known
-from rbee.catalog.verification import content_key, verify
+from rbee.catalog.links import Copies, forget_links, link_known
+from rbee.catalog.verification import verify
 from rbee.contract.amounts import SPARE_BYTES, byte_size
+from rbee.contract.checksums import content_key
 from rbee.contract.errors import (
     CancelledByCallerError,
     InsufficientDiskError,
     ModelNotFoundError,
     RbeeError,
 )
+from rbee.contract.file_names import PART, RECORD
 from rbee.contract.formats import refuse_pickle
 from rbee.contract.http_vendor import HttpModelVendor
 from rbee.contract.types import ModelFile, ModelVariant
@@ -116,6 +116,7 @@ def gather(
     checked_names(variant)
     parts = parts_of(models, variant.model_id)
     parts.mkdir(parents=True, exist_ok=True)
+    forget_links(parts)
     _forget_others(parts, variant)
     write_record(parts, variant)
     vendor = sources.vendor
@@ -285,9 +286,18 @@ def _over_http(
     near: bool = False,
 ) -> Fetched:
     # Imported late: it brings the HTTP library, which most lives of a hive need never.
-    from rbee.contract.transfer import fetch_files
+    from rbee.contract.transfer import FOR_NEIGHBOURS, PATIENCE, fetch_files
 
     total = variant.size_bytes
     names = {file.name for file in missing}
     rest = sum(file.size_bytes or 0 for file in variant.files if file.name not in names)
-    return fetch_files(vendor, variant, parts, lambda done, _total: progress(rest + done, total), cancel, files=missing)
+    return fetch_files(
+        vendor,
+        variant,
+        parts,
+        lambda done, _total: progress(rest + done, total),
+        cancel,
+        files=missing,
+        patience=FOR_NEIGHBOURS if near else PATIENCE,
+        keep_older=near,
+    )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from rbee.contract.errors import (
-    InvalidRequestError,
-    ModelNotFoundError,
-    PermissionDeniedError,
-    RbeeError,
-    UnreachableError,
-)
+from rbee.catalog.answers import Answers
+from rbee.catalog.vendor_calls import VendorCalls
+from rbee.contract.errors import InvalidRequestError, ModelNotFoundError, PermissionDeniedError, RbeeError
 from rbee.contract.model_refs import parse_ref
 from rbee.contract.types import ModelVariant
 from rbee.contract.vendor import ModelVendor
@@ -21,13 +19,35 @@ from rbee.contract.vendor import ModelVendor
 log = logging.getLogger(__name__)
 
 _MAX_REF = 4096
+_LISTING_S = 5.0
+_LIST_FRESH_S = 10.0
+_LONGEST_GUESSED = 200
+_MOST_COMPARED = 1000
 
 
 class Resolver:
-    """Names to variants, over every registered vendor, in the order of registration."""
+    """Names to variants, over every registered vendor.
 
-    def __init__(self, vendors: Sequence[ModelVendor]) -> None:
-        self._vendors = tuple(vendors)
+    Vendors are asked in the order of registration, but those whose references name whatever anybody has published come
+    last: what another vendor means by a word is not asked of a hub first.
+
+    Args:
+        vendors: all that are installed.
+        calls: asks them.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        vendors: Sequence[ModelVendor],
+        calls: VendorCalls | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._vendors = tuple(sorted(vendors, key=lambda vendor: vendor.names_anything))
+        self._calls = calls or VendorCalls()
+        self._listing: Answers[None, list[ModelVariant]] = Answers(
+            self._listed, clock, fresh_s=_LIST_FRESH_S, failed_s=0.0
+        )
 
     @property
     def vendors(self) -> tuple[ModelVendor, ...]:
@@ -48,7 +68,7 @@ class Resolver:
     async def resolve(self, ref: str, *, trusted: bool = True) -> Sequence[ModelVariant]:
         """The artefacts behind a name, best first, at least one.
 
-        A vendor that cannot be reached hides no other that knows the name.
+        A vendor that fails, for whatever reason, hides no other that knows the name.
 
         Args:
             ref: what somebody typed.
@@ -59,63 +79,86 @@ class Resolver:
             InvalidRequestError: the name is empty, too long or not printable, or of a form that no vendor knows.
             ModelNotFoundError: no vendor knows it; the message shows the nearest known name.
             PermissionDeniedError: only a caller who is trusted may use it.
-            RbeeError: as the vendor raises.
+            UnreachableError: a vendor does not answer in time.
+            PluginError: a vendor's code fails.
+            RbeeError: as the vendor raises.  Of several errors the first that says more than that there is no such
+                model.
         """
         if not ref or len(ref) > _MAX_REF or not ref.isprintable():
             raise InvalidRequestError("'model' must be 1 to 4096 printable characters.", param="model")
         missed: RbeeError | None = None
-        unreached: RbeeError | None = None
-        refused: RbeeError | None = None
+        telling: RbeeError | None = None
         supported = False
         for vendor in self._vendors:
-            if not vendor.supports(ref):
+            if not supports(vendor, ref):
                 continue
             supported = True
             if vendor.names_files and not trusted:
                 # Said before anything is looked at: a stranger must not learn which files there are.
                 raise _no_files(ref)
             if vendor.names_anything and not trusted:
-                refused = refused or _no_fetching(ref, await asyncio.to_thread(self._nearest, ref))
+                telling = telling or _no_fetching(ref, await self._nearest(ref))
                 continue
             try:
-                variants = await asyncio.to_thread(vendor.resolve, ref)
+                variants = await self._calls.call(vendor.name, partial(_resolved, vendor, ref))
             except ModelNotFoundError as error:
                 missed = missed or error
-                continue
-            except UnreachableError as error:
-                unreached = unreached or error
-                continue
-            if variants:
-                return variants
-        if found := unreached or refused or missed:
+            except RbeeError as error:
+                telling = telling or error
+            else:
+                if variants:
+                    return variants
+        if found := telling or missed:
             raise found
         if not supported:
             # A form that nobody could mean is told as such, with the nearest one.
             parse_ref(ref)
-        raise ModelNotFoundError(await asyncio.to_thread(self._unknown, ref))
+        raise ModelNotFoundError(await self._unknown(ref))
 
-    def known(self) -> list[ModelVariant]:
-        """Models that can be had without further naming, from all vendors."""
-        found: list[ModelVariant] = []
-        for vendor in self._vendors:
-            try:
-                found.extend(vendor.known())
-            except Exception:
-                log.exception("model vendor %r could not list its models", vendor.name)
-        return found
+    async def known(self) -> list[ModelVariant]:
+        """Models that can be had without further naming, from all vendors; asked anew every few seconds."""
+        return await self._listing.get(None)
 
-    def _unknown(self, ref: str) -> str:
-        if (close := self._nearest(ref)) is not None:
+    async def _listed(self, _key: None) -> list[ModelVariant]:
+        lists = await asyncio.gather(*map(self._list, self._vendors))
+        return [variant for one in lists for variant in one]
+
+    async def _list(self, vendor: ModelVendor) -> Sequence[ModelVariant]:
+        try:
+            return await self._calls.call(vendor.name, lambda: tuple(vendor.known()), within_s=_LISTING_S)
+        except RbeeError as error:
+            log.warning("model vendor %r could not list its models: %s", vendor.name, error)
+            return ()
+
+    async def _unknown(self, ref: str) -> str:
+        if (close := await self._nearest(ref)) is not None:
             return f"No vendor knows the model {ref!r}. Did you mean {close!r}?"
-        names = self._names()
+        names = await self._names()
         listed = f"Known here: {', '.join(names)}. " if names else ""
         return f"No vendor knows the model {ref!r}. {listed}A model file is named by its path: ./model.gguf"
 
-    def _nearest(self, ref: str) -> str | None:
-        return next(iter(difflib.get_close_matches(ref, self._names(), n=1)), None)
+    async def _nearest(self, ref: str) -> str | None:
+        if len(ref) > _LONGEST_GUESSED:
+            return None
+        names = (await self._names())[:_MOST_COMPARED]
+        return next(iter(await asyncio.to_thread(difflib.get_close_matches, ref, names, n=1)), None)
 
-    def _names(self) -> list[str]:
-        return sorted({variant.name for variant in self.known()})
+    async def _names(self) -> list[str]:
+        return sorted({variant.name for variant in await self.known()})
+
+
+def _resolved(vendor: ModelVendor, ref: str) -> Sequence[ModelVariant]:
+    # Whatever a vendor does when it is gone through is done in its thread.
+    return tuple(vendor.resolve(ref))
+
+
+def supports(vendor: ModelVendor, ref: str) -> bool:
+    """Whether a name is in a vendor's grammar; not where its code cannot say."""
+    try:
+        return vendor.supports(ref)
+    except Exception:
+        log.exception("model vendor %r could not say whether a name is in its grammar", vendor.name)
+        return False
 
 
 def _no_files(ref: str) -> PermissionDeniedError:

@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from rbee.contract.checksums import has_checksum, matches
+from rbee.contract.disk import file_error
 from rbee.contract.errors import ModelFileError
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import CancelToken
 from rbee.contract.wire import FileVerdict
-
-_BLOCK = 1024 * 1024
-
-
-def has_checksum(file: ModelFile) -> bool:
-    """Whether a file's content can be told from another's."""
-    return file.sha256 is not None or file.git_oid is not None
-
-
-def content_key(file: ModelFile) -> tuple[str, str, int | None] | None:
-    """Equal for files of equal content; None for one of which too little is known."""
-    if file.sha256 is not None:
-        return ("sha256", file.sha256, file.size_bytes)
-    if file.git_oid is not None:
-        return ("git", file.git_oid, file.size_bytes)
-    return None
-
-
-def matches(path: Path, file: ModelFile, cancel: CancelToken) -> bool:
-    """Whether a file's content has the checksum; true for one of which none is known.  Blocks: for a thread.
-
-    Raises:
-        CancelledByCallerError: through `cancel`.
-        OSError: it cannot be read.
-    """
-    if file.sha256 is not None:
-        wanted, digest = file.sha256, hashlib.sha256()
-    elif file.git_oid is not None:
-        # As git names a blob: by its length and its content.
-        wanted, digest = file.git_oid, hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    else:
-        return True
-    with path.open("rb", buffering=0) as stream:
-        buffer = bytearray(_BLOCK)
-        view = memoryview(buffer)
-        while count := stream.readinto(buffer):
-            cancel.raise_if_cancelled()
-            digest.update(view[:count])
-    return digest.hexdigest() == wanted
 
 
 def verify(folder: Path, file: ModelFile, variant: ModelVariant, linked: bool, cancel: CancelToken) -> None:
@@ -63,8 +25,16 @@ def verify(folder: Path, file: ModelFile, variant: ModelVariant, linked: bool, c
 
     Raises:
         ModelFileError: it is missing, too long or short, or another; or it lies elsewhere by a link that a vendor made.
+        ConfigurationError: it cannot be read.
         CancelledByCallerError: through `cancel`.
     """
+    try:
+        _verify(folder, file, variant, linked, cancel)
+    except OSError as error:
+        raise file_error(folder, file.name, error) from error
+
+
+def _verify(folder: Path, file: ModelFile, variant: ModelVariant, linked: bool, cancel: CancelToken) -> None:
     path = folder / file.name
     if not linked and not path.resolve().is_relative_to(folder.resolve()):
         raise ModelFileError(f"Model {variant.name!r} names the file {file.name!r}, which leaves its folder; refused.")

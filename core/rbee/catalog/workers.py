@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
-from rbee.catalog.provisioner import Cancel
+from rbee.catalog.cancel import Cancel
+from rbee.catalog.fetching import in_loop
 from rbee.catalog.threads import FetchThreads
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError, RbeeError
 from rbee.contract.vendor import FetchProgress
@@ -138,15 +139,7 @@ class WorkerCatalog:
             offer = await (self.get(worker, vendor) if package is None else self._by_package(worker, vendor, package))
             if offer.installed:
                 return offer
-            loop = asyncio.get_running_loop()
-
-            def told(line: str) -> None:
-                loop.call_soon_threadsafe(say, line)
-
-            def moved(done: int, total: int | None) -> None:
-                loop.call_soon_threadsafe(progress, done, total)
-
-            cancel = Cancel()
+            cancel, told, moved = Cancel(), in_loop(say), in_loop(progress)
             by = self._vendors[offer.vendor]
             await self._run(lambda: by.install(offer, told, moved, cancel), cancel, f"install {worker}")
             after = await self.get(worker, offer.vendor)
@@ -187,12 +180,7 @@ class WorkerCatalog:
                     f"(`rbee worker stop {workers[0]}`), then remove it.",
                     details={"workers": workers},
                 )
-            loop = asyncio.get_running_loop()
-
-            def told(line: str) -> None:
-                loop.call_soon_threadsafe(say, line)
-
-            cancel = Cancel()
+            cancel, told = Cancel(), in_loop(say)
             by = self._vendors[offer.vendor]
             await self._run(lambda: by.remove(offer, told, cancel), cancel, f"remove {worker}")
             return offer

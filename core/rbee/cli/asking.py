@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from rbee.cli.console import Talk
 from rbee.cli.work import started
 from rbee.clients import QueenClient, Transport
 from rbee.clients.jobs import raise_for
-from rbee.contract.errors import UnreachableError
+from rbee.contract.errors import InvalidRequestError, UnreachableError
+from rbee.contract.model_refs import parse_ref
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +84,27 @@ async def ask(
 
 def absolute(model: str) -> str:
     """The model's name with a relative path made absolute: the hive has another working folder than this shell."""
-    prefix, rest = ("file:", model[5:]) if model.startswith("file:") else ("", model)
-    if prefix and rest.startswith("//"):
+    path = _path_in(model)
+    if path is None or path.startswith("/"):
         return model
-    looks_like_path = prefix or rest.startswith(("./", "../", "~", "/")) or rest in {".", ".."}
-    if looks_like_path or (rest.endswith(".gguf") and ":" not in rest) or (os.sep in rest and Path(rest).exists()):
-        # Not resolved: a link in a download cache has the telling name, its target only a hash.
-        return prefix + str(Path(rest).expanduser().absolute())
-    return model
+    scheme = "file:" if model.lower().startswith("file:") else ""
+    with contextlib.suppress(RuntimeError):
+        # Not for a home folder of nobody.
+        path = str(Path(path).expanduser())
+    # Not resolved: a link in a download cache has the telling name, its target only a hash.
+    return f"{scheme}{Path(path).absolute()}"
+
+
+def _path_in(model: str) -> str | None:
+    """The path that a name is by its letters, or because something is there; None for any other name."""
+    try:
+        ref = parse_ref(model)
+    except InvalidRequestError:
+        # Whoever is asked says what is wrong with it, unless it is a path with more slashes than a name has.
+        ref = None
+    if ref is not None and ref.kind == "path":
+        return ref.repository
+    try:
+        return model if os.sep in model and Path(model).exists() else None
+    except (OSError, ValueError):
+        return None

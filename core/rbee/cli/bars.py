@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
+from rbee.cli.format import printable
 from rbee.cli.meter import Transfer
 
 _LONGEST_BAR, _SHORTEST_BAR = 24, 8
@@ -26,7 +27,7 @@ class _Words(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Called by rich for each line."""
-        return Text(self._words(task.fields["transfer"], time.monotonic()))
+        return Text(printable(self._words(task.fields["transfer"], time.monotonic())))
 
 
 class _Label(ProgressColumn):

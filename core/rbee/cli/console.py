@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rbee.cli.format import line
+from rbee.cli.format import line, printable
 from rbee.cli.meter import Transfer
 from rbee.contract.wire import JobEvent
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 EVERY_S = 5.0
 """How often progress is told where a line cannot be written anew."""
+_NO_WIDTH = 1 << 20
 
 
 def say(text: str) -> None:
-    """One line of talk."""
-    print(text, file=sys.stderr, flush=True)
+    """A line of talk, or several; names of others may stand in them."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def table_console() -> Console:
-    """For tables of data: stdout, as wide as the terminal, or wide enough for a pipe."""
+    """For tables of data: stdout, as wide as the terminal; a pipe has no width, so that a row is a line there."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+    return Console(width=None if sys.stdout.isatty() else _NO_WIDTH, highlight=False, soft_wrap=False)
 
 
 class Talk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 import msgspec
@@ -11,7 +11,7 @@ from rbee.cli.asked import ask_hives
 from rbee.cli.console import say
 from rbee.cli.exits import OK
 from rbee.cli.format import UNKNOWN, line, text
-from rbee.cli.outcomes import raise_failures
+from rbee.cli.outcomes import failures, raise_failures
 from rbee.cli.tables import print_table
 from rbee.contract.worker_vendor import WorkerOffer
 
@@ -68,8 +68,8 @@ def print_engines(
     failed = [(name, vendor, why) for name, result in told for vendor, why in result.failed.items()]
     if as_json:
         workers = [{"hive_id": name, **msgspec.to_builtins(engine)} for name, engine in engines]
-        vendors = [{"hive_id": name, "vendor": vendor, "reason": why} for name, vendor, why in failed]
-        click.echo(msgspec.json.encode({"workers": workers, "failed": vendors}).decode())
+        vendors = [{"hive_id": name, "vendor": vendor, "message": why} for name, vendor, why in failed]
+        click.echo(msgspec.json.encode({"workers": workers, "failed": [*failures(asked), *vendors]}).decode())
     elif engines:
         hive = ["HIVE"] if len(asked) > 1 else []
         rows = [(*columns.row(engine), *([name] if hive else [])) for name, engine in engines]
@@ -79,6 +79,39 @@ def print_engines(
     if not as_json:
         for name, vendor, why in failed:
             say(line(f"On hive {name} the vendor {vendor} does not tell what it has: {why}"))
+    raise_failures(asked)
+    return OK
+
+
+def change_engine(
+    operation: str,
+    fields: Mapping[str, str | None],
+    told: Callable[[WorkerOffer], str],
+    hive_id: str | None,
+    *,
+    all_hives: bool,
+    as_json: bool,
+) -> int:
+    """Install or remove an engine on the hives that are meant.
+
+    Args:
+        operation: which does it.
+        fields: its body, with the engine's name in ``worker``.
+        told: a sentence for what has been done.
+        hive_id: the hive that was named.
+        all_hives: every one is meant.
+        as_json: print JSON instead.
+
+    Raises:
+        RbeeError: there is no colony, or a hive failed.
+    """
+    asked = ask_hives(operation, fields, WorkerOffer, hive_id, all_hives=all_hives)
+    if as_json:
+        click.echo(msgspec.json.encode([one.told(worker=fields["worker"]) for one in asked]).decode())
+    else:
+        for one in asked:
+            if one.result is not None:
+                say(line(f"{f'{one.hive_id}: ' * (len(asked) > 1)}{told(one.result)}"))
     raise_failures(asked)
     return OK
 

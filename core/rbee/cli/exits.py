@@ -11,6 +11,7 @@ import sys
 
 import click
 
+from rbee.cli.format import line
 from rbee.contract.errors import CancelledByCallerError, RbeeError
 
 OK, FAILED, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
@@ -64,4 +65,5 @@ def _to_nowhere() -> None:
 
 
 def _say(message: str) -> None:
-    click.echo(f"rbee: {' '.join(message.split())}", err=True)
+    # Names of others stand in it, as those of the files of a repository.
+    click.echo(f"rbee: {line(message)}", err=True)

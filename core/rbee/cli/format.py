@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-UNKNOWN = "-"
+from rbee.contract import amounts
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+UNKNOWN = "-"
 
 
 def duration(seconds: float | None) -> str:
@@ -28,18 +28,12 @@ def megabytes(mebibytes: int | None) -> str:
 
 def byte_size(count: int | None) -> str:
     """An amount of data: ``512 B``, ``4.6 MiB``."""
-    if count is None:
-        return UNKNOWN
-    unit = _unit(count)
-    return f"{_scaled(count, unit)} {_UNITS[unit]}"
+    return UNKNOWN if count is None else amounts.byte_size(count)
 
 
 def byte_share(done: int, total: int | None) -> str:
     """A part of an amount, in the unit of the whole: ``1.2 of 4.0 GiB``; the part alone when the whole is unknown."""
-    if total is None:
-        return byte_size(done)
-    unit = _unit(total)
-    return f"{_scaled(done, unit)} of {_scaled(total, unit)} {_UNITS[unit]}"
+    return byte_size(done) if total is None else amounts.byte_share(done, total)
 
 
 def text(value: object) -> str:
@@ -55,15 +49,3 @@ def printable(words: str) -> str:
 def line(words: str) -> str:
     """A sentence of somebody else's on one line, as `printable`."""
     return printable(" ".join(words.split()))
-
-
-def _unit(count: int) -> int:
-    unit = 0
-    # As it is shown: 1023.96 KiB would be told as 1024.0.
-    while unit < len(_UNITS) - 1 and round(count / 1024**unit, 1 if unit else 0) >= 1024:
-        unit += 1
-    return unit
-
-
-def _scaled(count: int, unit: int) -> str:
-    return f"{count / 1024**unit:.1f}" if unit else str(count)

@@ -12,7 +12,7 @@ from rbee.cli.console import Talk, say
 from rbee.cli.format import line
 from rbee.cli.work import run_job
 from rbee.clients import Transport
-from rbee.contract.errors import RbeeError, UnreachableError
+from rbee.contract.errors import NotFoundError, RbeeError, UnreachableError
 
 T = TypeVar("T")
 
@@ -129,15 +129,30 @@ async def together(work: Sequence[Awaitable[T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def raise_failures(outcomes: Sequence[Outcome[Any]]) -> None:
+def failures(outcomes: Sequence[Outcome[Any]]) -> list[dict[str, Any]]:
+    """For JSON: hives that could not tell, and why."""
+    return [
+        {"hive_id": one.hive_id, "code": one.error.code, "message": one.error.message}
+        for one in outcomes
+        if one.error is not None
+    ]
+
+
+def raise_failures(outcomes: Sequence[Outcome[Any]], *, anywhere: str | None = None) -> None:
     """Tell what has failed, all of it; harmless when nothing has.
 
     Args:
         outcomes: of one command.
+        anywhere: the model that it is about, when it is enough that one of the hives has it.
 
     Raises:
         RbeeError: something has failed; the error itself where there was only one job.
     """
+    if anywhere is not None:
+        outcomes = [one for one in outcomes if not isinstance(one.error, NotFoundError)]
+        if not outcomes:
+            shown = repr(anywhere[:200])
+            raise NotFoundError(f"No hive that is online has the model {shown}; `rbee model ls` lists what there is.")
     failed = [(one.what, one.error) for one in outcomes if one.error is not None]
     if not failed:
         return

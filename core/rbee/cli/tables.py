@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 
 from rbee.cli.console import table_console
@@ -9,6 +10,8 @@ from rbee.cli.format import printable
 
 _SENTENCE = 24
 """Cells that a column with sentences has at least."""
+_BETWEEN = "; "
+"""Between the sentences of a cell that is on one line."""
 
 
 def print_table(
@@ -19,7 +22,7 @@ def print_table(
     whole: Collection[str] = (),
     sentences: str | None = None,
 ) -> None:
-    """Print rows under headings.
+    """Print rows under headings; where stdout is no terminal, each is one line, however long.
 
     Args:
         headings: of the columns.
@@ -40,9 +43,10 @@ def print_table(
             overflow="fold",
             min_width=_SENTENCE if heading == sentences else None,
         )
+    between = "\n" if sys.stdout.isatty() else _BETWEEN
     for row in rows:
         parts = (
             cell.split("\n") if heading == sentences else [cell] for heading, cell in zip(headings, row, strict=True)
         )
-        table.add_row(*(Text("\n".join(map(printable, part))) for part in parts))
+        table.add_row(*(Text(between.join(map(printable, part))) for part in parts))
     table_console().print(table)

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from rbee.cli.console import EVERY_S, say
-from rbee.cli.format import UNKNOWN, byte_size, duration
+from rbee.cli.format import UNKNOWN, byte_size, duration, line, printable
 from rbee.contract.wire import JobEvent
 
 _CLEAR = "\r\x1b[K"
@@ -38,7 +38,7 @@ class Watcher:
             self._progress(event)
         elif event.type == "narration" and event.human:
             self.done()
-            self._write(f"{event.human}\n")
+            self._write(f"{line(event.human)}\n")
         elif event.type == "data" and event.action == "token":
             self.clear()
             self._write(str(event.payload["t"]))
@@ -92,7 +92,7 @@ def progress_line(event: JobEvent) -> str:
         parts.append(f"{size(int(event.rate))}/s")
     if event.eta_s:
         parts.append(f"{duration(event.eta_s)} left")
-    return "  ".join(part for part in parts if part)
+    return printable("  ".join(part for part in parts if part))
 
 
 def _file(event: JobEvent) -> str:

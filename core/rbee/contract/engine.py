@@ -61,6 +61,8 @@ class Engine(ABC):
             could run a model on a device, in whatever formats its vendor offers it, the highest comes first, and its
             format is the one that is fetched.  By custom 30 for an engine that is made for that backend and nothing
             else, 20 for one that is at home there, 10 for one that runs well, below 0 for a makeshift.
+        optional: most machines do not have it, and nobody has asked for it: where it is not available, nobody is
+            warned.
     """
 
     name: ClassVar[str]
@@ -68,6 +70,7 @@ class Engine(ABC):
     backends: ClassVar[frozenset[str]]
     capabilities: ClassVar[frozenset[str]]
     preference: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    optional: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -87,6 +90,7 @@ class Engine(ABC):
             available=found.available,
             reason=found.reason,
             preference={str(backend): rank for backend, rank in cls.preference.items()},
+            optional=cls.optional,
         )
 
     @abstractmethod

@@ -189,6 +189,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         available: usable here and now.
         reason: why not, with the exact remedy; None when available.
         preference: how well it suits a backend, by backend; see `Engine`.
+        optional: that it is not here is no fault; see `Engine`.
     """
 
     name: str
@@ -199,3 +200,4 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     available: bool
     reason: str | None = None
     preference: dict[str, int] = {}
+    optional: bool = False

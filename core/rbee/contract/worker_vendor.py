@@ -107,8 +107,8 @@ class WorkerVendor(ABC):
     def keep_in(self, folder: Path) -> None:  # noqa: B027  # to ignore it is the default
         """Told once by the hive, before anything else is asked: the folder of this machine for installed engines.
 
-        It may not be there yet, and other vendors may use it too, so make a folder an engine there, by its name.
-        Ignored by default.
+        It may not be there yet, and other vendors use it too, so keep to a folder there that is called as this
+        vendor.  Ignored by default.
         """
 
     def environments(self) -> Sequence[EngineEnvironment]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -13,6 +11,8 @@ from types import MappingProxyType
 import msgspec
 
 from rbee.builtin.one_thread import OneThread
+from rbee.builtin.python_workers.asking import LIST_S, plugins_of
+from rbee.catalog.cancel import Cancel
 from rbee.contract.engine import Engine
 from rbee.contract.errors import PluginError
 from rbee.contract.types import EngineInfo
@@ -21,7 +21,6 @@ from rbee.plugins import DESCRIBE_S, engine_info, late
 
 log = logging.getLogger(__name__)
 
-_LIST_S = 60.0
 _LIST_APART_S = 20.0
 """Of an engine's environment, which may be broken and must not keep a hive from starting."""
 
@@ -36,10 +35,6 @@ class EnginesFound(msgspec.Struct, frozen=True, kw_only=True):
 
     engines: tuple[EngineInfo, ...]
     pythons: Mapping[str, str]
-
-
-class _Installed(msgspec.Struct, frozen=True):
-    engines: tuple[EngineInfo, ...]
 
 
 async def described(engine: type[Engine], within_s: float = DESCRIBE_S) -> EngineInfo:
@@ -71,7 +66,7 @@ async def installed_engines(
     Raises:
         PluginError: rbee's own environment could not be asked.
     """
-    own = _ask(sys.executable, environment, _LIST_S)
+    own = _ask(sys.executable, environment, LIST_S)
     return merged(*await asyncio.gather(own, in_environments(environment, environments)))
 
 
@@ -116,28 +111,10 @@ def merged(own: Iterable[EngineInfo], apart: Iterable[tuple[str, tuple[EngineInf
 
 
 async def _ask(python: str, environment: Mapping[str, str], within_s: float) -> tuple[EngineInfo, ...]:
-    command = (python, "-m", "rbee.plugins")
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(environment),
-    )
-    said = b""
+    thread, cancel = OneThread(f"engines of {python}"), Cancel()
     try:
-        async with asyncio.timeout(within_s):
-            told, said = await process.communicate()
-        return msgspec.json.decode(told, type=_Installed).engines
-    except (TimeoutError, msgspec.DecodeError) as error:
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        late_by = f"no answer within {within_s:g} s"
-        why = late_by if isinstance(error, TimeoutError) else lines[-1] if lines else str(error)
-        raise PluginError(
-            f"The installed engines cannot be listed: {why}. To see why: {shlex.join(command)}"
-        ) from error
+        return (await thread.call(plugins_of, python, cancel, environment, within_s)).engines
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        # Nobody waits for it any more.
+        cancel.cancel()
+        thread.close()

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from rbee.catalog.fetching import Fetch
 from rbee.catalog.layout import folder_name
+from rbee.catalog.matching import called, several
 from rbee.catalog.provisioner import Peer
-from rbee.catalog.verification import content_key
 from rbee.clients import HiveClient, Transport
 from rbee.clients.transport import segment
-from rbee.contract.errors import ModelNotFoundError, NotFoundError, RbeeError
+from rbee.contract.checksums import content_key
+from rbee.contract.errors import ConflictError, ModelNotFoundError, NotFoundError, UnreachableError
 from rbee.contract.http_vendor import FileSource, HttpModelVendor
 from rbee.contract.types import ModelFile, ModelVariant
-from rbee.contract.wire import ModelStanding
+from rbee.contract.wire import HeldModels, ModelStanding
+from rbee.hive.offers import checked, same_content
+from rbee.hive.patience import Patience
+from rbee.hive.peer_lines import HivesOf, PeerLines, Silent
 
-log = logging.getLogger(__name__)
+_STEP_S = 0.5
+_MOST_STEPS = 4
+"""Between two looks at hives that are fetching: one step at first, then one more each time."""
 
-_ASK_S = 3.0
-_LOOK_S = 0.5
-_STALLED_S = 60.0
 _CHECKSUMS_S = 3600.0
-
-HivesOf = Callable[[], Awaitable[Mapping[str, str]]]
-"""Gives the addresses of the colony's other hives by their ids."""
+_TOLD = 20
+"""Models of a hive that are named to one who has asked for another."""
 
 
 class PeerVendor(HttpModelVendor):
@@ -77,11 +78,13 @@ class Peers:
         self._hive_id = hive_id
         self._token = token
         self._hives = hives
+        self._silent = Silent()
 
     async def having(self, variant: ModelVariant, fetch: Fetch) -> Sequence[Peer]:
         """Hives that have the very files; one that is fetching them is waited for as long as it gets on.
 
-        Of two that begin at the same time, the one whose id comes first fetches.
+        Of two that begin at the same time, the one whose id comes first fetches.  Neither may have seen the other yet:
+        who finds nobody says so by `fetch.at_source`, and asks once more.
 
         Args:
             variant: whose files; one of which a file has no checksum is taken from its vendor alone.
@@ -90,32 +93,42 @@ class Peers:
         if any(content_key(file) is None for file in variant.files):
             return ()
         loop = asyncio.get_running_loop()
-        seen, since, told = -1, loop.time(), False
-        while True:
-            hives = {hive: url for hive, url in (await self._hives()).items() if hive != self._hive_id}
-            found = [one for one in await self._ask_all(hives, variant) if _same(one.variant, variant)]
-            if have := sorted(one.hive_id for one in found if one.state == "available"):
-                return [self._peer(hive, hives[hive]) for hive in have]
-            ahead = [one for one in found if one.at_source or one.hive_id < self._hive_id]
-            done = max((one.done_bytes or 0 for one in ahead), default=0)
-            if done != seen:
-                seen, since = done, loop.time()
-            if not ahead or fetch.cancel.cancelled or loop.time() - since > _STALLED_S:
-                return ()
-            if not told:
-                told = True
-                fetch.say(f"Hive {ahead[0].hive_id} is fetching {variant.name}; waiting to take it from there")
-            await asyncio.sleep(_LOOK_S)
+        patience, steps, told = Patience(variant.size_bytes), 1, False
+        async with PeerLines(self._hive_id, self._token, self._hives, self._silent) as lines:
+            while True:
+                found = [
+                    one
+                    for one in await lines.standings(variant.model_id)
+                    if same_content(one.standing.variant, variant)
+                ]
+                if have := [one for one in found if one.standing.state == "available"]:
+                    return [self._peer(one.standing.hive_id, one.url) for one in have]
+                ahead = [
+                    one.standing.hive_id
+                    for one in found
+                    if self._goes_before(one.standing, fetch)
+                    and patience.has(one.standing.hive_id, one.standing.done_bytes, loop.time())
+                ]
+                if not ahead or fetch.cancel.cancelled:
+                    return ()
+                fetch.at_source = False
+                if not told:
+                    told = True
+                    fetch.say(f"Hive {ahead[0]} is fetching {variant.name}; waiting to take it from there")
+                await _pause(steps, fetch)
+                steps = min(steps + 1, _MOST_STEPS)
 
-    async def named(self, hive_id: str, model_id: str) -> tuple[ModelVariant, Peer]:
-        """A model as another hive has it, and the hive as its source.
+    async def named(self, hive_id: str, ref: str) -> tuple[ModelVariant, Peer]:
+        """A model as another hive has it, and the hive as its source.  No vendor is asked what the name means.
 
         Args:
             hive_id: of the hive.
-            model_id: canonical name.
+            ref: canonical name of a model that is there, its short name, or a less exact one.
 
         Raises:
-            NotFoundError: there is no such hive, or the model is not there.
+            NotFoundError: there is no such hive, or no such model on it.
+            ConflictError: the name may mean several of its models.
+            ModelFileError: what it says of the model cannot be.
             RbeeError: it does not answer.
         """
         hives = await self._hives()
@@ -125,37 +138,54 @@ class Peers:
         transport = Transport(hives[hive_id], self._token, f"Hive {hive_id!r}")
         try:
             client = HiveClient(transport)
-            key = folder_name(model_id)
-            standing = await client.standing(key, checksums=True, timeout_s=_CHECKSUMS_S)
+            held = await client.catalog()
+            if held.hive_id != hive_id:
+                raise UnreachableError(f"Hive {held.hive_id!r} answers in the place of hive {hive_id!r}.")
+            model_id = _meant(ref, held)
+            standing = await client.standing(folder_name(model_id), checksums=True, timeout_s=_CHECKSUMS_S)
         finally:
             await transport.close()
         if standing.state != "available":
-            raise NotFoundError(f"Model {model_id!r} is still being fetched on hive {hive_id!r}; try again later.")
-        return standing.variant, self._peer(hive_id, hives[hive_id])
+            raise NotFoundError(f"Hive {hive_id!r} no longer has the model {model_id!r} whole; try again later.")
+        return checked(standing, hive_id, model_id), self._peer(hive_id, hives[hive_id])
+
+    def _goes_before(self, other: ModelStanding, fetch: Fetch) -> bool:
+        """Whether another hive that fetches is to go on, and this one to wait."""
+        if other.hive_id < self._hive_id:
+            return True
+        # One whose id comes later gives way as long as nothing has come, if both have said that they begin.
+        return other.at_source and (not fetch.at_source or bool(other.done_bytes))
 
     def _peer(self, hive_id: str, url: str) -> Peer:
         return Peer(f"hive {hive_id}", PeerVendor(url, self._token))
 
-    async def _ask_all(self, hives: Mapping[str, str], variant: ModelVariant) -> list[ModelStanding]:
-        key = folder_name(variant.model_id)
-        answers = await asyncio.gather(*(self._ask(hive, url, key) for hive, url in hives.items()))
-        return [answer for answer in answers if answer is not None]
 
-    async def _ask(self, hive_id: str, url: str, key: str) -> ModelStanding | None:
-        transport = Transport(url, self._token, f"Hive {hive_id!r}", timeout_s=_ASK_S)
-        try:
-            found = await HiveClient(transport).standing(key)
-        except RbeeError as error:
-            if not isinstance(error, NotFoundError):
-                log.debug("hive %s was asked for %s in vain: %s", hive_id, key, error)
-            return None
-        finally:
-            await transport.close()
-        # By another name another hive may answer there, or this one itself.
-        return found if found.hive_id == hive_id else None
+async def _pause(steps: int, fetch: Fetch) -> None:
+    """Wait, shorter when the fetch is cancelled: whoever has left waits for its end."""
+    for _ in range(steps):
+        if fetch.cancel.cancelled:
+            return
+        await asyncio.sleep(_STEP_S)
 
 
-def _same(theirs: ModelVariant, ours: ModelVariant) -> bool:
-    """Whether their files are ours, by content."""
-    there = {file.name: content_key(file) for file in theirs.files}
-    return all(there.get(file.name) == content_key(file) for file in ours.files)
+def _meant(ref: str, held: HeldModels) -> str:
+    """Canonical name of the one model of a hive that a name means.
+
+    Raises:
+        NotFoundError: there is none.
+        ConflictError: there are several.
+    """
+    variants = [model.variant for model in held.models]
+    found = called(ref, variants)
+    if not found:
+        has = _listed(variants) if variants else "It has none."
+        raise NotFoundError(f"Hive {held.hive_id!r} has no model {ref!r} that is whole. {has}")
+    if len(found) > 1:
+        raise ConflictError(several(ref, [one.model_id for one in found], f"hive {held.hive_id!r}"))
+    return found[0].model_id
+
+
+def _listed(variants: Sequence[ModelVariant]) -> str:
+    names = [variant.name for variant in variants if variant.name.isprintable()]
+    more = len(variants) - _TOLD
+    return f"It has: {', '.join(name[:200] for name in names[:_TOLD])}{f' and {more} more' if more > 0 else ''}."

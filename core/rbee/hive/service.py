@@ -83,7 +83,7 @@ class HiveService:
         self._engines: tuple[EngineInfo, ...] = ()
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
         peers = Peers(self.hive_id, token, self.other_hives)
-        self.catalog = ModelCatalog(folders.models, resolver, peers.having)
+        self.catalog = ModelCatalog(folders.models, resolver, peers.having, environment)
         self.shelf = Shelf(self.hive_id, self.catalog)
         self.supervisor = Supervisor(settings, folders, self.hive_id, self._budget, self._on_exit, environment)
         self.supervisor.queen_url = queen_url
@@ -162,6 +162,7 @@ class HiveService:
             # The last one first; a step that fails keeps no other from being taken.
             steps.callback(self._sampler.close)
             steps.push_async_callback(self.catalog.close)
+            steps.push_async_callback(self.shelf.close)
             steps.push_async_callback(self._reporter.leave)
             steps.push_async_callback(self._end_tasks)
             steps.push_async_callback(self._end_workers)
@@ -202,6 +203,11 @@ class HiveService:
             threads_free=self._budget.free,
             models_seq=self.catalog.seq or None,
         )
+
+    @property
+    def last_beat(self) -> HiveHeartbeat | None:
+        """What was measured last; None before the first sample."""
+        return self._beat
 
     def capabilities(self, queen_url: str | None = None) -> HiveCapabilities:
         """Devices and engines.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 import msgspec
 
 from rbee.catalog import CatalogEntry, ModelCatalog
 from rbee.catalog.layout import folder_name
-from rbee.catalog.verification import content_key
+from rbee.contract.checksums import content_key
 from rbee.contract.errors import NotFoundError
 from rbee.contract.figures import ModelFigures
 from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.wire import HeldModel, HeldModels, ModelStanding
+from rbee.hive.sums import Checksums, state_of
 
 
 class ServedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,13 @@ class Shelf:
     def __init__(self, hive_id: str, catalog: ModelCatalog) -> None:
         self._hive_id = hive_id
         self._catalog = catalog
-        self._checksums: dict[tuple[str, int, int], str] = {}
+        self._checksums = Checksums()
+        self._keys: dict[str, str] = {}
+        self._keys_seq = -1
+
+    async def close(self) -> None:
+        """End what is being read."""
+        await self._checksums.close()
 
     async def held(self) -> HeldModels:
         """Models whose files are all here."""
@@ -98,37 +104,43 @@ class Shelf:
         wanted = None if entry is None else next((one for one in entry.variant.files if one.name == name), None)
         if entry is None or wanted is None:
             raise NotFoundError(f"Hive {self._hive_id!r} has no file {name!r} of a model {key!r}.")
-        path = self._folder(entry.variant) / name
-        known = wanted.sha256 or self._checksums.get(await asyncio.to_thread(_identity, path))
+        path = await self._folder(entry.variant) / name
+        state = await asyncio.to_thread(state_of, path)
+        known = wanted.sha256 or self._checksums.known(state)
         if sha256 is not None and sha256 != known:
             raise NotFoundError(f"Hive {self._hive_id!r} has another file {name!r}.")
-        tag = known or wanted.git_oid or "-".join(str(part) for part in (await asyncio.to_thread(_identity, path))[1:])
+        tag = known or wanted.git_oid or f"{state.size_bytes}-{state.changed_ns}"
         return ServedFile(name=name, path=path, tag=tag)
 
-    def _folder(self, variant: ModelVariant) -> Path:
+    async def _folder(self, variant: ModelVariant) -> Path:
         if variant.in_place is None:
             return self._catalog.folder_of(variant.model_id)
         place = Path(variant.in_place)
         # A model in place is a folder, or a file with others of its model beside it.
-        return place if place.is_dir() else place.parent
+        return place if await asyncio.to_thread(place.is_dir) else place.parent
 
     async def _find(self, key: str) -> CatalogEntry | None:
-        for entry in await self._catalog.list():
-            if folder_name(entry.variant.model_id) == key and await self._catalog.has_files(entry):
-                return entry
-        return None
+        """The model of a key, if its files are here; only its own row and files are looked at."""
+        if self._keys_seq != self._catalog.seq:
+            # Taken before the list is read: what changes meanwhile has it read again.
+            seq = self._catalog.seq
+            models = await self._catalog.list()
+            self._keys = {folder_name(entry.variant.model_id): entry.variant.model_id for entry in models}
+            self._keys_seq = seq
+        model_id = self._keys.get(key)
+        return None if model_id is None else await self._catalog.find(model_id)
 
     async def _summed(self, entry: CatalogEntry) -> ModelVariant:
         """The variant as another machine can take it: not in place, every file with a checksum."""
-        folder = self._folder(entry.variant)
+        folder = await self._folder(entry.variant)
         files = []
         for file in entry.variant.files:
             if content_key(file) is None:
-                path = folder / file.name
-                identity = await asyncio.to_thread(_identity, path)
-                if identity not in self._checksums:
-                    self._checksums[identity] = await asyncio.to_thread(_sha256, path)
-                files.append(ModelFile(name=file.name, size_bytes=identity[1], sha256=self._checksums[identity]))
+                state, found = await self._checksums.of(folder / file.name)
+                files.append(ModelFile(name=file.name, size_bytes=state.size_bytes, sha256=found))
+            elif file.size_bytes is None:
+                state = await asyncio.to_thread(state_of, folder / file.name)
+                files.append(msgspec.structs.replace(file, size_bytes=state.size_bytes))
             else:
                 files.append(file)
         return msgspec.structs.replace(entry.variant, files=tuple(files), in_place=None)
@@ -137,21 +149,3 @@ class Shelf:
 def _plain(entry: CatalogEntry) -> ModelFigures | None:
     """Figures without the template, which nobody at a distance needs and which may be long."""
     return None if entry.figures is None else msgspec.structs.replace(entry.figures, chat_template=None)
-
-
-def _identity(path: Path) -> tuple[str, int, int]:
-    """What tells one state of a file from the next.
-
-    Raises:
-        NotFoundError: it is gone.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise NotFoundError(f"The file {path.name!r} cannot be read here: {error.strerror or error}.") from error
-    return (str(path), found.st_size, found.st_mtime_ns)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -104,7 +104,8 @@ class Front:
             return
         inner = dict(scope, path=path, raw_path=path.encode())
         inner.setdefault("state", {})
-        inner["state"] = dict(inner["state"], request_id=request_id, openai=openai)
+        trusted = self._guard.knows(scope["headers"])
+        inner["state"] = dict(inner["state"], request_id=request_id, openai=openai, trusted=trusted)
         await self._app(inner, receive, send)
 
 

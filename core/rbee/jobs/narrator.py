@@ -11,6 +11,20 @@ from rbee.contract.wire import JobEvent
 _MIN_INTERVAL_S = 0.1
 
 
+def narration(actor: str, action: str, human: str, target: str | None = None, job_id: str = "") -> JobEvent:
+    """One sentence as an event, for who tells it to another job's narrator to be relayed."""
+    return JobEvent(
+        type="narration",
+        job_id=job_id,
+        emitted_at_ms=int(time.time() * 1000),
+        actor=actor,
+        action=action,
+        target=target,
+        human=human,
+        formatted=_formatted(actor, action, human),
+    )
+
+
 class Narrator:
     """Tells what a job does: sentences, progress, data.
 
@@ -46,7 +60,7 @@ class Narrator:
             action=action,
             target=target,
             human=human,
-            formatted=f"[{actor:<10}] {action:<18}: {human}",
+            formatted=_formatted(actor, action, human),
         )
 
     def progress(
@@ -127,3 +141,7 @@ class Narrator:
 
 def _sentence(event: JobEvent) -> tuple[str | None, ...]:
     return (event.actor, event.action, event.target, event.human)
+
+
+def _formatted(actor: str, action: str, human: str) -> str:
+    return f"[{actor:<10}] {action:<18}: {human}"

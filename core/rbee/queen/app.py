@@ -53,16 +53,16 @@ async def info(service: QueenService) -> dict[str, Any]:
 
 
 @get("/v1/models")
-async def models(service: QueenService) -> dict[str, Any]:
+async def models(service: QueenService, request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Models that can be asked for."""
-    return {"object": "list", "data": await service.models()}
+    return {"object": "list", "data": await service.models(trusted=_is_trusted(request))}
 
 
 @get("/v1/models/{name:path}")
-async def model(service: QueenService, name: str) -> dict[str, Any]:
+async def model(service: QueenService, request: Request[Any, Any, Any], name: str) -> dict[str, Any]:
     """One model, by its short or canonical name."""
     wanted = name.removeprefix("/")
-    for found in await service.models():
+    for found in await service.models(trusted=_is_trusted(request)):
         # A canonical name is the model's own, not that of its aliases.
         if wanted == found["id"] or (wanted == found["rbee"]["model_id"] and "alias_of" not in found["rbee"]):
             return found
@@ -182,6 +182,11 @@ def make_app(service: QueenService, guard: Guard, pool: Pool, max_body: int) -> 
     """The queen's application: guard, relay, control routes."""
     relay = Relay(service.dispatcher, pool, _render, max_body, service.request_finished)
     return Front(build(HANDLERS, service), guard, relay)
+
+
+def _is_trusted(request: Request[Any, Any, Any]) -> bool:
+    """Whether the caller has sent the colony's token, where none was asked for."""
+    return bool(request.scope["state"].get("trusted"))
 
 
 def _taken(taken: bool) -> dict[str, str]:

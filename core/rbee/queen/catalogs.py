@@ -102,17 +102,22 @@ class HiveCatalogs:
                 held = await self._ask(hive_id)
             if held.hive_id != hive_id:
                 raise UnreachableError(f"Hive {held.hive_id!r} answers in the place of hive {hive_id!r}.")
-        except RbeeError as error:
+            self._enter(hive_id, held)
+        except Exception as error:
+            # What was not foreseen, too: with each beat it would happen anew.
             one.due = self._clock() + jittered(next(one.waits))
-            log.debug("catalogue of hive %s: %s", hive_id, error)
+            foreseen = isinstance(error, RbeeError)
+            log.log(logging.DEBUG if foreseen else logging.ERROR, "catalogue of hive %s: %r", hive_id, error)
         else:
-            if len(held.models) > _MOST_MODELS:
-                log.warning("hive %s has %d models; %d are known", hive_id, len(held.models), _MOST_MODELS)
-            self.index.put(hive_id, held.models[:_MOST_MODELS])
             one.known = (told[0] if told is not None else None, held.models_seq)
             one.waits, one.due = _retries(), 0.0
         finally:
             one.task = None
+
+    def _enter(self, hive_id: str, held: HeldModels) -> None:
+        if len(held.models) > _MOST_MODELS:
+            log.warning("hive %s has %d models; %d are known", hive_id, len(held.models), _MOST_MODELS)
+        self.index.put(hive_id, held.models[:_MOST_MODELS])
 
 
 def _retries() -> Iterator[float]:

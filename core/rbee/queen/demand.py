@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rbee.contract.errors import (
     CancelledByCallerError,
+    EngineUnavailableError,
+    InsufficientDiskError,
+    InsufficientMemoryError,
     NoPlacementError,
     RbeeError,
     RequestTimeoutError,
@@ -27,9 +31,28 @@ _MOST_FAILURES = 1000
 Tell = Callable[[JobEvent], None]
 
 
+_Troubles = (
+    WorkerFailedError,
+    RequestTimeoutError,
+    UnreachableError,
+    InsufficientDiskError,
+    InsufficientMemoryError,
+    EngineUnavailableError,
+)
+"""What says something of a variant on a hive."""
+
+
+class _Failure(NamedTuple):
+    when: float
+    why: str
+    times: int
+
+
 class _Load:
-    def __init__(self, hive_id: str) -> None:
-        self.hive_id = hive_id
+    def __init__(self, start: Start) -> None:
+        self.start = start
+        self.fetched = start.present
+        """Its files are there: it is a matter of seconds."""
         self.listeners: dict[object, Tell] = {}
         self.keep = False
         self.dying = False
@@ -62,15 +85,16 @@ class Demand:
         self._claim = claim
         self._forget = forget
         self._loads: dict[str, list[_Load]] = {}
-        self._failures: dict[tuple[str, str], tuple[float, str, int]] = {}
+        self._failures: dict[tuple[str, str], _Failure] = {}
 
     def failure(self, model_id: str, hive_id: str) -> tuple[float, str] | None:
-        """When and why a worker for the model last crashed while it loaded on a hive, if not for the first time.
+        """When and why the model last failed to load on a hive, if not for the first time.
 
-        One crash may be an accident, and whoever asks next finds out; two in a row are not.
+        One crash may be an accident, and whoever asks next finds out; two in a row are not.  A full disk is none the
+        first time.
         """
         found = self._failures.get((model_id, hive_id))
-        return None if found is None or found[2] < _CRASHES else found[:2]
+        return None if found is None or found.times < _CRASHES else (found.when, found.why)
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -85,7 +109,7 @@ class Demand:
         """Start the worker, or join a load that suits; returns when it serves.
 
         Args:
-            model_ids: canonical names of all that will do: one load of any of them is shared by all who want it.
+            model_ids: canonical names of all that will do; see `join`.
             start: the decision; ignored when joining.
             hive_id: the hive that the request insists on, None for any.
             tell: given the load's events.
@@ -95,25 +119,49 @@ class Demand:
         Raises:
             RbeeError: why it could not be loaded.
         """
-        if await self.join(model_ids, hive_id, tell, keep=keep):
+        if await self.join(model_ids, hive_id, tell, keep=keep, start=start):
             return
-        load = _Load(start.hive_id)
+        load = _Load(start)
         self._loads.setdefault(start.model_id, []).append(load)
         load.task = asyncio.create_task(self._run(start, load), name=f"load {start.model_id}")
         await self._join(load, tell, keep=keep)
 
-    async def join(self, model_ids: Sequence[str], hive_id: str | None, tell: Tell | None, *, keep: bool) -> bool:
-        """Wait for a load of one of the models that is under way; False when none suits."""
-        for load in [load for model_id in model_ids for load in self._loads.get(model_id, ())]:
-            if hive_id is not None and load.hive_id != hive_id:
-                continue
-            if not load.dying:
-                await self._join(load, tell, keep=keep)
-            elif load.task is not None:
-                # Its last waiter has just left.  It is over before anything new can start there.
-                await asyncio.wait([load.task])
-            return True
-        return False
+    async def join(
+        self,
+        model_ids: Sequence[str],
+        hive_id: str | None,
+        tell: Tell | None,
+        *,
+        keep: bool,
+        start: Start | None = None,
+    ) -> bool:
+        """Wait for a load of one of the models that is under way; False when none suits.
+
+        A load that has its files suits whoever wants any of the variants.  One that still fetches suits when `start`
+        means the very same, or would not be quicker: it has to fetch, too, or to stop others.
+
+        Args:
+            model_ids: canonical names of all that will do.
+            hive_id: as in `ensure`.
+            tell: likewise.
+            keep: likewise.
+            start: what would be started instead; None when nothing would.
+        """
+        loads = [
+            load
+            for model_id in model_ids
+            for load in self._loads.get(model_id, ())
+            if hive_id in {None, load.start.hive_id} and _is_as_good(load, start)
+        ]
+        if not loads:
+            return False
+        load = min(loads, key=lambda load: not load.fetched)
+        if not load.dying:
+            await self._join(load, tell, keep=keep)
+        elif load.task is not None:
+            # Its last waiter has just left.  It is over before anything new can start there.
+            await asyncio.wait([load.task])
+        return True
 
     async def _join(self, load: _Load, tell: Tell | None, *, keep: bool) -> None:
         if load.task is None:
@@ -138,6 +186,10 @@ class Demand:
     async def _run(self, start: Start, load: _Load) -> None:
         key = (start.model_id, start.hive_id)
         try:
+            if not start.present:
+                # Before anybody is stopped for it: it may not be there, or have no room on the disk.
+                await self._hives.run(start.hive_id, "model_download", {"model": start.model_id}, load.tell)
+                load.fetched = True
             for worker_id in start.evict:
                 if not self._claim(worker_id):
                     raise NoPlacementError(f"Worker {worker_id!r}, which was to make room, is in use again.")
@@ -151,14 +203,8 @@ class Demand:
                 load.tell,
             )
             self._failures.pop(key, None)
-        except (WorkerFailedError, RequestTimeoutError, UnreachableError) as error:
-            before = self._failures.get(key)
-            count = 1 if before is None else before[2] + 1
-            # The newest last, so that the oldest are forgotten.
-            self._failures.pop(key, None)
-            self._failures[key] = (self._clock(), error.message, count)
-            if len(self._failures) > _MOST_FAILURES:
-                del self._failures[next(iter(self._failures))]
+        except _Troubles as error:
+            self._remember(key, error)
             raise
         finally:
             loads = self._loads[start.model_id]
@@ -168,6 +214,24 @@ class Demand:
             if load.task is not None:
                 # Whoever waited has left already: nobody else would fetch the exception.
                 load.task.add_done_callback(_consume)
+
+    def _remember(self, key: tuple[str, str], error: RbeeError) -> None:
+        # The newest last, so that the oldest are forgotten.
+        before = self._failures.pop(key, None)
+        times = 1 if before is None else before.times + 1
+        # Files that have no room have none a moment later either.
+        times = max(times, _CRASHES) if isinstance(error, InsufficientDiskError) else times
+        self._failures[key] = _Failure(self._clock(), error.message, times)
+        if len(self._failures) > _MOST_FAILURES:
+            del self._failures[next(iter(self._failures))]
+
+
+def _is_as_good(load: _Load, start: Start | None) -> bool:
+    """Whether a load is no worse to wait for than what would be started."""
+    if load.fetched or start is None:
+        return load.fetched
+    same = (load.start.model_id, load.start.hive_id) == (start.model_id, start.hive_id)
+    return same or not start.present or bool(start.evict)
 
 
 def _nothing(_event: JobEvent) -> None:

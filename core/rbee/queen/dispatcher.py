@@ -9,20 +9,26 @@ from types import MappingProxyType
 
 import msgspec
 
-from rbee.contract.errors import ModelNotFoundError, NoPlacementError, NotFoundError, RequestTimeoutError
+from rbee.contract.errors import (
+    InsufficientDiskError,
+    ModelNotFoundError,
+    NoPlacementError,
+    NotFoundError,
+    RequestTimeoutError,
+)
 from rbee.contract.policy import Policy
 from rbee.contract.types import Capability
 from rbee.gateway import Dispatcher, Lease, Outcome, Route, Target
-from rbee.queen import views
 from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand, Tell
-from rbee.queen.held import HeldIndex
+from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.refusing import refused
 from rbee.queen.telling import choosing
 from rbee.queen.turns import Turn
+from rbee.queen.views import Views
 from rbee.queen.waiting import WaitingRoom
-from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, place
+from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, Wish, place
 from rbee.settings import Settings
 from rbee.telemetry import Presence, TelemetryRegistry
 
@@ -36,6 +42,8 @@ _CAPABILITY = MappingProxyType(
 _TRANSIENT_TRIES = 3
 _TRANSIENT_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 1.0
+_LOOK_INTO_S = 5.0
+"""How long the beginnings of remote files may take before a model is started by a rough estimate."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,33 +96,33 @@ class QueenDispatcher(Dispatcher):
     Args:
         telemetry: the colony.
         names: from names to models.
-        held: models on the disks of the hives.
+        views: of the colony.
+        looks: into models that nobody has yet.
         demand: carries out starts.
         policy: orders workers.
         settings: waits.
         token: the colony's, sent to workers.
-        clock: the telemetry's.
     """
 
     def __init__(
         self,
         telemetry: TelemetryRegistry,
         names: ModelNames,
-        held: HeldIndex,
+        views: Views,
+        looks: Looks,
         demand: Demand,
         policy: Policy,
         settings: Settings,
         token: str | None,
-        clock: Callable[[], float],
     ) -> None:
         self._telemetry = telemetry
         self._names = names
-        self._held = held
+        self._views = views
+        self._looks = looks
         self._demand = demand
         self._policy = policy
         self._settings = settings
         self._context_length, self._slots = settings.worker.context_length, settings.worker.slots
-        self._clock = clock
         self._headers = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
         self._targets: dict[str, Target] = {}
         self.room = WaitingRoom(settings.queen.max_waiting)
@@ -147,28 +155,38 @@ class QueenDispatcher(Dispatcher):
         return placed
 
     async def _place(self, found: Resolved, wanted: Wanted) -> WorkerLease | Refusal:
+        wish = Wish(
+            capability=wanted.capability, hive_id=wanted.hive_id, worker_id=wanted.worker_id, device=wanted.device
+        )
         request = PlaceRequest(
+            **msgspec.structs.asdict(wish),
             variants=found.variants,
-            capability=wanted.capability,
-            hive_id=wanted.hive_id,
-            worker_id=wanted.worker_id,
-            device=wanted.device,
             context_length=self._context_length,
             slots=self._slots,
         )
         loop = asyncio.get_running_loop()
         load_deadline = loop.time() + self._settings.queen.load_timeout_s
-        turn = Turn(self.room, found.model_ids, self._settings.queen.slot_wait_s)
+        turn = Turn(self.room, found.model_ids, wish, self._settings.queen.slot_wait_s)
         transient = 0
+        # Who names a worker has nothing started.
+        looked = wanted.worker_id is not None
+        full: InsufficientDiskError | None = None
         try:
             while True:
                 decision = self._decide(request, found)
-                if isinstance(decision, Use) and turn.mine():
+                if isinstance(decision, Use) and self._may_use(decision.worker_id, turn):
                     return self._reserve(decision.worker_id, found.model_ids[0])
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
                     await turn.wait()
                     continue
+                if not looked and not _needs_no_look(decision):
+                    # What would be fetched, or is refused for its size, is looked into before.
+                    looked = True
+                    request = await self._looks.into(request, within_s=_LOOK_INTO_S)
+                    continue
                 if isinstance(decision, Refusal):
+                    if full is not None:
+                        raise full
                     return decision
                 try:
                     async with asyncio.timeout_at(load_deadline):
@@ -177,11 +195,12 @@ class QueenDispatcher(Dispatcher):
                     raise RequestTimeoutError(
                         f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
                     ) from error
-                except (NoPlacementError, NotFoundError) as error:
+                except (NoPlacementError, NotFoundError, InsufficientDiskError) as error:
                     # The hive knows better than a picture that is a second old; look again with a fresh one.
                     transient += 1
                     if transient >= _TRANSIENT_TRIES or isinstance(error, ModelNotFoundError):
                         raise
+                    full = error if isinstance(error, InsufficientDiskError) else None
                     await asyncio.sleep(_TRANSIENT_PAUSE_S)
         finally:
             # Also with a slot in hand: more than one may be free, and only the first in the queue was called.
@@ -206,9 +225,15 @@ class QueenDispatcher(Dispatcher):
 
     def _decide(self, request: PlaceRequest, found: Resolved) -> Use | Start | Wait | Refusal:
         def hives() -> list[HiveView]:
-            return views.hives(self._telemetry, found.variants, self._held, self._clock, self._demand.failure)
+            return self._views.hives(request.variants)
 
-        return place(request, views.candidates(self._telemetry, found.model_ids), hives, self._policy)
+        return place(request, self._views.candidates(found.model_ids), hives, self._policy)
+
+    def _may_use(self, worker_id: str, turn: Turn) -> bool:
+        entry, worker = self._telemetry.get_worker(worker_id), self._views.candidate(worker_id)
+        if entry is None or entry.model_id is None or worker is None:
+            return False
+        return turn.mine(entry.model_id, worker)
 
     def _reserve(self, worker_id: str, wanted_id: str) -> WorkerLease:
         entry = self._telemetry.get_worker(worker_id)
@@ -220,14 +245,15 @@ class QueenDispatcher(Dispatcher):
 
     async def _load(self, found: Resolved, wanted: Wanted, decision: Start | Wait) -> None:
         """Start a worker, join a load that is under way, or wait for news of somebody else's."""
-        if await self._demand.join(found.model_ids, wanted.hive_id, wanted.tell, keep=wanted.keep):
+        start = decision if isinstance(decision, Start) else None
+        if await self._demand.join(found.model_ids, wanted.hive_id, wanted.tell, keep=wanted.keep, start=start):
             return
-        if isinstance(decision, Start):
-            if wanted.tell is not None and wanted.model != decision.model_id:
-                wanted.tell(choosing(wanted.model, found, decision))
-            await self._demand.ensure(found.model_ids, decision, wanted.hive_id, wanted.tell, keep=wanted.keep)
-        else:
+        if start is None:
             await self.changes.wait(found.model_ids, _LOOK_AGAIN_S)
+            return
+        if wanted.tell is not None and wanted.model != start.model_id:
+            wanted.tell(choosing(wanted.model, start))
+        await self._demand.ensure(found.model_ids, start, wanted.hive_id, wanted.tell, keep=wanted.keep)
 
     def _target(self, url: str) -> Target:
         target = self._targets.get(url)
@@ -238,3 +264,7 @@ class QueenDispatcher(Dispatcher):
                 self._targets.clear()
             self._targets[url] = target
         return target
+
+
+def _needs_no_look(decision: Start | Wait | Refusal) -> bool:
+    return isinstance(decision, Wait) or (isinstance(decision, Start) and decision.present)

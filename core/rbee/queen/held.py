@@ -7,11 +7,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from rbee.contract.errors import InvalidRequestError
 from rbee.contract.figures import ModelFigures
-from rbee.contract.model_refs import ModelRef, parse_ref
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import HeldModel
+from rbee.queen.repositories import Repositories
 
 _NONE: Mapping[str, ModelVariant] = MappingProxyType({})
 
@@ -23,19 +22,26 @@ class HeldIndex:
         self._by_hive: dict[str, dict[str, ModelVariant]] = {}
         self._holders: dict[str, dict[str, ModelVariant]] = {}
         self._called: dict[str, dict[str, set[str]]] = {}
+        self._repositories = Repositories()
         self.changes = 0
         """How often it has changed."""
 
     def put(self, hive_id: str, models: Iterable[HeldModel]) -> None:
-        """Enter all that a hive has, in place of what it had before."""
+        """Enter all that a hive has, in place of what it had before.
+
+        Of models with the same canonical name the first counts: a hive has each only once.
+        """
         self.discard(hive_id)
         self.changes += 1
         mine = self._by_hive[hive_id] = {}
         for model in models:
             variant = model.variant
+            if variant.model_id in mine:
+                continue
             if model.figures is not None:
                 variant = msgspec.structs.replace(variant, figures=model.figures)
             mine[variant.model_id] = variant
+            self._repositories.put(variant.model_id)
             self._holders.setdefault(variant.model_id, {})[hive_id] = variant
             for name in {variant.model_id, variant.name}:
                 self._called.setdefault(name, {}).setdefault(variant.model_id, set()).add(hive_id)
@@ -48,6 +54,7 @@ class HeldIndex:
             del holders[hive_id]
             if not holders:
                 del self._holders[model_id]
+                self._repositories.discard(model_id)
             for name in {model_id, variant.name}:
                 called = self._called[name]
                 called[model_id].discard(hive_id)
@@ -87,33 +94,8 @@ class HeldIndex:
         return _ordered(self._by_hive[min(hive_ids)][model_id] for model_id, hive_ids in found.items())
 
     def meant(self, name: str) -> tuple[ModelVariant, ...]:
-        """Models that a less exact name leads to: its repository without a quantisation, for one.
-
-        Looks at every model: for a name that nobody else could resolve.
-        """
-        try:
-            wanted = parse_ref(name)
-        except InvalidRequestError:
-            return ()
-        if wanted.kind not in {"hub", "name"}:
-            return ()
-        return _ordered(variant for variant in self.models() if _leads_to(wanted, variant.model_id))
-
-
-def _leads_to(wanted: ModelRef, model_id: str) -> bool:
-    try:
-        there = parse_ref(model_id)
-    except InvalidRequestError:
-        return False
-    if (wanted.kind, wanted.repository, wanted.revision) != (there.kind, there.repository, there.revision):
-        return False
-    pairs = (
-        (wanted.scheme, there.scheme),
-        (wanted.file, there.file),
-        (wanted.quantization, there.quantization),
-        (wanted.tag, there.tag),
-    )
-    return all(given is None or given == found for given, found in pairs)
+        """Models that a less exact name leads to: its repository without a quantisation, for one; the largest first."""
+        return _ordered(next(iter(self._holders[model_id].values())) for model_id in self._repositories.meant(name))
 
 
 def _ordered(variants: Iterable[ModelVariant]) -> tuple[ModelVariant, ...]:

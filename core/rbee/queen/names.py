@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from rbee.catalog import Resolver
-from rbee.contract.errors import InvalidRequestError, RbeeError
+from rbee.catalog.answers import Answers
+from rbee.contract.errors import RbeeError
 from rbee.contract.figures import ModelFigures
 from rbee.contract.types import ModelVariant
 from rbee.queen.held import HeldIndex
-from rbee.scheduler import completed, shared
+from rbee.queen.repositories import Repositories
+from rbee.scheduler import completed, pooled
 from rbee.telemetry import TelemetryRegistry
 
 _FRESH_S = 60.0
-_FRUITLESS_S = 10.0
-_LIST_FRESH_S = 10.0
+_STALE_S = 600.0
+_FAILED_S = 10.0
 _REMEMBERED = 10_000
 _UNKNOWN_FORMAT = "unknown"
 _NOTHING = ModelFigures()
@@ -54,8 +54,11 @@ class ModelNames:
     """Knows what names mean, and remembers for a minute what the vendors said.
 
     An alias comes first, then what lies on a hive's disk under exactly that name, then what a worker serves under it,
-    then the vendors, then what lies here under a name that this one leads to.  So what is in the colony can be used
-    when no vendor answers, and by anybody who may ask for an answer.
+    then what lies or is served here under a name that this one leads to, then the vendors.  So what is in the colony
+    can be used when no vendor answers, by anybody who may ask for an answer, and without waiting for one.
+
+    Vendors are asked once for all who want the same.  An answer older than a minute is given while it is renewed; a
+    failure is told for some seconds without asking again.
 
     Args:
         resolver: the vendors installed beside the queen.
@@ -75,13 +78,18 @@ class ModelNames:
     ) -> None:
         self._resolver = resolver
         self._telemetry = telemetry
-        self._clock = clock
         self._held = HeldIndex() if held is None else held
         self._aliases = aliases
-        self._known: dict[tuple[str, bool], tuple[Resolved, float]] = {}
+        self._served = Repositories()
+        self._vendors: Answers[tuple[str, bool], tuple[ModelVariant, ...]] = Answers(
+            self._ask, clock, fresh_s=_FRESH_S, stale_s=_STALE_S, failed_s=_FAILED_S
+        )
+        self._made: dict[tuple[str, bool], tuple[Resolved, tuple[ModelVariant, ...], int]] = {}
         self._here: dict[tuple[str, bool], tuple[Resolved, int]] = {}
-        self._fruitless: dict[tuple[str, bool], float] = {}
-        self._listed: tuple[list[ModelVariant], float] | None = None
+
+    async def close(self) -> None:
+        """Ask no vendor any more."""
+        await self._vendors.close()
 
     async def resolve(self, name: str, *, trusted: bool) -> Resolved:
         """The model behind a name.
@@ -101,52 +109,32 @@ class ModelNames:
             name, trusted = target, True
         if self._held.knows(name):
             return self._lying(name, trusted=trusted)
-        found = self._known.get((name, trusted))
-        if found is not None and self._clock() < found[1]:
-            return found[0]
         served = self._telemetry.model_called(name)
-        if served is not None:
-            # Loaded by somebody else, or from somewhere else: it can be routed to, and not be started.
-            foreign = ModelVariant(model_id=served, name=name, vendor="worker", format=_UNKNOWN_FORMAT)
-            return self._resolved(name, (foreign,), trusted=trusted, whole=False)
-        try:
-            return await self._ask(name, trusted=trusted)
-        except InvalidRequestError:
-            raise
-        except RbeeError:
-            if not (here := self._held.meant(name)):
-                raise
-            return self._resolved(name, here, trusted=trusted, whole=True)
+        here = (_foreign(served, name),) if served is not None else self._near(name)
+        if here:
+            return self._resolved(name, here, trusted=trusted, whole=False)
+        return self._resolved(name, await self._vendors.get((name, trusted)), trusted=trusted, whole=True)
 
     async def widen(self, found: Resolved) -> Resolved | None:
         """The same with all that the vendors have besides, for a model that could not be placed as it lies here.
 
         None when there is nothing more, or nobody tells.
         """
-        name, trusted = key = (found.name, found.trusted)
-        if found.whole or self._fruitless.get(key, 0.0) > self._clock():
+        if found.whole:
             return None
-        more: Resolved | None = None
-        known = self._known.get(key)
-        if known is not None and self._clock() < known[1]:
-            more = known[0]
-        else:
-            with contextlib.suppress(RbeeError):
-                more = await self._ask(name, trusted=trusted)
-        mine = {variant.model_id for variant in found.variants if variant.format != _UNKNOWN_FORMAT}
-        if more is None or mine.issuperset(more.model_ids):
-            if len(self._fruitless) >= _REMEMBERED:
-                self._fruitless.clear()
-            self._fruitless[key] = self._clock() + _FRUITLESS_S
+        try:
+            more = await self._vendors.get((found.name, found.trusted))
+        except RbeeError:
             return None
-        others = tuple(variant for variant in found.variants if variant.model_id not in more.model_ids)
-        return self._resolved(name, more.variants + others, trusted=trusted, whole=True)
+        more_ids = {variant.model_id for variant in more}
+        if more_ids <= {variant.model_id for variant in found.variants if variant.format != _UNKNOWN_FORMAT}:
+            return None
+        others = tuple(variant for variant in found.variants if variant.model_id not in more_ids)
+        return self._resolved(found.name, more + others, trusted=found.trusted, whole=True)
 
     async def known(self) -> list[ModelVariant]:
         """Models that the vendors can bring without further naming; asked anew every few seconds."""
-        if self._listed is None or self._clock() >= self._listed[1]:
-            self._listed = (await asyncio.to_thread(self._resolver.known), self._clock() + _LIST_FRESH_S)
-        return self._listed[0]
+        return await self._resolver.known()
 
     def _lying(self, name: str, *, trusted: bool) -> Resolved:
         """What lies on some disk under that name; put together anew when a disk has changed."""
@@ -159,37 +147,47 @@ class ModelNames:
         self._here[name, trusted] = (made, self._held.changes)
         return made
 
-    async def _ask(self, name: str, *, trusted: bool) -> Resolved:
-        """What the vendors have."""
-        variants = tuple(await self._resolver.resolve(name, trusted=trusted))
-        found = self._resolved(name, variants, trusted=trusted, whole=True)
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[name, trusted] = (found, self._clock() + _FRESH_S)
-        return found
+    def _near(self, name: str) -> tuple[ModelVariant, ...]:
+        """What lies on some disk, or is served, under a name that this one leads to."""
+        lying = self._held.meant(name)
+        self._served.replace(self._telemetry.models())
+        served = set(self._served.meant(name)).difference(variant.model_id for variant in lying)
+        return lying + tuple(_foreign(model_id, name) for model_id in sorted(served))
 
-    def _resolved(self, name: str, variants: Sequence[ModelVariant], *, trusted: bool, whole: bool) -> Resolved:
-        return Resolved(
+    async def _ask(self, key: tuple[str, bool]) -> tuple[ModelVariant, ...]:
+        """What the vendors have."""
+        name, trusted = key
+        return tuple(await self._resolver.resolve(name, trusted=trusted))
+
+    def _resolved(self, name: str, variants: tuple[ModelVariant, ...], *, trusted: bool, whole: bool) -> Resolved:
+        """The meaning; the same one again for the same variants, until a disk has changed."""
+        found = self._made.get((name, trusted))
+        if found is not None and found[0].whole is whole and found[2] == self._held.changes and found[1] == variants:
+            return found[0]
+        made = Resolved(
             name=name,
             variants=self._with_figures(variants),
             model_ids=tuple([variant.model_id for variant in variants]),
             trusted=trusted,
             whole=whole,
         )
+        if len(self._made) >= _REMEMBERED:
+            self._made.clear()
+        self._made[name, trusted] = (made, variants, self._held.changes)
+        return made
 
     def _with_figures(self, variants: Sequence[ModelVariant]) -> tuple[ModelVariant, ...]:
         """The same with their figures, as far as anybody has read them; those of one serve the others."""
-        told = [self._figures(variant) for variant in variants]
-        common = _NOTHING
-        for figures in told:
-            common = completed(common, shared(figures))
-        if common is _NOTHING:
-            return tuple(variants)
-        return tuple(
-            msgspec.structs.replace(variant, figures=completed(figures, common))
-            for variant, figures in zip(variants, told, strict=True)
-        )
+        return pooled([self._looked_into(variant) for variant in variants])
 
-    def _figures(self, variant: ModelVariant) -> ModelFigures:
-        """What the files of a variant tell, where some hive has looked, then what its vendor tells."""
-        return completed(self._held.figures(variant.model_id) or _NOTHING, variant.figures or _NOTHING)
+    def _looked_into(self, variant: ModelVariant) -> ModelVariant:
+        """A variant with what its files tell, where some hive has looked, and what its vendor tells besides."""
+        read = self._held.figures(variant.model_id)
+        if read is None:
+            return variant
+        return msgspec.structs.replace(variant, figures=completed(read, variant.figures or _NOTHING))
+
+
+def _foreign(model_id: str, name: str) -> ModelVariant:
+    """Loaded by somebody else, or from somewhere else: it can be routed to, and not be started."""
+    return ModelVariant(model_id=model_id, name=name, vendor="worker", format=_UNKNOWN_FORMAT)

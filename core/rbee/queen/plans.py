@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from rbee.contract.errors import RbeeError
-from rbee.contract.figures import ModelFigures
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import ModelPlan, Planned, PlanRow
-from rbee.queen import views
-from rbee.queen.held import HeldIndex
+from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
-from rbee.queen.remote_figures import RemoteFigures
-from rbee.scheduler import (
-    Choice,
-    Estimate,
-    HiveView,
-    PlaceRequest,
-    Unsuitable,
-    choose,
-    completed,
-    estimates,
-    shared,
-)
+from rbee.queen.views import Views
+from rbee.scheduler import Choice, HiveView, PlaceRequest, Unsuitable, choose, estimates
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
-
-_MOST_LOOKS = 4
-"""Remote files that are looked into for one plan."""
 
 
 class Plans:
@@ -38,30 +20,19 @@ class Plans:
     Args:
         telemetry: the colony.
         names: from names to models.
-        held: models on the disks of the hives.
-        failure: when and why a variant last failed to load on a hive.
-        figures: of models that nobody has yet.
+        views: of the colony.
+        looks: into models that nobody has yet.
         settings: context and slots of a worker, where the request says nothing.
-        clock: the telemetry's.
     """
 
     def __init__(
-        self,
-        telemetry: TelemetryRegistry,
-        names: ModelNames,
-        held: HeldIndex,
-        failure: views.FailureOf,
-        figures: RemoteFigures,
-        settings: Settings,
-        clock: Callable[[], float],
+        self, telemetry: TelemetryRegistry, names: ModelNames, views: Views, looks: Looks, settings: Settings
     ) -> None:
         self._telemetry = telemetry
         self._names = names
-        self._held = held
-        self._failure = failure
-        self._figures = figures
+        self._views = views
+        self._looks = looks
         self._settings = settings
-        self._clock = clock
 
     async def plan(self, wanted: ModelPlan, hive_id: str | None, say: Callable[[str], None]) -> Planned:
         """The plan for all hives, or for one.
@@ -77,44 +48,23 @@ class Plans:
         """
         found = await self._names.resolve(wanted.model, trusted=True)
         variants = (await self._names.widen(found) or found).variants
-        looked: set[str] = set()
-        while True:
-            request = self._request(wanted, variants)
-            needs = estimates(request)
-            hives = [hive for hive in self._hives(variants) if hive_id in {None, hive.hive_id}]
-            chosen = [(hive, choose(request, hive, needs)) for hive in hives]
-            unread = _unread([choice for _, choice in chosen], variants, needs, looked)
-            if unread is None or len(looked) >= _MOST_LOOKS:
-                break
-            looked.add(unread.model_id)
-            variants = await self._looked_into(unread, variants, say)
-        rows = [self._row(hive, choice, variants) for hive, choice in chosen]
-        return Planned(model=wanted.model, variants=variants, hives=tuple(sorted(rows, key=lambda row: row.hive_id)))
+        request = await self._looks.into(self._request(wanted, variants, hive_id), say, one_at_least=True)
+        needs = estimates(request)
+        hives = [hive for hive in self._views.hives(request.variants) if hive_id in {None, hive.hive_id}]
+        rows = [self._row(hive, choose(request, hive, needs), request.variants) for hive in hives]
+        return Planned(
+            model=wanted.model,
+            variants=request.variants,
+            hives=tuple(sorted(rows, key=lambda row: row.hive_id)),
+        )
 
-    def _request(self, wanted: ModelPlan, variants: tuple[ModelVariant, ...]) -> PlaceRequest:
+    def _request(self, wanted: ModelPlan, variants: tuple[ModelVariant, ...], hive_id: str | None) -> PlaceRequest:
         return PlaceRequest(
             variants=variants,
+            hive_id=hive_id,
             context_length=wanted.context_length or self._settings.worker.context_length,
             slots=wanted.slots or self._settings.worker.slots,
         )
-
-    def _hives(self, variants: Sequence[ModelVariant]) -> list[HiveView]:
-        return views.hives(self._telemetry, variants, self._held, self._clock, self._failure)
-
-    async def _looked_into(
-        self, variant: ModelVariant, variants: tuple[ModelVariant, ...], say: Callable[[str], None]
-    ) -> tuple[ModelVariant, ...]:
-        """The variants with what the beginning of that one's files tells."""
-        try:
-            figures = await self._figures.of(variant)
-        except RbeeError as error:
-            say(f"What {variant.model_id} needs is a rough estimate: {error.message}")
-            return variants
-        if figures is None:
-            return variants
-        say(f"Read the beginning of {variant.model_id} for its figures")
-        common = shared(figures)
-        return tuple(_with(one, figures if one.model_id == variant.model_id else common) for one in variants)
 
     def _row(self, hive: HiveView, choice: Choice | Unsuitable, variants: Sequence[ModelVariant]) -> PlanRow:
         serving = [
@@ -133,7 +83,8 @@ class Plans:
             engine=choice.engine.name,
             device=choice.device.id,
             file=variant.files[0].name if variant.files else variant.in_place,
-            size_bytes=variant.size_bytes,
+            # Whoever keeps its files elsewhere has some size all the same.
+            size_bytes=variant.size_bytes if variant.files else None,
             present=choice.present,
             memory_bytes=need.total_bytes,
             weights_bytes=need.weights_bytes,
@@ -145,26 +96,3 @@ class Plans:
             fits=choice.fits,
             reasons=reasons,
         )
-
-
-def _unread(
-    choices: Sequence[Choice | Unsuitable],
-    variants: Sequence[ModelVariant],
-    needs: Sequence[Estimate],
-    looked: set[str],
-) -> ModelVariant | None:
-    """A variant that some hive would take and whose need is only roughly known, that was not looked into yet.
-
-    Where no hive can take any, the first of all: a plan tells its figures too.
-    """
-    for choice in choices:
-        if isinstance(choice, Choice) and choice.estimate.rough and choice.variant.model_id not in looked:
-            return choice.variant
-    if not any(isinstance(choice, Choice) for choice in choices) and needs[0].rough and not looked:
-        return variants[0]
-    return None
-
-
-def _with(variant: ModelVariant, figures: ModelFigures) -> ModelVariant:
-    known = variant.figures or ModelFigures()
-    return msgspec.structs.replace(variant, figures=completed(known, figures))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
+from collections.abc import Callable
 
 import msgspec
 
 from rbee.builtin.one_thread import OneThread
 from rbee.catalog import Resolver
+from rbee.catalog.answers import Answers
+from rbee.catalog.cancel import Cancel
 from rbee.catalog.inspection import Inspector
-from rbee.catalog.provisioner import Cancel
 from rbee.contract.errors import ModelFileError, RbeeError, UnreachableError
 from rbee.contract.figures import ModelFigures
 from rbee.contract.formats.configs import CONFIG, Config, figures_of
@@ -25,23 +29,32 @@ _STEPS = (256 * 1024, 1024 * 1024)
 
 _LARGEST_CONFIG = 1024 * 1024
 _DEADLINE_S = 15.0
+_FAILED_S = 30.0
 _REMEMBERED = 1000
 _HEADS = frozenset({"gguf"})
 """Formats whose figures stand at the beginning of the file itself."""
 
 
 class RemoteFigures:
-    """Asks the vendor's source, once a revision of a model.
+    """Asks the vendor's source once a revision of a model, for all who want to know; a failure is told for a while.
 
     Args:
         resolver: the vendors.
         inspector: reads heads in a process of its own.
+        clock: seconds that never go back.
     """
 
-    def __init__(self, resolver: Resolver, inspector: Inspector | None = None) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        inspector: Inspector | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._resolver = resolver
         self._inspector = inspector or Inspector()
-        self._read: dict[tuple[str, str | None], ModelFigures] = {}
+        self._read: Answers[ModelVariant, ModelFigures | None] = Answers(
+            self._look, clock, fresh_s=math.inf, failed_s=_FAILED_S, most=_REMEMBERED
+        )
 
     async def of(self, variant: ModelVariant) -> ModelFigures | None:
         """What the beginning of a variant's files tells; None where that cannot be read, for a list of models in files.
@@ -49,20 +62,20 @@ class RemoteFigures:
         Raises:
             RbeeError: its source does not answer, refuses, or has no such model.
         """
-        key = (variant.model_id, variant.revision)
-        if key in self._read:
-            return self._read[key]
         vendor = self._resolver.vendor(variant.vendor)
         if not isinstance(vendor, HttpModelVendor) or variant.in_place is not None or not variant.files:
             return None
-        found = await self._look(vendor, variant)
-        if found is not None:
-            if len(self._read) >= _REMEMBERED:
-                self._read.clear()
-            self._read[key] = found
-        return found
+        # What is known besides is no other question.
+        return await self._read.get(msgspec.structs.replace(variant, figures=None))
 
-    async def _look(self, vendor: HttpModelVendor, variant: ModelVariant) -> ModelFigures | None:
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        await self._read.close()
+
+    async def _look(self, variant: ModelVariant) -> ModelFigures | None:
+        vendor = self._resolver.vendor(variant.vendor)
+        if not isinstance(vendor, HttpModelVendor):
+            return None
         config = next((file for file in variant.files if file.name == CONFIG), None)
         if config is not None:
             return _figures_in(await self._bytes(vendor, variant, config, _LARGEST_CONFIG))

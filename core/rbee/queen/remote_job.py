@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from rbee.clients import HiveClient, jittered
 from rbee.contract.errors import NotFoundError, UnavailableError, UnreachableError
 from rbee.contract.wire import JobEvent
+from rbee.jobs import narration
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +88,4 @@ class RemoteJob:
 
     def _interrupted(self) -> JobEvent:
         human = f"The line to hive {self._hive_id} broke; its job goes on there and is taken up again"
-        return JobEvent(
-            type="narration",
-            job_id=self._job_id,
-            emitted_at_ms=int(time.time() * 1000),
-            actor="queen",
-            action="reconnect",
-            target=self._hive_id,
-            human=human,
-            formatted=f"[{'queen':<10}] {'reconnect':<18}: {human}",
-        )
+        return narration("queen", "reconnect", human, self._hive_id, self._job_id)

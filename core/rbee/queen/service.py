@@ -42,15 +42,17 @@ from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
-from rbee.queen.figures import Figures
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
+from rbee.queen.lists import Lists
+from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
 from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks, aliased
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.subscriptions import HiveSubscriptions
+from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
 from rbee.telemetry.aggregate import process_stats
@@ -93,18 +95,20 @@ class QueenService:
         limits = Limits(**msgspec.structs.asdict(settings.telemetry))
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
-        vendors = [cls() for cls in registrations.model_vendors.things()]
-        self.aliases = Aliases(folders.home / "aliases.db", vendors)
-        resolver = Resolver(vendors)
+        resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
         self._hives = Hives(self.telemetry, token)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
         held = self.catalogs.index
+        self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
         self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
-        self._figures = Figures(self.telemetry, self.names, held, self.aliases.list)
+        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list)
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
+        self._figures = RemoteFigures(resolver, clock=clock)
+        views = Views(self.telemetry, held, clock, self._demand.failure)
+        looks = Looks(views, self._figures)
         policy = registrations.policies.get(settings.queen.policy)()
         self.dispatcher = QueenDispatcher(
-            self.telemetry, self.names, held, self._demand, policy, settings, token, clock
+            self.telemetry, self.names, views, looks, self._demand, policy, settings, token
         )
         self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(
@@ -121,19 +125,7 @@ class QueenService:
             Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
             Inference(self.dispatcher, self._hives, token, self.request_finished),
             self._checks,
-            Models(
-                Plans(
-                    self.telemetry,
-                    self.names,
-                    held,
-                    self._demand.failure,
-                    RemoteFigures(resolver),
-                    settings,
-                    clock,
-                ),
-                resolver,
-                self._hives,
-            ),
+            Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), every, self._observe_job)
@@ -184,6 +176,8 @@ class QueenService:
         await self.beehives.close()
         await self.aliases.close()
         await self.catalogs.close()
+        await self.names.close()
+        await self._figures.close()
         await self.subscriptions.close()
         await self._inquiries.close()
         if self._discovery is not None:
@@ -315,7 +309,7 @@ class QueenService:
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker known, by id."""
-        return self._figures.workers()
+        return self._lists.workers()
 
     def info(self) -> dict[str, Any]:
         """The queen and her colony in figures."""
@@ -325,13 +319,13 @@ class QueenService:
             "url": self.url,
             "instance_id": self.instance_id,
             "uptime_s": int(time.time() - self._started),
-            "hives": self._figures.hives(),
+            "hives": self._lists.hives(),
             "workers_total": self.telemetry.total_worker_count(),
         }
 
-    async def models(self) -> list[dict[str, Any]]:
-        """Models that can be asked for: those workers serve and those the vendors offer by name."""
-        return await self._figures.models()
+    async def models(self, *, trusted: bool) -> list[dict[str, Any]]:
+        """Models that can be asked for; see `Lists.models`."""
+        return await self._lists.models(trusted=trusted)
 
     def registration(self) -> Registration:
         """The queen as she registers."""
@@ -345,7 +339,7 @@ class QueenService:
 
     async def heartbeats(self) -> AsyncGenerator[bytes]:
         """Telemetry of all hives as it comes, and a summary every few seconds, as JSON lines."""
-        yield self._figures.summary()
+        yield self._lists.summary()
         async with contextlib.aclosing(self._stream.listen()) as lines:
             async for line in lines:
                 yield line
@@ -368,6 +362,12 @@ class QueenService:
 
     def _knows_hive(self, hive_id: str) -> bool:
         return self.telemetry.get_hive_state(hive_id) is not None
+
+    def _whose(self, name: str) -> str | None:
+        """Where a model called so is in the colony, for a person; None when there is none."""
+        if self.catalogs.index.knows(name):
+            return "on a machine of the colony"
+        return None if self.telemetry.model_called(name) is None else "that a worker serves"
 
     def _claim_idle(self, worker_id: str) -> bool:
         entry = self.telemetry.get_worker(worker_id)
@@ -392,4 +392,4 @@ class QueenService:
         while True:
             await asyncio.sleep(_SUMMARY_S)
             if self._stream.listeners:
-                self._stream.send(_SUMMARY, self._figures.summary())
+                self._stream.send(_SUMMARY, self._lists.summary())

@@ -5,36 +5,47 @@ from __future__ import annotations
 import asyncio
 
 from rbee.queen.waiting import WaitingRoom
+from rbee.scheduler import Candidate, Wish, suits
 
 
 class Turn:
     """Whoever came earlier goes first, also when a slot becomes free this instant.
 
-    Whoever was called and does not take a slot, for whatever reason, calls the next.
+    Earlier ones who would not take a worker, because they want another variant or another machine, keep nobody from it.
+    Whoever was called and goes, with a slot or without, calls the next.
 
     Args:
         room: where the others wait.
         model_ids: canonical names of all that will do.
+        wish: what is asked of a worker besides.
         patience_s: how long to wait in all.
     """
 
-    def __init__(self, room: WaitingRoom, model_ids: tuple[str, ...], patience_s: float) -> None:
+    def __init__(self, room: WaitingRoom, model_ids: tuple[str, ...], wish: Wish, patience_s: float) -> None:
         self._room = room
         self._model_ids = model_ids
+        self._wish = wish
         self._patience_s = patience_s
         self._deadline: float | None = None
+        self._ticket: int | None = None
         self._called = False
 
-    def mine(self) -> bool:
-        """Whether a free slot may be taken now."""
-        return self._called or self._room.depth(self._model_ids) == 0
+    def mine(self, model_id: str, worker: Candidate) -> bool:
+        """Whether a free slot may be taken now.
+
+        Args:
+            model_id: canonical name of the worker's model.
+            worker: that has the slot.
+        """
+        return not any(suits(wish, worker) for wish in self._room.earlier(model_id, self._ticket))
 
     async def wait(self) -> None:
         """Wait to be called; raises as `WaitingRoom.wait`."""
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().time() + self._patience_s
-        first, self._called = self._called, False
-        await self._room.wait(self._model_ids, self._deadline, first=first)
+        self._called = False
+        # He who was called and found nothing keeps his place.
+        self._ticket = await self._room.wait(self._model_ids, self._deadline, wish=self._wish, ticket=self._ticket)
         self._called = True
 
     def pass_on(self) -> None:

@@ -1,14 +1,18 @@
-"""Requests that wait for a slot: first come, first served, a queue for each set of models that will do."""
+"""Requests that wait for a slot: first come, first served, a queue for each set of models and each wish."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from itertools import count
 
 from rbee.contract.errors import AllSlotsBusyError, QueueFullError
+from rbee.scheduler import Wish
 
-_CALLED = -1
+_ANY = Wish()
+
+_Key = tuple[tuple[str, ...], Wish]
 
 
 class _Place:
@@ -20,11 +24,11 @@ class _Place:
 
 
 class WaitingRoom:
-    """Queues by what will do: one model, or any of several variants of one.
+    """Queues by what will do: the models, any of several variants of one, and what is asked of their workers.
 
-    Who was called stays in the queue until he looks, and nobody else is called before: he takes what there is and
-    calls the next, so that nobody overtakes him.  Word of a model calls the first of each queue for which it would do,
-    who came first before others.
+    So those in one queue can be served by the same workers, and when the first of them looks in vain, the others would
+    too.  Word of a model calls the first of each queue for which it would do, who came first before others.  Who was
+    called stays in the queue until he looks, and nobody behind him is called before.
 
     Args:
         max_waiting: requests that may wait for one model.
@@ -32,42 +36,53 @@ class WaitingRoom:
 
     def __init__(self, max_waiting: int) -> None:
         self._max = max_waiting
-        self._queues: dict[tuple[str, ...], deque[_Place]] = {}
-        self._by_model: dict[str, dict[tuple[str, ...], None]] = {}
+        self._queues: dict[_Key, deque[_Place]] = {}
+        self._by_model: dict[str, dict[_Key, None]] = {}
         self._tickets = count()
 
     def depth(self, models: tuple[str, ...]) -> int:
         """Requests that wait for anything that would do for these models, too."""
-        if not self._queues:
-            return 0
         keys = {key for model_id in models for key in self._by_model.get(model_id, ())}
         return sum(len(self._queues[key]) for key in keys)
 
-    async def wait(self, models: tuple[str, ...], deadline: float, *, first: bool = False) -> None:
+    def earlier(self, model_id: str, ticket: int | None) -> Iterator[Wish]:
+        """What those ask of a worker for whom a model would do and who came before a ticket; all for None."""
+        for key in self._by_model.get(model_id, ()):
+            head = self._head(key)
+            if head is not None and (ticket is None or head.ticket < ticket):
+                yield key[1]
+
+    async def wait(
+        self, models: tuple[str, ...], deadline: float, *, wish: Wish = _ANY, ticket: int | None = None
+    ) -> int:
         """Wait until something has changed for the models and it is our turn to look.
 
         Args:
             models: canonical names of all that will do, best first.
             deadline: of the event loop's clock.
-            first: take the head of the queue, for one who was called and found nothing.
+            wish: what is asked of a worker besides.
+            ticket: of one who was called and found nothing: he goes before those who came later.
+
+        Returns:
+            The ticket.
 
         Raises:
             QueueFullError: too many wait already.
             AllSlotsBusyError: the deadline passed.
         """
-        waiting = len(self._queues.get(models, ()))
-        if waiting >= self._max and not first:
+        waiting = sum(len(self._queues[key]) for key in self._by_model.get(models[0], ()) if key[0] == models)
+        if waiting >= self._max and ticket is None:
             raise QueueFullError(
                 f"{waiting} requests wait for {models[0]!r} already (queen.max_waiting); try again later.",
                 retry_after_s=10,
             )
-        queue = self._queues.get(models) or self._open(models)
-        # Who was called already goes before anybody who was not.
-        mine = _Place(_CALLED if first else next(self._tickets), asyncio.get_running_loop().create_future())
-        if first:
-            queue.appendleft(mine)
-        else:
+        key = (models, wish)
+        queue = self._queues.get(key) or self._open(key)
+        mine = _Place(next(self._tickets) if ticket is None else ticket, asyncio.get_running_loop().create_future())
+        if ticket is None:
             queue.append(mine)
+        else:
+            queue.insert(sum(place.ticket < ticket for place in queue), mine)
         called = False
         try:
             async with asyncio.timeout_at(deadline):
@@ -78,12 +93,13 @@ class WaitingRoom:
         finally:
             if mine in queue:
                 queue.remove(mine)
-            if not queue and self._queues.get(models) is queue:
-                self._close(models)
+            if not queue and self._queues.get(key) is queue:
+                self._close(key)
             if not called and mine.called.done() and not mine.called.cancelled():
                 # Called and gone in the same moment: it is the next one's turn.
                 for model_id in models:
                     self.wake(model_id)
+        return mine.ticket
 
     def wake(self, model_id: str) -> None:
         """Something has changed for a model: the first of those for whom it would do look."""
@@ -100,19 +116,19 @@ class WaitingRoom:
         for model_id in list(self._by_model):
             self.wake(model_id)
 
-    def _head(self, key: tuple[str, ...]) -> _Place | None:
+    def _head(self, key: _Key) -> _Place | None:
         return next((place for place in self._queues[key] if not place.called.cancelled()), None)
 
-    def _open(self, models: tuple[str, ...]) -> deque[_Place]:
-        for model_id in models:
-            self._by_model.setdefault(model_id, {})[models] = None
-        queue = self._queues[models] = deque()
+    def _open(self, key: _Key) -> deque[_Place]:
+        for model_id in key[0]:
+            self._by_model.setdefault(model_id, {})[key] = None
+        queue = self._queues[key] = deque()
         return queue
 
-    def _close(self, models: tuple[str, ...]) -> None:
-        del self._queues[models]
-        for model_id in models:
+    def _close(self, key: _Key) -> None:
+        del self._queues[key]
+        for model_id in key[0]:
             keys = self._by_model[model_id]
-            keys.pop(models, None)
+            keys.pop(key, None)
             if not keys:
                 del self._by_model[model_id]

@@ -1,8 +1,9 @@
 """The decision where a request goes and where a model is loaded: pure functions over frozen values."""
 
 from rbee.scheduler.artefacts import Choice, Unsuitable, choose, estimates
-from rbee.scheduler.memory import Estimate, completed, estimate, shared
-from rbee.scheduler.place import place
+from rbee.scheduler.memory import Estimate, completed, estimate, pooled, shared
+from rbee.scheduler.place import place, suits
+from rbee.scheduler.room import gpu_free, idle_worker, ram_free
 from rbee.scheduler.values import (
     Candidate,
     Decision,
@@ -15,6 +16,7 @@ from rbee.scheduler.values import (
     Start,
     Use,
     Wait,
+    Wish,
 )
 
 __all__ = [
@@ -32,10 +34,16 @@ __all__ = [
     "Unsuitable",
     "Use",
     "Wait",
+    "Wish",
     "choose",
     "completed",
     "estimate",
     "estimates",
+    "gpu_free",
+    "idle_worker",
     "place",
+    "pooled",
+    "ram_free",
     "shared",
+    "suits",
 ]

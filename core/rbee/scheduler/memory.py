@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from rbee.contract.figures import ModelFigures
@@ -28,6 +30,9 @@ _HALF = 2
 
 _BELIEVED = 1 << 60
 """Figures come out of files that anybody may have written: a part of this size is taken for unknown."""
+
+
+_NOTHING = ModelFigures()
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +75,8 @@ def estimate(variant: ModelVariant, context_length: int | None = None, slots: in
     tokens = context_length or DEFAULT_CONTEXT
     tokens = tokens if own is None else min(tokens, own)
     weights = _known(figures.weights_bytes)
-    if weights is None:
+    if weights is None and variant.files:
+        # Whoever keeps its files elsewhere, another program for one, has some size all the same.
         weights = variant.size_bytes
     cache = _cache(figures, tokens, slots)
     if weights is None or cache is None:
@@ -108,6 +114,19 @@ def completed(figures: ModelFigures, others: ModelFigures) -> ModelFigures:
         if getattr(figures, name) is None and (value := getattr(others, name)) is not None
     }
     return msgspec.structs.replace(figures, **lacking) if lacking else figures
+
+
+def pooled(variants: Sequence[ModelVariant]) -> tuple[ModelVariant, ...]:
+    """The variants of one model, each with what is known of any of them and holds of all."""
+    common = _NOTHING
+    for variant in variants:
+        if variant.figures is not None:
+            common = completed(common, shared(variant.figures))
+    if common is _NOTHING:
+        return tuple(variants)
+    return tuple(
+        msgspec.structs.replace(variant, figures=completed(variant.figures or _NOTHING, common)) for variant in variants
+    )
 
 
 def _cache(figures: ModelFigures, tokens: int, slots: int) -> int | None:

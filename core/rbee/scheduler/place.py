@@ -21,6 +21,7 @@ from rbee.scheduler.values import (
     Start,
     Use,
     Wait,
+    Wish,
 )
 from rbee.scheduler.wording import size
 
@@ -58,6 +59,11 @@ def place(
     return _start(request, hives(), reasons)
 
 
+def suits(wish: Wish, one: Candidate) -> bool:
+    """Whether a worker that has the model, or a variant of it, would do for a request; its slots are not looked at."""
+    return _unfit(wish, one) is None
+
+
 def _filter_candidates(request: PlaceRequest, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Reason]]:
     survivors, reasons = [], []
     for one in candidates:
@@ -69,7 +75,7 @@ def _filter_candidates(request: PlaceRequest, candidates: Sequence[Candidate]) -
     return survivors, reasons
 
 
-def _unwanted(request: PlaceRequest, one: Candidate) -> str | None:
+def _unwanted(request: Wish, one: Candidate) -> str | None:
     """What the request itself says against a worker."""
     if request.worker_id is not None and one.view.worker_id != request.worker_id:
         return f"the request names worker {request.worker_id}"
@@ -84,7 +90,7 @@ def _is_device(device: str | None, wanted: str) -> bool:
     return device == wanted or (wanted.isdecimal() and device is not None and device.rpartition("-")[2] == wanted)
 
 
-def _unfit(request: PlaceRequest, one: Candidate) -> str | None:
+def _unfit(request: Wish, one: Candidate) -> str | None:
     unwanted = _unwanted(request, one)
     if unwanted is not None:
         return unwanted
@@ -98,7 +104,7 @@ def _unfit(request: PlaceRequest, one: Candidate) -> str | None:
 class _Option(msgspec.Struct, frozen=True, kw_only=True):
     """A start that would do, with what orders it."""
 
-    order: tuple[int, int, int, int, int, str]
+    order: tuple[int, int, int, int, int, int, str]
     start: Start
 
 
@@ -129,10 +135,15 @@ def _option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) ->
     choice = choose(request, hive, needs)
     if isinstance(choice, Unsuitable):
         return choice
-    room = _make_room(hive, choice)
+    because = choice.reasons
+    room = _make_room(hive, choice, named=request.device is not None)
     if isinstance(room, str):
         return Unsuitable(reasons=(room,))
+    if request.device is not None and choice.fits is False:
+        # An estimate is no measurement, and an engine may get by with less: what was named is tried.
+        because = (*because, f"it is tried all the same, since the request names {choice.device.id}")
     order = (
+        1 if choice.fits is False else 0,
         0 if choice.device.device_type is DeviceType.GPU else 1,
         len(room),
         0 if choice.present else 1,
@@ -146,13 +157,17 @@ def _option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) ->
         device=choice.device.id,
         model_id=choice.variant.model_id,
         evict=tuple(room),
-        because=choice.reasons,
+        present=choice.present or choice.variant.in_place is not None or not choice.variant.files,
+        because=because,
     )
     return _Option(order=order, start=start)
 
 
-def _make_room(hive: HiveView, choice: Choice) -> list[str] | str:
-    """Workers to stop, the longest idle first, until thread and memory are there; or why that is not enough."""
+def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | str:
+    """Workers to stop, the longest idle first, until thread and memory are there; or why that is not enough.
+
+    On a device that was named, whatever there is has to be enough.
+    """
     threads = hive.threads_free
     memory, needed = choice.free_bytes, choice.estimate.total_bytes
     evict: list[str] = []
@@ -166,7 +181,9 @@ def _make_room(hive: HiveView, choice: Choice) -> list[str] | str:
             # Who is on another device would make no room on this one.
             waiting = [worker for worker in waiting if concerns(worker, choice.device)]
         if not waiting:
-            if short_of_memory and memory is not None and needed is not None:
+            if named and not short_of_threads:
+                return evict
+            if not named and short_of_memory and memory is not None and needed is not None:
                 return f"it needs about {size(needed)} and {size(memory)} are free"
             return "all its processor threads are taken by workers that are busy"
         victim = waiting.pop(0)

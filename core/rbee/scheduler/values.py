@@ -104,24 +104,32 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     failed: Mapping[str, Failure] = {}
 
 
-class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted.
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks of a worker, whichever model it has.
 
     Attributes:
-        variants: of the model, in the order of their vendor, best first; any of them will do.
         capability: what the route needs.
         hive_id: only there, when given.
         worker_id: only that one, when given.
         device: only on that device, when given.
+    """
+
+    capability: str | None = None
+    hive_id: str | None = None
+    worker_id: str | None = None
+    device: str | None = None
+
+
+class PlaceRequest(Wish, frozen=True, kw_only=True):
+    """What is wanted.
+
+    Attributes:
+        variants: of the model, in the order of their vendor, best first; any of them will do.
         context_length: tokens a slot of a new worker, for its memory; None for the model's own, up to a bound.
         slots: requests that a new worker serves at the same time, likewise.
     """
 
     variants: tuple[ModelVariant, ...]
-    capability: str | None = None
-    hive_id: str | None = None
-    worker_id: str | None = None
-    device: str | None = None
     context_length: int | None = None
     slots: int = 1
 
@@ -142,6 +150,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         device: id of the device.
         model_id: canonical name of the variant.
         evict: workers to stop before, in this order.
+        present: nothing has to be fetched before.
         because: why this variant, in order, for a person.
         reasons: why other hives and workers fell out.
     """
@@ -151,6 +160,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     device: str
     model_id: str
     evict: tuple[str, ...] = ()
+    present: bool = False
     because: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 

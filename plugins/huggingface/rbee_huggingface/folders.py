@@ -123,11 +123,11 @@ def _indexed(library: Library, listing: Listing, index: str) -> list[str]:
         return []
     try:
         wanted = sorted(set(msgspec.json.decode(body, type=_Index).weight_map.values()))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _incomplete(listing, f"its index '{index}' cannot be read") from error
     for name in wanted:
         if not is_weights(name) or name not in listing.files:
-            raise _incomplete(listing, f"'{name[:200]}' of its index is not there")
+            raise _incomplete(listing, f"{name[:200]!r} of its index is not there")
     return wanted
 
 
@@ -140,7 +140,7 @@ def _config(body: bytes | None) -> dict[str, Any] | None:
         return None
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         # Some writers put numbers without an end there; the core reads the file again when it is here.
         return None
 

@@ -77,6 +77,12 @@ def whole(listing: Listing, model: Gguf) -> Gguf:
     return model
 
 
+def stem_of(model: Gguf) -> str:
+    """The path of a model without its ending and its number of a part."""
+    match = _PART.fullmatch(model.name)
+    return match["stem"] if match else model.name[: -len(SUFFIX)]
+
+
 def is_model(name: str) -> bool:
     """Whether a file's name is that of a model or a part of one."""
     last = name.lower().rpartition("/")[2]

@@ -17,6 +17,7 @@ def library() -> ModuleType:
         PluginError: it is not installed, or cannot be imported.
     """
     try:
+        import huggingface_hub.constants
         import huggingface_hub.errors
         import huggingface_hub.utils
     except ImportError as error:

@@ -9,19 +9,21 @@ from urllib.parse import quote
 
 from rbee.contract import CONTRACT_VERSION
 from rbee.contract.errors import RbeeError
+from rbee.contract.transfer.addresses import MOST_REDIRECTS, next_address, origin, parsed
 
 from rbee_huggingface.environment import endpoint
-from rbee_huggingface.library import library, line_error, session
+from rbee_huggingface.library import line_error, session
 from rbee_huggingface.refusals import nonsense, refusal_of, silence
-from rbee_huggingface.tokens import token
+from rbee_huggingface.tokens import authorization
 
 STEP_S: Final = 15.0
 """For a connection, and for each part of an answer."""
 WHOLE_S: Final = 60.0
-"""For a whole answer."""
+"""For a whole answer, with all that leads there."""
 
 _TRIES: Final = 2
 _BLOCK: Final = 1 << 16
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Params = Sequence[tuple[str, str]]
 
@@ -44,15 +46,14 @@ def read(url: str, params: Params, *, repository: str, what: str, most: int) -> 
     Raises:
         RbeeError: it was refused, or did not come.
     """
-    headers = library().utils.build_hf_headers(
-        token=token() or False, library_name="rbee", library_version=CONTRACT_VERSION
-    )
+    # Not those that the library would make: it asks the hub, without limits, which programs may be using it.
     # Unpacked, a small answer may be a very large one.
-    headers["Accept-Encoding"] = "identity"
+    headers = {"User-Agent": f"rbee/{CONTRACT_VERSION}", "Accept-Encoding": "identity", **dict(authorization())}
+    ends = time.monotonic() + WHOLE_S
     failed = line_error()
     for left in reversed(range(_TRIES)):
         try:
-            return _once(url, params, headers, repository, what, most)
+            return _once(url, params, headers, repository, what, most, ends)
         except RbeeError:
             raise
         except failed as error:
@@ -66,23 +67,59 @@ def read(url: str, params: Params, *, repository: str, what: str, most: int) -> 
     raise AssertionError("unreachable")
 
 
-def _once(url: str, params: Params, headers: Mapping[str, str], repository: str, what: str, most: int) -> bytes | None:
-    ends = time.monotonic() + WHOLE_S
-    body = bytearray()
-    # Redirects are followed by the client, which takes the token off where they lead to another origin.
-    request: dict[str, Any] = {"params": list(params), "headers": headers, "timeout": STEP_S}
-    with session().stream("GET", url, **request, follow_redirects=True) as response:
-        status = int(response.status_code)
-        if status != 200:
+def _once(
+    url: str, params: Params, headers: Mapping[str, str], repository: str, what: str, most: int, ends: float
+) -> bytes | None:
+    """One try, by as many steps as it is led on.
+
+    The client could follow by itself, but it reads the body of every answer that only leads on, however long it is.
+    """
+    start = here = parsed(url)
+    for turn in range(MOST_REDIRECTS + 1):
+        # What is meant for the hub is for nobody to whom it leads.
+        own = dict(headers) if origin(here) == origin(start) else _without_token(headers)
+        request: dict[str, Any] = {"headers": own, "timeout": min(STEP_S, _left(ends, what))}
+        if turn == 0:
+            request["params"] = list(params)
+        there = url if turn == 0 else here._replace(auth=None, fragment=None).url
+        with session().stream("GET", there, **request, follow_redirects=False) as response:
+            status = int(response.status_code)
+            if status == 200:
+                return _body(response, what, most, ends)
             named = {str(name).lower(): str(value) for name, value in response.headers.items()}
+        location = named.get("location")
+        if status not in _REDIRECTS or not location or turn == MOST_REDIRECTS:
             raise refusal_of(repository, what, status, named)
-        for block in response.iter_bytes(_BLOCK):
-            body += block
-            if len(body) > most:
-                return None
-            if time.monotonic() > ends:
-                raise silence(f"it takes longer than {WHOLE_S:.0f} s for {what}")
+        here = next_address(start, here, location, direct=False)
+    raise AssertionError("the last turn raises")
+
+
+def _body(response: Any, what: str, most: int, ends: float) -> bytes | None:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise nonsense(what, "it is packed, which was not asked for")
+    body = bytearray()
+    for block in response.iter_raw(_BLOCK):
+        body += block
+        if len(body) > most:
+            return None
+        _left(ends, what)
     return bytes(body)
+
+
+def _left(ends: float, what: str) -> float:
+    """Seconds that are left.
+
+    Raises:
+        UnreachableError: none.
+    """
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise silence(f"it takes longer than {WHOLE_S:.0f} s for {what}")
+    return left
+
+
+def _without_token(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "Authorization"}
 
 
 def must(body: bytes | None, what: str, most: int) -> bytes:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from rbee.contract import ModelVariant
-from rbee.contract.errors import ModelFileError, ModelNotFoundError, PermissionDeniedError
+from rbee.contract.errors import (
+    ModelFileError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    RbeeError,
+    UnavailableError,
+    UnreachableError,
+)
 from rbee.contract.model_refs import ModelRef, looks_like_quantization
 
 from rbee_huggingface.folders import guessed_format
@@ -27,6 +34,8 @@ _SUFFIXES: Final = frozenset(
 _NEWEST: Final = "latest"
 _SEPARATORS: Final = re.compile(r"[-_.\s]+")
 _BORDERS: Final = re.compile(r"(?<=[a-z])(?=\d)|[-_\s]+")
+_OF_ONE: Final = (ModelFileError, ModelNotFoundError, PermissionDeniedError, UnavailableError, UnreachableError)
+"""What stands in the way of one repository: others that are called so may do."""
 
 
 def variants_named(library: Library, ref: ModelRef) -> tuple[ModelVariant, ...]:
@@ -37,6 +46,7 @@ def variants_named(library: Library, ref: ModelRef) -> tuple[ModelVariant, ...]:
 
     Raises:
         ModelNotFoundError: nothing is called so; names what comes nearest.
+        ModelFileError, PermissionDeniedError: what is called so is no model, or is gated.
         UnreachableError, UnavailableError: the hub does not answer.
     """
     word = ref.repository if ref.tag in {None, _NEWEST} else f"{ref.repository}-{ref.tag}"
@@ -58,9 +68,9 @@ def variants_named(library: Library, ref: ModelRef) -> tuple[ModelVariant, ...]:
 
 def _look_into(
     library: Library, ref: ModelRef, fitting: Sequence[Found]
-) -> tuple[list[ModelVariant], ModelNotFoundError | PermissionDeniedError | ModelFileError | None]:
+) -> tuple[list[ModelVariant], RbeeError | None]:
     found: dict[str, list[ModelVariant]] = {}
-    why_not: ModelNotFoundError | PermissionDeniedError | ModelFileError | None = None
+    why_not: RbeeError | None = None
     looked = 0
     for hit in fitting:
         guess = guessed_format(hit.tags, hit.library_name, hit.repository.partition("/")[2])
@@ -70,7 +80,7 @@ def _look_into(
         meant = ModelRef(kind="hub", repository=hit.repository, revision=ref.revision, quantization=ref.quantization)
         try:
             variants = variants_of(library, meant)
-        except (ModelNotFoundError, PermissionDeniedError, ModelFileError) as error:
+        except _OF_ONE as error:
             why_not = why_not or error
             continue
         for variant in variants:

@@ -140,8 +140,9 @@ class OnlineHub:
         params = [("search", text[:200]), ("sort", "downloads"), ("limit", str(count))]
         params += [("expand", name) for name in _EXPANDED]
         body = read(f"{endpoint()}/api/models", params, repository="", what=what, most=LARGEST_SEARCH)
-        told = _decoded(must(body, what, LARGEST_SEARCH), list[_Model], what)
-        return [_found(model) for model in told[:count] if _NAME.fullmatch(model.id)]
+        told = _decoded(must(body, what, LARGEST_SEARCH), list[msgspec.Raw], what)
+        models = (_readable(one) for one in told[:count])
+        return [_found(model) for model in models if model is not None and _NAME.fullmatch(model.id)]
 
 
 def _api(repository: str, rest: str) -> str:
@@ -153,8 +154,16 @@ def _api(repository: str, rest: str) -> str:
 def _decoded(body: bytes, shape: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(body, type=shape)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise nonsense(what, str(error)[:200]) from error
+
+
+def _readable(told: msgspec.Raw) -> _Model | None:
+    """One repository of many: what is odd about it is no matter of the others."""
+    try:
+        return msgspec.json.decode(told, type=_Model)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _file(repository: str, sibling: _Sibling) -> ModelFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +16,7 @@ from rbee_huggingface.ggufs import Gguf, model_with, models_of, whole
 from rbee_huggingface.grammar import SCHEME
 from rbee_huggingface.listing import Found, Library, Listing
 from rbee_huggingface.quantizations import bits_rank
+from rbee_huggingface.stems import Ggufs, ggufs_of
 
 VENDOR: Final = "huggingface"
 MOST_BRANCHES: Final = 6
@@ -43,7 +43,8 @@ def variants_of(library: Library, ref: ModelRef) -> tuple[ModelVariant, ...]:
     listing = library.listing(ref.repository, ref.revision)
     if ref.file is not None:
         return (_named(library, listing, ref.file),)
-    found = _whole_repository(library, listing)
+    ggufs = ggufs_of(listing)
+    found = _whole_repository(library, listing, ggufs)
     if ref.revision is None and _in_branches(listing, found):
         found += _branches(library, listing.repository, ref.quantization)
     if ref.quantization is None:
@@ -53,20 +54,18 @@ def variants_of(library: Library, ref: ModelRef) -> tuple[ModelVariant, ...]:
     chosen = [one for one in found if one.quantization == ref.quantization]
     if not chosen:
         chosen = [one for one in found if (one.quantization or "").removeprefix("UD-") == ref.quantization]
+    if sum(one.format == "gguf" for one in chosen) > 1:
+        raise _ambiguous(listing, ref.quantization, [one.files[0].name for one in chosen if one.format == "gguf"])
     if not chosen:
+        beside = [one.name for one in ggufs.beside if one.quantization == ref.quantization]
+        if beside:
+            raise _ambiguous(listing, ref.quantization, beside)
         raise _not_there(listing, ref.quantization, found) if found else _no_model(library, listing)
-    if len(chosen) > 1 and chosen[0].format == chosen[1].format == "gguf":
-        names = ", ".join(f"'{SCHEME}:{listing.repository}::{one.files[0].name}'" for one in chosen[:_MOST_SHOWN])
-        raise ModelNotFoundError(
-            f"'{listing.repository}' has {len(chosen)} models of {ref.quantization}; name one of their files: {names}."
-        )
     return tuple(chosen)
 
 
-def _whole_repository(library: Library, listing: Listing) -> list[ModelVariant]:
-    ggufs = [model for model in models_of(listing) if model.missing is None]
-    count = Counter(model.quantization for model in ggufs)
-    found = [_gguf(listing, model, alone=count[model.quantization] == 1) for model in ggufs]
+def _whole_repository(library: Library, listing: Listing, ggufs: Ggufs) -> list[ModelVariant]:
+    found = [_gguf(listing, ggufs, model) for model in ggufs.own]
     try:
         folder = model_in(library, listing)
     except (ModelFileError, PermissionDeniedError):
@@ -75,7 +74,7 @@ def _whole_repository(library: Library, listing: Listing) -> list[ModelVariant]:
         folder = None
     if folder is not None:
         # The repository's plain name means the first, so that this one needs another where both are there.
-        found.append(_folder(listing, folder, plain=not ggufs))
+        found.append(_folder(listing, folder, plain=not ggufs.own))
     return found
 
 
@@ -93,14 +92,11 @@ def _named(library: Library, listing: Listing, wanted: str) -> ModelVariant:
     if name.endswith(SUFFIX):
         folder = model_in(library, listing)
         if folder is not None and any(file.name == name for file in folder.files):
-            plain = not any(model.missing is None for model in models_of(listing))
-            return _folder(listing, folder, plain=plain)
+            return _folder(listing, folder, plain=not ggufs_of(listing).own)
         raise ModelFileError(f"'{name}' of '{listing.repository}' is no model by itself; name the repository.")
     if name.lower().endswith(_PICKLES):
         raise _pickles(library, listing, name)
-    model = model_with(listing, name)
-    same = [one for one in models_of(listing) if one.quantization == model.quantization and one.missing is None]
-    return _gguf(listing, whole(listing, model), alone=len(same) == 1)
+    return _gguf(listing, ggufs_of(listing), whole(listing, model_with(listing, name)))
 
 
 def _in_branches(listing: Listing, found: Sequence[ModelVariant]) -> bool:
@@ -130,12 +126,13 @@ def _branches(library: Library, repository: str, wanted: str | None) -> list[Mod
     return found
 
 
-def _gguf(listing: Listing, model: Gguf, *, alone: bool) -> ModelVariant:
+def _gguf(listing: Listing, ggufs: Ggufs, model: Gguf) -> ModelVariant:
     ref = ModelRef(kind="hub", repository=listing.repository, revision=listing.revision)
-    by_word = alone and model.quantization is not None
-    ref = msgspec.structs.replace(ref, **({"quantization": model.quantization} if by_word else {"file": model.name}))
+    word = ggufs.word_of(model)
+    ref = msgspec.structs.replace(ref, **({"file": model.name} if word is None else {"quantization": word}))
     length = listing.gguf.get("context_length")
-    known = isinstance(length, int) and not isinstance(length, bool) and 0 < length < _LONGEST_CONTEXT
+    # The hub has looked into one file, and does not say into which.
+    known = not ggufs.beside and type(length) is int and 0 < length < _LONGEST_CONTEXT
     return _variant(listing, ref, "gguf", model.files, model.quantization, length if known else None)
 
 
@@ -169,6 +166,13 @@ def _variant(
         context_length=context_length,
         capabilities=frozenset({Capability.EMBEDDINGS}) if embedding else _CHAT,
     )
+
+
+def _ambiguous(listing: Listing, wanted: str, files: Sequence[str]) -> ModelNotFoundError:
+    """The error where a quantisation is not enough: of models beside the repository's own it never is."""
+    count = "another model" if len(files) == 1 else f"{len(files)} models"
+    names = ", ".join(f"'{SCHEME}:{listing.repository}::{name}'" for name in files[:_MOST_SHOWN])
+    return ModelNotFoundError(f"'{listing.repository}' has {count} of {wanted}; name the file that you mean: {names}.")
 
 
 def _not_there(listing: Listing, wanted: str, found: Sequence[ModelVariant]) -> ModelNotFoundError:

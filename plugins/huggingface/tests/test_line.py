@@ -241,6 +241,7 @@ def test_the_proxy_of_the_environment_is_used(vendor, tiny, monkeypatch):
     [
         b"<html>log in to the network</html>",
         b"[]",
+        b'{"id": "org/tiny-GGUF", "gguf": {"x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}}",
         b'{"id": "org/tiny-GGUF"}',
         b'{"id": "../../x", "sha": "' + b"0" * 40 + b'", "siblings": []}',
         b'{"id": "org/tiny-GGUF", "sha": "main", "siblings": []}',

@@ -1,7 +1,7 @@
 """Names: which are the hub's, and which repository a word means."""
 
 import pytest
-from rbee.contract.errors import ModelNotFoundError, PermissionDeniedError
+from rbee.contract.errors import ModelNotFoundError, PermissionDeniedError, UnavailableError
 from rbee.testing.hub import MEMBER, samples
 
 
@@ -119,6 +119,30 @@ def test_a_gated_repository_is_passed_over_for_one_that_can_be_had(vendor, hub, 
     assert vendor.resolve("tiny-8b")[0].model_id == "hf:other/tiny-8b"
     monkeypatch.setenv("HF_TOKEN", MEMBER)
     assert vendor.resolve("tiny-8b")[0].model_id == "hf:maker/tiny-8b"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "status"), [("/api/models/bad/tiny-8b", 500), ("/api/models/bad/tiny-8b", 418), ("bad/tiny-8b/*", 503)]
+)
+def test_a_repository_that_cannot_be_looked_into_is_passed_over(vendor, hub, pattern, status):
+    hub.add("bad/tiny-8b", samples.safetensors_files(), tags=["safetensors"], downloads=99)
+    hub.add("good/tiny-8b-GGUF", samples.gguf_files(), tags=["gguf"])
+    hub.fault(pattern, status=status, times=None)
+    assert vendor.resolve("tiny-8b")[0].model_id == "hf:good/tiny-8b-GGUF:Q4_K_M"
+
+
+def test_of_repositories_none_of_which_can_be_looked_into_the_first_says_why(vendor, hub):
+    hub.add("bad/tiny-8b", samples.safetensors_files(), tags=["safetensors"])
+    hub.fault("/api/models/bad/tiny-8b", status=503, times=None)
+    with pytest.raises(UnavailableError, match="has trouble"):
+        vendor.resolve("tiny-8b")
+
+
+def test_a_repository_with_odd_words_hides_no_other_from_a_search(vendor, hub):
+    hub.add("bad/tiny-8b-GGUF", samples.gguf_files(), tags=["gguf", "x" * 2000], downloads=99)
+    hub.add("good/tiny-8b-GGUF", samples.gguf_files(), tags=["gguf"])
+    assert [hit.name for hit in vendor.search("tiny-8b", 5)] == ["good/tiny-8b-GGUF"]
+    assert vendor.resolve("tiny-8b")[0].model_id == "hf:good/tiny-8b-GGUF:Q4_K_M"
 
 
 def test_nothing_like_it_is_told_so(vendor, hub):

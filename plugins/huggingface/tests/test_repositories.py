@@ -8,6 +8,9 @@ from rbee.contract import Capability
 from rbee.contract.errors import ModelFileError, ModelNotFoundError
 from rbee.testing.hub import samples
 
+DEEP = '{"x": ' + "[" * 200_000 + "]" * 200_000 + "}"
+"""JSON that is whole and that nobody can read."""
+
 
 def names(variant):
     return [file.name for file in variant.files]
@@ -67,14 +70,45 @@ def test_a_split_model_that_lacks_a_part_is_none(vendor, hub):
 
 
 def test_files_that_share_a_quantisation_are_named_by_their_files(vendor, hub):
-    hub.add("org/two", {**samples.gguf_files("small", ("Q8_0",)), **samples.gguf_files("large", ("Q8_0", "Q4_0"))})
+    hub.add("org/two", {**samples.gguf_files("a_i1", ("Q8_0",)), **samples.gguf_files("a", ("Q8_0", "Q4_0"))})
     assert [one.model_id for one in vendor.resolve("org/two")] == [
         "hf:org/two:Q4_0",
-        "hf:org/two::large-Q8_0.gguf",
-        "hf:org/two::small-Q8_0.gguf",
+        "hf:org/two::a-Q8_0.gguf",
+        "hf:org/two::a_i1-Q8_0.gguf",
     ]
-    with pytest.raises(ModelNotFoundError, match=r"2 models of Q8_0; name one.*'hf:org/two::small-Q8_0\.gguf'"):
+    with pytest.raises(ModelNotFoundError, match=r"2 models of Q8_0; name the file.*'hf:org/two::a_i1-Q8_0\.gguf'"):
         vendor.resolve("org/two:Q8_0")
+
+
+@pytest.mark.parametrize(
+    ("repository", "own", "beside"),
+    [
+        ("org/Tiny-70B-GGUF", ("Tiny-70B-Q4_0.gguf", "Tiny-70B-F16.gguf"), "Tiny-0.5B-Q8_0.gguf"),
+        ("org/Tiny-0.5B-GGUF", ("tiny-0.5b-q4_0.gguf", "tiny-0.5b.gguf"), "tiny-70b-q8_0.gguf"),
+        ("org/Tiny-32B-GGUF", ("Tiny-32B.Q4_K_M.gguf", "Tiny-32B.Q2_K.gguf"), "Tiny-32B-draft-0.6B.Q8_0.gguf"),
+        ("org/Tiny-GGUF", ("Tiny-UD-Q4_K_XL.gguf", "IQ2_M/Tiny-i1-IQ2_M.gguf"), "Tiny-128K-Q8_0.gguf"),
+        ("org/models", ("large-Q4_0.gguf", "large-Q2_K.gguf"), "small-Q8_0.gguf"),
+        ("org/sizes", ("7b/model-Q4_0.gguf", "7b/model-Q2_K.gguf"), "70b/model-Q8_0.gguf"),
+    ],
+)
+def test_a_repository_means_its_own_model_and_what_is_beside_it_is_named_by_its_file(
+    vendor, hub, repository, own, beside
+):
+    content = samples.gguf_files()["tiny-Q8_0.gguf"]
+    hub.add(repository, dict.fromkeys((*own, beside), content), gguf={"context_length": 4096})
+    found = vendor.resolve(repository)
+    assert [one.files[0].name for one in found] == list(own)
+    assert {one.context_length for one in found} == {None}, "the hub may have looked into the other one"
+    with pytest.raises(ModelNotFoundError, match=f"has another model of Q8_0; name the file that you mean: .*{beside}"):
+        vendor.resolve(f"{repository}:Q8_0")
+    (other,) = vendor.resolve(f"{repository}::{beside}")
+    assert (other.files[0].name, other.model_id) == (beside, f"hf:{repository}::{beside}")
+
+
+def test_parts_in_a_folder_called_as_the_model_are_of_the_same_model(vendor, hub):
+    parts = samples.split_gguf_files(folder="tiny-Q4_K_M")
+    hub.add("org/tiny-GGUF", {**parts, **samples.gguf_files(quantizations=("Q8_0",))})
+    assert [one.quantization for one in vendor.resolve("org/tiny-GGUF")] == ["Q4_K_M", "Q8_0"]
 
 
 def test_a_file_without_a_quantisation_is_named_by_itself(vendor, hub):
@@ -139,7 +173,7 @@ def test_figures_come_from_the_configuration(vendor, hub):
 
 
 def test_a_configuration_that_is_too_large_or_no_json_leaves_figures_unknown(vendor, hub):
-    for content in (" " * (5 << 20), "nonsense"):
+    for content in (" " * (5 << 20), "nonsense", DEEP):
         hub.add("org/tiny", {**samples.safetensors_files(), "config.json": content})
         (variant,) = vendor.resolve("org/tiny")
         assert (variant.figures, variant.context_length, variant.format) == (None, None, "safetensors")
@@ -153,6 +187,17 @@ def test_an_index_that_names_what_is_not_there_is_no_model(vendor, hub):
     hub.add("org/tiny", {**samples.safetensors_files(3), "model.safetensors.index.json": index})
     with pytest.raises(ModelFileError, match="of its index is not there"):
         vendor.resolve("org/tiny")
+    hub.add("org/tiny", {"model.safetensors.index.json": DEEP})
+    with pytest.raises(ModelFileError, match=r"its index 'model\.safetensors\.index\.json' cannot be read"):
+        vendor.resolve("org/tiny")
+
+
+def test_a_name_in_an_index_reaches_no_terminal_as_it_is(vendor, hub):
+    index = json.dumps({"weight_map": {"x": "\x1b]0;x\x07.safetensors"}})
+    hub.add("org/tiny", {**samples.safetensors_files(3), "model.safetensors.index.json": index})
+    with pytest.raises(ModelFileError, match="of its index is not there") as caught:
+        vendor.resolve("org/tiny")
+    assert caught.value.message.isprintable()
 
 
 def test_parts_without_an_index_have_to_be_all_there(vendor, hub):

@@ -18,7 +18,7 @@ _LARGEST = 4 * 1024 * 1024
 _SAID = 400
 PATIENCE_S = 0.4
 
-UNREADABLE = (OSError, ValueError, TypeError, AttributeError, http.client.HTTPException)
+UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError, http.client.HTTPException)
 """What an answer that cannot be had or read raises."""
 
 
@@ -69,7 +69,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         """Names of the models that it lists.
 
         Raises:
-            OSError, HTTPException, ValueError, TypeError, AttributeError: it does not tell.
+            OSError, HTTPException, ValueError, TypeError, AttributeError, RecursionError: it does not tell.
         """
         told = json.loads(self.get(path, 5.0))
         return [str(one["id"]) for one in told["data"] or ()]

@@ -29,11 +29,6 @@ def joinable(record: EngineRecord) -> bool:
     return record.join is not None and Server(url=record.join.url).answers(record.join.models)
 
 
-def is_here(record: EngineRecord) -> bool:
-    """Whether it can be run or joined."""
-    return program_of(record) is not None or joinable(record)
-
-
 def availability(record: EngineRecord) -> Availability:
     """What the engine of a record answers."""
     program = program_of(record)

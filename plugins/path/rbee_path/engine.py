@@ -190,8 +190,13 @@ class PathEngine(ServedEngine):
             )
 
 
-def engine_of(record: EngineRecord | Broken) -> type[PathEngine]:
-    """A class of its own for a record; of a broken one, an engine that says so."""
+def engine_of(record: EngineRecord | Broken, *, optional: bool = False) -> type[PathEngine]:
+    """A class of its own for a record; of a broken one, an engine that says so.
+
+    Args:
+        record: the description.
+        optional: nobody has asked for it here.
+    """
     name = f"path-{record.name}"
     title = "".join(part.capitalize() for part in re.split(r"\W+", name)) + "Engine"
     if isinstance(record, EngineRecord):
@@ -200,6 +205,7 @@ def engine_of(record: EngineRecord | Broken) -> type[PathEngine]:
             "backends": frozenset(record.backends),
             "capabilities": frozenset(record.capabilities),
             "record": record,
+            "optional": optional,
         }
         return type(title, (PathEngine,), {"__doc__": record.summary, "__module__": __name__, "name": name, **facts})
     nothing: frozenset[str] = frozenset()

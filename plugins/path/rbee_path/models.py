@@ -20,6 +20,7 @@ class JoinedModels(ModelVendor):
         model_format: that only the engine of this server opens.
     """
 
+    names_anything = True
     model_format: ClassVar[str]
 
     def supports(self, ref: str) -> bool:

@@ -47,7 +47,8 @@ def read_records(folder: Path) -> list[EngineRecord | Broken]:
     Args:
         folder: of a person's own; need not be there.
     """
-    return list(({one.name: one for one in shipped_records()} | own_records(folder)).values())
+    shipped = {one.name: one for one in shipped_records()}
+    return list((shipped | own_records(folder, frozenset(shipped))).values())
 
 
 def shipped_records() -> list[EngineRecord]:
@@ -56,20 +57,30 @@ def shipped_records() -> list[EngineRecord]:
     return [parse_record(one.read_text(encoding="utf-8")) for one in files if one.name.endswith(".toml")]
 
 
-def own_records(folder: Path) -> dict[str, EngineRecord | Broken]:
+def own_records(folder: Path, taken: frozenset[str] = frozenset()) -> dict[str, EngineRecord | Broken]:
     """A person's own, by name; a broken file breaks no other.
 
     Args:
         folder: need not be there.
+        taken: names of other records, which only a whole one may take.
     """
     found: dict[str, EngineRecord | Broken] = {}
     origin: dict[str, Path] = {}
+    broken: list[Broken] = []
     for path in sorted(folder.glob("*.toml"))[:_MOST]:
         one = _read(path)
         if isinstance(one, EngineRecord) and one.name in origin:
             one = _broken(path, f"'name': {one.name!r} stands in '{origin[one.name].name}' too")
-        origin[one.name] = path
-        found[one.name] = one
+        if isinstance(one, EngineRecord):
+            origin[one.name] = path
+            found[one.name] = one
+        else:
+            broken.append(one)
+    for one in broken:
+        # It is called as its file is, and that may be the name of a record in another.
+        names = (one.name, *(f"{one.name}-{number}" for number in range(2, _MOST + 2)))
+        name = next(name for name in names if name not in found and name not in taken)
+        found[name] = msgspec.structs.replace(one, name=name)
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rbee.contract import LoadSpec, ModelVariant
 from rbee_path import EngineRecord, engine_of
+from rbee_path.asking import PATIENCE_S, Server
 from rbee_path.reading import shipped_records
 
 MODEL = Path(__file__).parents[2] / "demo" / "rbee_demo" / "data" / "rbee-tiny-q8_0.gguf"
@@ -51,11 +52,20 @@ os._exit(0)
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all of the PATH."""
+    """A folder that is all of the PATH; no server of the package's records is asked, whatever this machine runs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("RBEE_HOME", str(tmp_path / "home"))
+    usual = {one.join.url for one in shipped_records() if one.join is not None}
+    get = Server.get
+
+    def answered(server: Server, path: str, within_s: float = PATIENCE_S) -> bytes:
+        if server.url in usual:
+            raise ConnectionRefusedError
+        return get(server, path, within_s)
+
+    monkeypatch.setattr(Server, "get", answered)
     return folder
 
 

@@ -81,12 +81,29 @@ def test_only_servers_of_this_machine_are_joined(url):
 
 def test_a_persons_own_file_is_an_engine(folder: Path, put):
     (folder / "mill.toml").write_text(GOOD)
-    assert registered().engines.names() == ["path-mill"], "of the package's own only what is here"
     engine = registered().engines.get("path-mill")
     assert not engine.availability().available
     put("mill", "")
     assert engine.availability().available
     assert engine.info().formats == ("gguf",)
+    assert not engine.info().optional
+
+
+def test_of_the_packages_own_those_are_engines_that_may_be_of_use_here(folder: Path, put):
+    assert registered().engines.names() == ["path-ollama"], "it may run without being on the PATH"
+    put("vllm", "")
+    assert registered().engines.names() == ["path-ollama", "path-vllm"]
+    assert all(engine.info().optional for engine in registered().engines.things())
+
+
+def test_registering_asks_no_server(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every program that starts registers, and a server may answer late, or only later."""
+
+    def refused(*_args: object) -> None:
+        raise AssertionError("the network was touched")
+
+    monkeypatch.setattr("socket.socket.connect", refused)
+    assert registered().engines.names() == ["path-ollama"]
 
 
 def test_a_persons_own_takes_the_place_of_one_of_the_package(folder: Path):
@@ -103,7 +120,7 @@ def test_a_broken_file_is_an_engine_that_says_why_and_breaks_no_other(folder: Pa
     (folder / "bytes.toml").write_bytes(b"\xff\xfe")
     (folder / "twice.toml").write_text(GOOD)
     engines = {one.name: one for one in registered().engines.things()}
-    assert set(engines) == {"path-mill", "path-bad-one", "path-large", "path-bytes", "path-twice"}
+    assert set(engines) == {"path-mill", "path-bad-one", "path-large", "path-bytes", "path-twice", "path-ollama"}
     for name, said in (
         ("bad-one", "Bad One.toml' is no record of an engine: "),
         ("large", "more than 65536 bytes"),
@@ -113,6 +130,23 @@ def test_a_broken_file_is_an_engine_that_says_why_and_breaks_no_other(folder: Pa
         assert not info.available
         assert said in info.reason
         assert info.reason.endswith("; mend the file or remove it")
+
+
+def test_a_broken_file_that_is_called_as_a_record_of_another_takes_no_place(folder: Path):
+    (folder / "a.toml").write_text(GOOD)
+    (folder / "mill.toml").write_text("name = ")
+    (folder / "vllm.toml").write_text("name = ")
+    found = {one.name: one for one in read_records(folder)}
+    assert {name for name, one in found.items() if isinstance(one, Broken)} == {"mill-2", "vllm-2"}
+    assert isinstance(found["mill"], EngineRecord)
+    assert "mill.toml' is no record" in found["mill-2"].reason
+    engines = {one.name: one.info().optional for one in registered().engines.things()}
+    assert engines == {"path-mill": False, "path-mill-2": False, "path-vllm-2": False, "path-ollama": True}
+
+
+def test_strangers_cannot_have_a_joined_server_load_its_models():
+    """Only callers with the colony's token may: it may take the memory that others use."""
+    assert registered().model_vendors.get("path-ollama").names_anything
 
 
 def test_names_of_a_joined_servers_models_are_taken_as_they_are():

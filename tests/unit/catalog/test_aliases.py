@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from rbee.catalog import Aliases
+from rbee.catalog import Aliases, Resolver
 from rbee.contract import ModelVariant, ModelVendor
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError
 
@@ -46,7 +46,7 @@ class Hub(Shelf):
 
 @pytest.fixture
 async def aliases(tmp_path: Path) -> AsyncIterator[Aliases]:
-    made = Aliases(tmp_path / "aliases.db", [Shelf(), Hub()])
+    made = Aliases(tmp_path / "aliases.db", Resolver([Shelf(), Hub()]))
     await made.open()
     yield made
     await made.close()
@@ -68,7 +68,7 @@ async def test_an_alias_is_set_changed_and_forgotten(aliases: Aliases) -> None:
 
 async def test_aliases_outlive_the_program_and_are_for_this_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "aliases.db"
-    before = Aliases(path, [])
+    before = Aliases(path, Resolver([]))
     await before.open()
     for name in ("b", "a"):
         await before.put(name, f"org/{name}")
@@ -76,7 +76,7 @@ async def test_aliases_outlive_the_program_and_are_for_this_user_alone(tmp_path:
     await before.remove("b")
     await before.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    after = Aliases(path, [])
+    after = Aliases(path, Resolver([]))
     assert after.target("a") is None
     await after.open()
     assert after.list() == [kept[0]]
@@ -111,7 +111,7 @@ async def test_any_name_of_a_model_may_be_meant(aliases: Aliases, model: str) ->
 
 
 async def test_a_vendors_own_grammar_may_be_meant(tmp_path: Path) -> None:
-    aliases = Aliases(tmp_path / "aliases.db", [Shelf()])
+    aliases = Aliases(tmp_path / "aliases.db", Resolver([Shelf()]))
     await aliases.open()
     await aliases.put("slow", "shelf:thing?delay=5")
     assert aliases.target("slow") == "shelf:thing?delay=5"
@@ -137,7 +137,31 @@ async def test_an_alias_never_leads_to_another(aliases: Aliases) -> None:
         await aliases.put("word", "org/repo")
     with pytest.raises(ConflictError, match="stand for itself"):
         await aliases.put("self", "self")
-    assert [alias.name for alias in aliases.list()] == ["fast"]
+    with pytest.raises(ConflictError, match="'fast' is an alias itself; let 'quick' stand for 'word'"):
+        await aliases.put("quick", "fast:latest")
+    await aliases.put("large", "other:8b")
+    with pytest.raises(ConflictError, match="'large' stands for a model 'other'"):
+        await aliases.put("other", "org/repo")
+    assert [alias.name for alias in aliases.list()] == ["fast", "large"]
+
+
+async def test_an_alias_may_be_short_for_one_size_of_what_it_is_called(aliases: Aliases) -> None:
+    for size in ("8b", "70b"):
+        await aliases.put("llama", f"llama:{size}")
+        assert aliases.target("llama") == f"llama:{size}"
+
+
+async def test_a_new_alias_does_not_hide_a_model_that_is_in_the_colony(tmp_path: Path) -> None:
+    here: dict[str, str] = {}
+    aliases = Aliases(tmp_path / "aliases.db", Resolver([]), here.get)
+    await aliases.open()
+    await aliases.put("old", "org/a")
+    here |= {"old": "on a machine of the colony", "new": "that a worker serves"}
+    with pytest.raises(ConflictError, match="'new' is a model that a worker serves already; take another alias"):
+        await aliases.put("new", "org/b")
+    # One that was there before can still be changed.
+    await aliases.put("old", "org/b")
+    await aliases.close()
 
 
 async def test_two_at_once_do_not_make_a_chain_between_them(aliases: Aliases) -> None:

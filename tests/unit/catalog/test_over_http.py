@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from rbee.catalog import ModelCatalog, ModelState, Resolver
-from rbee.catalog.layout import PARTS, RECORD
-from rbee.catalog.provisioner import Peer
+from rbee.catalog.layout import PARTS, RECORD, write_record
+from rbee.catalog.provisioner import Peer, parts_of
 from rbee.contract import ModelFile
 from rbee.contract.errors import CancelledByCallerError, ConflictError, ModelFileError, RbeeError
 
@@ -186,6 +186,28 @@ async def test_a_peer_is_asked_before_the_vendor_and_the_vendor_where_it_fails(s
     assert hub.ledger.sent("org/m/*") == 1000
     assert said[0] == "Taking m from hive h2"
     assert "Hive h2 could not give all of it" in said[1]
+    await catalog.close()
+
+
+async def test_a_peer_with_other_bytes_costs_nothing_of_what_was_there(shop, hub, tmp_path: Path) -> None:
+    variant = shop.put("m", {"m.blob": DATA})
+    bad = shop.put("peer", {"m.blob": DATA[::-1]})
+    peer = type(shop)(hub)
+    peer.source = lambda _variant, file: shop.source(bad, file)
+
+    async def peers(_variant, _fetch):
+        return [Peer("hive h2", peer)]
+
+    catalog = ModelCatalog(tmp_path, Resolver([shop]), peers)
+    await catalog.open()
+    parts = parts_of(tmp_path, variant.model_id)
+    parts.mkdir(parents=True)
+    write_record(parts, variant)
+    (parts / "m.blob.part").write_bytes(DATA[:200_000])
+    entry = await catalog.ensure(variant, quiet)
+    assert Path(entry.path).read_bytes() == DATA
+    assert hub.ledger.sent("org/peer/*") == 100_000
+    assert hub.ledger.sent("org/m/*") == 100_000
     await catalog.close()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbee.catalog import WorkerCatalog
+from rbee.catalog import WorkerCatalog, workers
 from rbee.contract import CancelToken, EngineEnvironment, WorkerOffer, WorkerVendor
 from rbee.contract.errors import InvalidRequestError, NotFoundError
 from rbee.contract.types import EngineInfo
@@ -146,3 +146,49 @@ async def test_a_vendor_that_cannot_tell_its_environments_hides_no_other() -> No
     catalog = WorkerCatalog([Lost("lost"), Parcels("parcels")])
     await catalog.install("y", None, quiet, quiet, "rbee-y")
     assert [one.python for one in await catalog.environments()] == ["/y/python"]
+
+
+class Late(Store):
+    """Notices nothing, and talks when the program has ended."""
+
+    def __init__(self, name: str, *workers: str) -> None:
+        super().__init__(name, *workers)
+        self.ended = threading.Event()
+        self.failed: Exception | None = None
+
+    def install(self, offer: WorkerOffer, say: Any, progress: Any, cancel: CancelToken) -> None:
+        self._talk(lambda: (say("late"), progress(1, 2)))
+
+    def remove(self, offer: WorkerOffer, say: Any, cancel: CancelToken) -> None:
+        self._talk(lambda: say("late"))
+
+    def _talk(self, talk: Any) -> None:
+        self.working.set()
+        self.ended.wait(10)
+        try:
+            talk()
+        except Exception as error:
+            self.failed = error
+        self.left.set()
+
+
+@pytest.mark.parametrize("removing", [False, True])
+def test_a_vendor_that_goes_on_after_the_end_of_the_program_talks_to_nobody(removing: bool, monkeypatch) -> None:
+    monkeypatch.setattr(workers, "_LEAVE_S", 0.05)
+    vendor = Late("a", "x")
+
+    async def life() -> None:
+        catalog = WorkerCatalog([vendor])
+        if removing:
+            vendor.here.add("x")
+            work = asyncio.create_task(catalog.remove("x", None, lambda _: (), quiet))
+        else:
+            work = asyncio.create_task(catalog.install("x", None, quiet, quiet))
+        assert await asyncio.to_thread(vendor.working.wait, 10)
+        work.cancel()
+        await asyncio.wait([work])
+
+    asyncio.run(life())
+    vendor.ended.set()
+    assert vendor.left.wait(10)
+    assert vendor.failed is None

@@ -6,7 +6,7 @@ import io
 
 import pytest
 from rbee.cli.bars import bars
-from rbee.cli.console import Plain, Silent, _Live, talking
+from rbee.cli.console import Plain, Silent, _Live, say, talking
 from rich.console import Console
 from unit.cli.scripted import progress, sentence
 from unit.conftest import Clock
@@ -36,6 +36,11 @@ def test_a_short_one_is_told_by_its_sentences_alone(clock: Clock, capsys: pytest
         clock.tick(0.5)
     talk.event(sentence("here"))
     assert capsys.readouterr().err == "here\n"
+
+
+def test_nothing_that_is_said_is_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("one \x1b]0;x\x07\ntwo \x9b2J")
+    assert capsys.readouterr().err == "one ?]0;x?\ntwo ?2J\n"
 
 
 def test_a_silent_one_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ def no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "code", "told"),
     [
         (ModelNotFoundError("no 'm'.\nTry another."), 1, "rbee: no 'm'. Try another.\n"),
+        (ModelNotFoundError("no '\x1b]0;x\x07\u202e'"), 1, "rbee: no '?]0;x??'\n"),
         (NotRunningError("nothing runs"), 3, "rbee: nothing runs\n"),
         (CancelledByCallerError("x"), 130, "rbee: Interrupted.\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),

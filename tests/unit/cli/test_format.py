@@ -23,7 +23,7 @@ def test_nothing_in_a_name_is_for_the_terminal(words: str, shown: str) -> None:
         (1024 * 1024 - 1, "1.0 MiB"),
         (4812288, "4.6 MiB"),
         (3 * 1024**4, "3.0 TiB"),
-        (5000 * 1024**4, "5000.0 TiB"),
+        (5000 * 1024**4, "4.9 PiB"),
     ],
 )
 def test_an_amount_has_a_fitting_unit(count: int | None, told: str) -> None:

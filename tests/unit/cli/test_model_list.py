@@ -99,7 +99,11 @@ def test_a_plan_tells_each_hive_and_says_what_it_does_not_know() -> None:
     assert plan_row(PlanRow(hive_id="cpu", fits=False))[6] == "no"
 
 
-def test_a_table_breaks_sentences_and_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_a_table_breaks_sentences_and_no_figures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     sentence = "because " * 40
     row = ("a\x1b[2J", "4.0\nMiB", f"{sentence}\nlast")
     print_table(("HIVE", "SIZE", "WHY"), [row], right={"SIZE"}, sentences="WHY")
@@ -108,3 +112,12 @@ def test_a_table_breaks_sentences_and_no_figures(capsys: pytest.CaptureFixture[s
     assert first.startswith("a?[2J  4.0?MiB  because")
     assert rest
     assert last.strip() == "last"
+
+
+def test_in_a_pipe_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    name, why = "a" * 300, "because " * 40
+    print_table(("NAME", "WHY"), [(name, f"{why}\nlast"), ("b", "c")], sentences="WHY")
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NAME", "WHY"]
+    assert first.split(maxsplit=1) == [name, f"{why}; last"]
+    assert second.split() == ["b", "c"]

@@ -38,7 +38,9 @@ def test_the_unknown_is_a_dash_and_nought_is_not() -> None:
     assert [text(value) for value in (None, 0, "x")] == ["-", "0", "x"]
 
 
-@pytest.mark.parametrize("name", ["m.gguf", "./m", "../m", "sub/m.gguf", ".", "file:m.gguf", "file:./m"])
+@pytest.mark.parametrize(
+    "name", ["m.gguf", "M.GGUF", "model.safetensors", "./m", "../m", "sub/m.gguf", ".", "file:m.gguf", "file:./m"]
+)
 def test_a_relative_path_becomes_absolute(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = absolute(name).removeprefix("file:")
@@ -52,6 +54,8 @@ def test_what_exists_here_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert absolute("org/m") == "org/m"
     (tmp_path / "org" / "m").mkdir(parents=True)
     assert absolute("org/m") == str(tmp_path / "org" / "m")
+    (tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)
+    assert absolute("a/b/c/d") == str(tmp_path / "a" / "b" / "c" / "d")
 
 
 def test_the_home_folder_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +64,11 @@ def test_the_home_folder_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "org/m", "org/m:Q4_K_M", "org/m:file.gguf", "hf:org/m@main::a.gguf", "file:///m"]
+    "name",
+    [
+        *("demo", "org/m", "org/m:Q4_K_M", "org/m:file.gguf", "hf:org/m@main::a.gguf", "file:///m", "/m.gguf"),
+        *("hf.co/org/repo/blob/main/file.gguf", "https://hf.co/org/repo/resolve/main/a.gguf", "a/b/c/d", "m/\0"),
+    ],
 )
 def test_other_names_stay_as_they_are(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

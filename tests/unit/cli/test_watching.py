@@ -30,6 +30,13 @@ def test_sentences_and_text_are_lines_of_their_own(capsys: pytest.CaptureFixture
     assert told.err == ""
 
 
+def test_names_in_sentences_and_progress_are_not_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show(event("narration", human="\x1b]0;x\x07 is\nhere"), event("progress", action="\x1b[2J", done=1))
+    told = capsys.readouterr()
+    assert told.out == "?]0;x? is here\n"
+    assert told.err == "?[2J  1 B\n"
+
+
 def test_progress_is_told_in_a_pipe_at_the_beginning_and_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     show(*(event("progress", action="model_download", done=done, total=100, unit="bytes") for done in (0, 40, 60, 100)))
     told = capsys.readouterr()

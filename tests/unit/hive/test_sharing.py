@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+import re
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
+from rbee.catalog import CatalogEntry
 from rbee.catalog.layout import folder_name
 from rbee.clients import Transport
 from rbee.clients.jobs import JobsClient, raise_for
-from rbee.contract.errors import NotFoundError
+from rbee.contract import ModelFile
+from rbee.contract.errors import ConflictError, ModelFileError, NotFoundError
+from rbee.contract.wire import HeldModels, ModelStanding
+from rbee.hive import HiveService, peer_lines
+from rbee.hive.peer_lines import PeerLines, Silent
+from rbee.hive.shelf import Shelf
 from rbee.settings.model import Settings
 from rbee.testing.hub import Hub
 from rbee.testing.hub.gguf_sample import gguf_bytes
@@ -201,3 +210,159 @@ async def test_a_reader_who_leaves_early_leaves_no_file_open(holder: Program, re
     opened = Path("/proc/self/fd")
     if opened.is_dir():
         await until(lambda: path not in {str(fd.readlink()) for fd in opened.iterdir() if fd.is_symlink()})
+
+
+class Liar:
+    """Stands where a hive's shelf stands, and tells something else of its models.
+
+    Args:
+        shelf: its own.
+        lie: what it changes in an answer.
+    """
+
+    def __init__(self, shelf: Shelf, **lie: object) -> None:
+        self._shelf = shelf
+        self._lie = lie
+
+    async def held(self) -> HeldModels:
+        return await self._shelf.held()
+
+    async def standing(self, key: str, *, checksums: bool = False) -> ModelStanding:
+        told = await self._shelf.standing(key, checksums=checksums)
+        return msgspec.structs.replace(told, variant=msgspec.structs.replace(told.variant, **self._lie))
+
+    async def close(self) -> None:
+        await self._shelf.close()
+
+
+async def test_a_hive_that_lies_of_its_model_puts_nothing_into_the_catalogue_of_another(programs, ref: str) -> None:
+    first, second = await colony(programs, "a", "b")
+    await do(first, "model_download", model=ref)
+    honest = first.service.shelf
+    passwd = ModelFile(name="passwd", size_bytes=1, sha256="a" * 64)
+    for lie in (
+        {"model_id": f"{ref[:-1]}0", "in_place": "/etc/passwd", "files": (passwd,)},
+        {"in_place": "/etc/passwd", "files": (passwd,)},
+        {"files": (msgspec.structs.replace(passwd, name="../../passwd"),)},
+        {"files": (msgspec.structs.replace(passwd, sha256=None),)},
+    ):
+        first.service.shelf = Liar(honest, **lie)
+        with pytest.raises(ModelFileError, match="not taken from hive 'a'"):
+            await do(second, "model_download", model=ref, from_hive="a")
+        assert await second.service.catalog.entries() == []
+    first.service.shelf = honest
+
+
+async def test_a_hive_that_lies_of_its_name_or_model_is_passed_over(programs, hub: Hub, ref: str) -> None:
+    first, second = await colony(programs, "a", "b")
+    await do(first, "model_download", model=ref)
+    honest = first.service.shelf
+    first.service.shelf = Liar(honest, model_id="url:other")
+    assert (await do(second, "model_download", model=ref))["from_hive"] is None
+    first.service.shelf = honest
+
+
+async def test_a_copy_asks_no_vendor_what_its_name_means(programs, hub: Hub, ref: str) -> None:
+    first, second = await colony(programs, "a", "b")
+    await do(first, "model_download", model=ref)
+    hub.stop()
+    told = await do(second, "model_download", model=ref, from_hive="a")
+    assert (told["from_hive"], told["model_id"], told["fetched_bytes"]) == ("a", ref, len(DATA))
+
+
+async def test_a_copy_needs_the_name_of_one_model_that_is_there(programs, ref: str) -> None:
+    first, second = await colony(programs, "a", "b")
+    await do(first, "model_download", model=ref)
+    with pytest.raises(NotFoundError, match=rf"Hive 'a' has no model 'n' .* It has: {re.escape(ref)}\."):
+        await do(second, "model_download", model="n", from_hive="a")
+    store = first.service.catalog._store
+    (entry,) = await store.list()
+    for word in ("hub:o/m:Q8_0", "hub:o/m:Q4_0"):
+        folder = first.service.catalog.folder_of(word)
+        folder.mkdir()
+        (folder / "m.gguf").write_bytes(DATA)
+        variant = msgspec.structs.replace(entry.variant, model_id=word, name=word)
+        await store.put(msgspec.structs.replace(entry, variant=variant))
+    with pytest.raises(ConflictError, match="several models of hive 'a': 'hub:o/m:Q4_0', 'hub:o/m:Q8_0'"):
+        await do(second, "model_download", model="o/m", from_hive="a")
+    told = await do(second, "model_download", model="o/m:q4_0", from_hive="a")
+    assert (told["from_hive"], told["model_id"]) == ("a", "hub:o/m:Q4_0")
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a machine that takes calls and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def test_two_that_begin_together_fetch_once_beside_a_hive_that_is_dead(
+    programs, hub: Hub, ref: str, silent: str, monkeypatch
+) -> None:
+    others = HiveService.other_hives
+
+    async def with_a_dead_one(service: HiveService) -> Mapping[str, str]:
+        return {**await others(service), "0": silent}
+
+    monkeypatch.setattr(HiveService, "other_hives", with_a_dead_one)
+    monkeypatch.setattr(peer_lines, "_ASK_S", 0.5)
+    hives = await colony(programs, "a", "b")
+    hub.fault("org/m/m.gguf", bytes_per_s=1_000_000, times=None)
+    # The later one first: it hears of nobody, and is told so half a second late.
+    second = asyncio.create_task(do(hives[1], "model_download", model=ref))
+    await until(lambda: hives[1].service.catalog.fetch_of(ref))
+    first = asyncio.create_task(do(hives[0], "model_download", model=ref))
+    told = await asyncio.gather(first, second)
+    assert sorted(str(one["from_hive"]) for one in told) == ["None", "a"]
+    assert hub.ledger.sent("org/m/m.gguf") == len(DATA)
+
+
+async def test_a_wait_asks_the_queen_for_the_hives_now_and_then(programs) -> None:
+    (hive,) = await colony(programs, "a")
+    lists = 0
+
+    async def hives() -> Mapping[str, str]:
+        nonlocal lists
+        lists += 1
+        return {"a": hive.url, "self": hive.url}
+
+    async with PeerLines("self", TOKEN, hives, Silent()) as lines:
+        for _ in range(5):
+            assert await lines.standings("m") == []
+        assert lists == 1
+        assert len(lines._transports) == 1
+    assert hive.asked[f"GET /v1/catalog/{folder_name('m')}"] == 5
+
+
+async def test_a_hive_that_does_not_answer_is_left_alone_for_a_while(silent: str, monkeypatch) -> None:
+    monkeypatch.setattr(peer_lines, "_ASK_S", 0.2)
+
+    async def hives() -> Mapping[str, str]:
+        return {"dead": silent}
+
+    known = Silent()
+    loop = asyncio.get_running_loop()
+    for most_s in (5.0, 0.1):
+        begun = loop.time()
+        async with PeerLines("self", TOKEN, hives, known) as lines:
+            assert await lines.standings("m") == []
+        assert loop.time() - begun < most_s
+    assert silent in known
+
+
+async def test_a_part_of_a_file_costs_a_look_at_its_model_alone(holder: Program, ref: str, monkeypatch) -> None:
+    catalog, lists = holder.service.catalog, []
+    listed = catalog.list
+
+    async def counting() -> list[CatalogEntry]:
+        lists.append(1)
+        return await listed()
+
+    monkeypatch.setattr(catalog, "list", counting)
+    for _ in range(3):
+        assert (await get(file_url(holder, ref), range="bytes=0-9", **AUTHORIZED)).status_code == 206
+    assert len(lists) == 1
+    await do(holder, "model_delete", model=ref)
+    assert (await get(file_url(holder, ref), **AUTHORIZED)).status_code == 404

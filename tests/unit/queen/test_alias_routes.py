@@ -17,7 +17,8 @@ from rbee.contract.errors import (
     ModelNotFoundError,
     NotFoundError,
 )
-from rbee.contract.wire import WorkerBeat, WorkerHeartbeat, utc_now
+from rbee.contract.types import ModelVariant
+from rbee.contract.wire import HeldModel, WorkerBeat, WorkerHeartbeat, utc_now
 from rbee.plugins import load_plugins
 from rbee.settings.model import Settings
 from unit.programs import TOKEN, Program, Programs
@@ -125,6 +126,46 @@ async def test_an_alias_in_another_spelling_is_known_to_be_loaded(
     listed = await models(transport)
     assert listed["fast"]["rbee"]["model_id"] == "hf:org/repo:Q4_K_M"
     assert listed["fast"]["rbee"]["state"] == listed["hf:org/repo:Q4_K_M"]["rbee"]["state"]
+
+
+async def test_a_name_that_a_worker_serves_is_not_hidden_by_an_alias(queen: Program, aliases: AliasesClient) -> None:
+    worker = WorkerBeat(
+        id="w", model_id="theirs", device="CPU-0", port=1, status="ready", implementation="e", version=None
+    )
+    queen.service.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
+    with pytest.raises(ConflictError, match="'theirs' is a model that a worker serves already"):
+        await aliases.put("theirs", "org/repo")
+
+
+async def test_a_stranger_does_not_learn_where_files_lie(
+    queen: Program, aliases: AliasesClient, transport: Transport
+) -> None:
+    def held(path: str, name: str) -> HeldModel:
+        variant = ModelVariant(model_id=f"file:{path}", name=name, vendor="local", format="gguf", in_place=path)
+        return HeldModel(variant=variant, key=name)
+
+    paths = ("/home/ann/secret.gguf", "/home/ann/served.gguf")
+    queen.service.catalogs.index.put("h", [*(held(path, path) for path in paths), held("/home/ann/b.gguf", "called")])
+    worker = WorkerBeat(
+        id="w", model_id=f"file:{paths[1]}", device="CPU-0", port=1, status="ready", implementation="e", version=None
+    )
+    queen.service.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
+    await aliases.put("fast", paths[0])
+    everything = await models(transport)
+    assert {paths[0], "called", "fast"} <= everything.keys()
+    assert everything["fast"]["rbee"]["alias_of"] == paths[0]
+    stranger = Transport(queen.url, None, "The queen")
+    try:
+        told = await models(stranger)
+        # What is served can be asked for, and could not without its name.
+        assert everything.keys() - told.keys() == {paths[0]}
+        told.pop(next(name for name in told if "served" in name))
+        assert "ann" not in json.dumps(told)
+        assert (told["fast"]["rbee"]["alias_of"], told["called"]["rbee"]["model_id"]) == (None, None)
+        with pytest.raises(ModelNotFoundError):
+            await stranger.call("GET", f"/v1/models/{paths[0]}", dict)
+    finally:
+        await stranger.close()
 
 
 async def test_jobs_keep_the_model_that_the_alias_stood_for(

@@ -169,3 +169,17 @@ async def test_nobody_is_asked_after_the_end(catalogs, disk) -> None:
     await catalogs.refresh("h")
     await settle()
     assert (disk.asked, known(catalogs)) == (["h"], [])
+
+
+async def test_what_nobody_foresaw_is_no_reason_to_ask_with_every_beat(catalogs, disk, clock, caplog) -> None:
+    disk.trouble = ValueError("oh")
+    for _ in range(5):
+        catalogs.heard(beat(1))
+        await settle()
+    assert disk.asked == ["h"]
+    assert "ValueError('oh')" in caplog.text
+    disk.trouble = None
+    clock.tick(60)
+    catalogs.heard(beat(1))
+    await settle()
+    assert known(catalogs) == ["a"]

@@ -7,7 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from rbee.contract.errors import NoPlacementError, WorkerFailedError
+from rbee.contract.errors import (
+    EngineUnavailableError,
+    InsufficientDiskError,
+    InsufficientMemoryError,
+    ModelNotFoundError,
+    NoPlacementError,
+    WorkerFailedError,
+)
 from rbee.contract.wire import JobEvent
 from rbee.queen.demand import Demand
 from rbee.scheduler import Start
@@ -25,9 +32,16 @@ class FakeHives:
         self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.trouble: Exception | None = None
+        self.fetched = asyncio.Event()
+        self.fetched.set()
+        self.missing: Exception | None = None
 
     async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
         self.jobs.append((hive_id, operation, fields))
+        if operation == "model_download":
+            await self.fetched.wait()
+            if self.missing is not None:
+                raise self.missing
         if operation == "worker_spawn":
             self.begun.set()
             try:
@@ -71,8 +85,11 @@ async def test_all_who_want_a_model_share_one_load(demand, hives, forgotten) -> 
     await asyncio.sleep(0)
     hives.go.set()
     await asyncio.gather(*waiting, joined)
-    assert [job[1] for job in hives.jobs] == ["worker_process_delete", "worker_spawn"]
-    assert hives.jobs[1][2] == {"model": "m", "worker": "e", "device": "CPU-0"}
+    assert [job[1] for job in hives.jobs] == ["model_download", "worker_process_delete", "worker_spawn"]
+    assert [job[2] for job in hives.jobs if job[1] != "worker_process_delete"] == [
+        {"model": "m"},
+        {"model": "m", "worker": "e", "device": "CPU-0"},
+    ]
     assert forgotten == ["idle"]
     assert len(told) == 4
     assert not loading(demand)
@@ -143,6 +160,66 @@ async def test_a_lack_of_room_is_no_crash(demand, hives) -> None:
     assert demand.failure("m", "h") is None
 
 
+async def test_nobody_is_stopped_for_what_cannot_be_fetched(demand, hives, forgotten) -> None:
+    hives.missing = ModelNotFoundError("it is gone")
+    with pytest.raises(ModelNotFoundError):
+        await demand.ensure(M, START, None, None, keep=True)
+    assert ([job[1] for job in hives.jobs], forgotten) == (["model_download"], [])
+
+
+async def test_what_is_there_is_not_fetched(demand, hives) -> None:
+    hives.go.set()
+    await demand.ensure(M, msgspec.structs.replace(START, present=True), None, None, keep=True)
+    assert [job[1] for job in hives.jobs] == ["worker_process_delete", "worker_spawn"]
+
+
+@pytest.mark.parametrize("error", [InsufficientMemoryError("too small"), EngineUnavailableError("no engine")])
+async def test_a_hive_that_cannot_run_a_variant_twice_in_a_row_is_left_alone(demand, hives, clock, error) -> None:
+    hives.go.set()
+    hives.trouble = error
+    for _ in range(2):
+        assert demand.failure("m", "h") is None
+        with pytest.raises(type(error)):
+            await demand.ensure(M, START, None, None, keep=True)
+    assert demand.failure("m", "h") == (clock.now, error.message)
+
+
+async def test_a_full_disk_is_remembered_from_the_first_time(demand, hives, clock) -> None:
+    hives.missing = InsufficientDiskError("full")
+    with pytest.raises(InsufficientDiskError):
+        await demand.ensure(M, START, None, None, keep=True)
+    assert demand.failure("m", "h") == (clock.now, "full")
+
+
+@pytest.mark.parametrize(
+    ("more", "joins"),
+    [
+        ({"present": True, "evict": ()}, False),
+        ({"present": True}, True),
+        ({"evict": ()}, True),
+    ],
+    ids=["it could start at once", "it would stop somebody", "it would fetch, too"],
+)
+async def test_a_load_that_still_fetches_is_joined_by_those_for_whom_nothing_is_quicker(
+    demand, hives, more: dict[str, Any], joins: bool
+) -> None:
+    hives.fetched.clear()
+    first = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
+    await asyncio.sleep(0)
+    other = msgspec.structs.replace(START, model_id="n", hive_id="i", **more)
+    joining = asyncio.create_task(demand.join(("n", "m"), None, None, keep=True, start=other))
+    await asyncio.sleep(0.02)
+    assert joining.done() is not joins
+    same = asyncio.create_task(demand.join(M, None, None, keep=True, start=START))
+    hives.fetched.set()
+    await hives.begun.wait()
+    # Now it has its files: it suits everybody.
+    anybody = asyncio.create_task(demand.join(("n", "m"), None, None, keep=True, start=other))
+    hives.go.set()
+    await first
+    assert [await same, await anybody, await joining] == [True, True, joins]
+
+
 async def test_closing_cancels_what_is_under_way(demand, hives) -> None:
     task = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
     await hives.begun.wait()
@@ -179,7 +256,7 @@ async def test_a_worker_in_use_is_not_stopped_to_make_room(demand, hives) -> Non
     start = Start(hive_id="h", engine="e", device="CPU-0", model_id="m", evict=("busy",))
     with pytest.raises(NoPlacementError, match="'busy'"):
         await demand.ensure(M, start, None, None, keep=True)
-    assert hives.jobs == []
+    assert [job[1] for job in hives.jobs] == ["model_download"]
 
 
 async def test_those_who_want_any_of_several_variants_share_one_load(demand, hives) -> None:

@@ -13,20 +13,27 @@ from rbee.contract import Backend, Device, DeviceType, EngineInfo, ModelFile, Mo
 from rbee.contract.errors import (
     AllSlotsBusyError,
     EngineUnavailableError,
+    InsufficientDiskError,
     InvalidRequestError,
     NoPlacementError,
     QueueFullError,
     RequestTimeoutError,
     WorkerFailedError,
 )
-from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, WorkerBeat, utc_now
+from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, NodeStats, WorkerBeat, utc_now
 from rbee.gateway import Outcome
 from rbee.queen.demand import Demand
 from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
 from rbee.queen.held import HeldIndex
+from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
+from rbee.queen.remote_figures import RemoteFigures
+from rbee.queen.views import Views
 from rbee.settings.model import QueenSettings, Settings
 from rbee.telemetry import TelemetryRegistry
+from rbee.testing.hub import Hub
+from rbee.testing.hub.gguf_sample import gguf_bytes
+from unit.queen.remote import RemoteVendor
 
 PATIENCE_S = 10.0
 WANTED = Wanted(model="m", trusted=True)
@@ -34,16 +41,26 @@ DONE = Outcome(reached=True)
 
 
 class FakeHives:
-    """One hive whose spawn does what the test says."""
+    """Hives whose downloads and spawns do what the test says."""
 
     def __init__(self) -> None:
         self.spawns = 0
+        self.downloads: list[tuple[str, str]] = []
+        self.fetched = asyncio.Event()
+        self.fetched.set()
+        self.full: set[str] = set()
         self.asked: list[tuple[str, str]] = []
         self.go = asyncio.Event()
         self.spawned: Any = lambda: None
         self.trouble: Exception | None = None
 
     async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
+        if operation == "model_download":
+            self.downloads.append((hive_id, fields["model"]))
+            if hive_id in self.full:
+                raise InsufficientDiskError(f"The disk of {hive_id} is full.")
+            await self.fetched.wait()
+            return {}
         assert operation == "worker_spawn"
         self.spawns += 1
         self.asked.append((hive_id, fields["model"]))
@@ -62,12 +79,13 @@ class Colony:
         self.hives = FakeHives()
         self.hives.spawned = lambda: self.beat("w")
         self.held = HeldIndex()
-        names = ModelNames(Resolver([shelf]), self.telemetry, clock, self.held)
+        resolver = Resolver([shelf])
+        names = ModelNames(resolver, self.telemetry, clock, self.held)
         demand = Demand(self.hives, clock, lambda worker_id: True, self.telemetry.remove_worker)
+        views = Views(self.telemetry, self.held, clock, demand.failure)
+        looks = Looks(views, RemoteFigures(resolver, clock=clock))
         settings = Settings(queen=QueenSettings(**queen))
-        self.dispatcher = QueenDispatcher(
-            self.telemetry, names, self.held, demand, SeedPolicy(), settings, "token", clock
-        )
+        self.dispatcher = QueenDispatcher(self.telemetry, names, views, looks, demand, SeedPolicy(), settings, "token")
         self._seq = 0
 
     def _changed(self, model_id: str) -> None:
@@ -86,7 +104,7 @@ class Colony:
             )
         )  # fmt: skip
 
-    def hive(self, hive_id: str = "h", **engine: Any) -> None:
+    def hive(self, hive_id: str = "h", ram_mb: int | None = None, **engine: Any) -> None:
         facts = {"formats": ("blob",), "backends": (Backend.CPU,), "capabilities": ("chat",), "available": True}
         self.telemetry.update_hive_state(
             HiveHeartbeat(
@@ -94,6 +112,7 @@ class Colony:
                 timestamp=utc_now(),
                 capabilities=(Device(id="CPU-0", name="p", device_type=DeviceType.CPU),),
                 engines=(EngineInfo(name="e", version=None, **(facts | engine)),),
+                node=None if ram_mb is None else NodeStats(ram_used_mb=0, ram_total_mb=ram_mb),
             )
         )
 
@@ -106,8 +125,8 @@ async def make(shelf, clock):
     shelf.put("m", {"a": b"a"})
     tasks: list[asyncio.Task[Any]] = []
 
-    def made(**queen: Any) -> Colony:
-        colony = Colony(shelf, clock, **queen)
+    def made(vendor: Any = shelf, **queen: Any) -> Colony:
+        colony = Colony(vendor, clock, **queen)
         ask = colony.ask
 
         def recorded(wanted: Wanted = WANTED) -> asyncio.Task[WorkerLease]:
@@ -420,3 +439,94 @@ async def test_when_no_variant_will_do_every_machine_says_why(make, several) -> 
         await soon(colony.ask())
     assert [reason["subject"] for reason in raised.value.details["reasons"]] == ["hive h"]
     assert "'m' cannot be placed" in raised.value.message
+
+
+@pytest.mark.usefixtures("several")
+async def test_a_free_slot_of_one_variant_is_not_kept_for_one_who_wants_another(make) -> None:
+    colony = make()
+    colony.beat("w", model="shelf:m:best")
+    colony.beat("v", model="shelf:m:second")
+    colony.held.put("h", [HeldModel(variant=BEST, key="k")])
+    exact = Wanted(model="shelf:m:best", trusted=True)
+    held = await soon(colony.ask(exact))
+    waits = colony.ask(exact)
+    await settle()
+    assert (await soon(colony.ask())).worker_id == "v"
+    assert not waits.done()
+    held.finish(DONE)
+    assert (await soon(waits)).worker_id == "w"
+
+
+async def test_one_who_is_called_in_vain_keeps_nobody_behind_him_from_another_worker(make) -> None:
+    colony = make()
+    colony.beat("w")
+    colony.beat("v")
+    taken = {lease.worker_id: lease for lease in [await soon(colony.ask()), await soon(colony.ask())]}
+    picky = colony.ask(Wanted(model="m", worker_id="w", trusted=True))
+    await settle()
+    patient = colony.ask()
+    await settle()
+    taken["v"].finish(DONE)
+    lease = await soon(patient)
+    assert lease.worker_id == "v"
+    lease.finish(DONE)
+    # Nor one who comes only now.
+    assert (await soon(colony.ask())).worker_id == "v"
+    assert not picky.done()
+    taken["w"].finish(DONE)
+    assert (await soon(picky)).worker_id == "w"
+
+
+@pytest.mark.usefixtures("several")
+async def test_what_lies_on_a_disk_is_not_kept_waiting_for_another_variants_download(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hive("b")
+    colony.held.put("a", [HeldModel(variant=BEST, key="k")])
+    colony.held.put("gone", [HeldModel(variant=SECOND, key="k")])
+    colony.hives.fetched.clear()
+    slow = colony.ask(Wanted(model="shelf:m:second", hive_id="b", trusted=True))
+    await settle()
+    assert colony.hives.downloads == [("b", "shelf:m:second")]
+    colony.hives.spawned = lambda: colony.beat("w", slots=2, model="shelf:m:best")
+    colony.hives.go.set()
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert colony.hives.asked == [("a", "shelf:m:best")]
+    assert not slow.done()
+
+
+async def test_a_full_disk_sends_the_request_to_the_next_hive(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hive("b")
+    colony.hives.full = {"a"}
+    colony.hives.go.set()
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert colony.hives.downloads == [("a", "shelf:m"), ("b", "shelf:m")]
+    colony.telemetry.remove_worker("w")
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert colony.hives.downloads == [("a", "shelf:m"), ("b", "shelf:m"), ("b", "shelf:m")], "it is remembered"
+
+
+async def test_where_every_disk_is_full_that_is_told(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hives.full = {"a"}
+    with pytest.raises(InsufficientDiskError, match="disk of a is full"):
+        await soon(colony.ask())
+    assert colony.hives.downloads == [("a", "shelf:m")]
+
+
+async def test_what_would_not_fit_is_refused_before_gigabytes_are_fetched(make, clock) -> None:
+    with Hub() as hub:
+        vendor = RemoteVendor(hub)
+        vendor.put("o/m", {"m.gguf": gguf_bytes(padding=1 << 20)})
+        colony = make(vendor)
+        colony.hive(formats=("gguf",), ram_mb=100)
+        with pytest.raises(NoPlacementError, match="'o/m' cannot be placed"):
+            await soon(colony.ask(Wanted(model="o/m", trusted=True)))
+        assert colony.hives.downloads == []
+        colony.hive(formats=("gguf",), ram_mb=4096)
+        colony.hives.spawned = lambda: colony.beat("w", model="remote:o/m")
+        colony.hives.go.set()
+        assert (await soon(colony.ask(Wanted(model="o/m", trusted=True)))).worker_id == "w"

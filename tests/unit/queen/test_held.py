@@ -7,6 +7,7 @@ from typing import Any
 from rbee.contract import ModelFile, ModelVariant
 from rbee.contract.figures import ModelFigures
 from rbee.contract.wire import HeldModel
+from rbee.queen import repositories
 from rbee.queen.held import HeldIndex
 
 
@@ -82,3 +83,26 @@ def test_a_less_exact_name_leads_to_what_agrees_with_all_that_it_says() -> None:
     assert meant("hf:o/m@main") == ["hf:o/m@main:Q4_0"]
     assert meant("rbee-tiny") == ["demo:rbee-tiny:Q8_0"]
     assert [meant(name) for name in ("other:rbee-tiny", "/m.gguf", "O/m", "not a name at all/")] == [[], [], [], []]
+
+
+def test_a_hive_that_tells_of_one_model_twice_has_it_once() -> None:
+    index = HeldIndex()
+    index.put("h", [held("a", name="n1"), held("a", name="n2")])
+    assert [index.knows(name) for name in ("n1", "n2", "v:a")] == [True, False, True]
+    assert [variant.name for variant in index.called("n1")] == ["n1"]
+    index.discard("h")
+    assert not index.knows("n1")
+    assert index.called("n1") == index.meant("a") == ()
+
+
+def test_a_less_exact_name_is_looked_up_without_reading_every_models_name(monkeypatch) -> None:
+    index = HeldIndex()
+    index.put("h", [held(str(number), model_id=f"hf:o/m{number}:Q4_0") for number in range(50)])
+    parsed: list[str] = []
+    real = repositories.parse_ref
+    monkeypatch.setattr(repositories, "parse_ref", lambda text: parsed.append(text) or real(text))
+    assert [variant.model_id for variant in index.meant("o/m7")] == ["hf:o/m7:Q4_0"]
+    assert parsed == ["o/m7"]
+    index.discard("h")
+    assert not index._repositories._refs
+    assert not index._repositories._keys

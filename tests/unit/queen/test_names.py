@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -30,7 +33,8 @@ class World:
     def __init__(self, shelf: Any, clock: Any, *vendors: Any, **aliases: str) -> None:
         self.telemetry = TelemetryRegistry(clock)
         self.held = HeldIndex()
-        self.names = ModelNames(Resolver([*vendors, shelf]), self.telemetry, clock, self.held, Aliases(**aliases))
+        resolver = Resolver([*vendors, shelf], clock=clock)
+        self.names = ModelNames(resolver, self.telemetry, clock, self.held, Aliases(**aliases))
 
     def lies(self, *variants: ModelVariant, hive: str = "h", figures: ModelFigures | None = None) -> None:
         self.held.put(hive, [HeldModel(variant=variant, key="k", figures=figures) for variant in variants])
@@ -49,6 +53,12 @@ def anything(shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(shelf), "names_anything", True)
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
 def hub(name: str, **more: Any) -> ModelVariant:
     return ModelVariant(model_id=f"hf:{name}", name=name, vendor="hub", format="gguf", **more)
 
@@ -60,18 +70,76 @@ async def test_a_vendor_is_asked_once_a_minute(world, shelf, clock) -> None:
     clock.tick(59.9)
     await world.names.resolve("m", trusted=True)
     assert shelf.resolved == ["m"]
-    clock.tick(0.1)
+    assert await world.names.known() == [variant]
+
+
+async def test_an_old_answer_is_given_while_it_is_renewed(world, shelf, clock) -> None:
+    older = shelf.put("m", {})
+    await world.names.resolve("m", trusted=True)
     newer = shelf.put("m", {"a": b"a"})
+    clock.tick(60)
+    assert (await world.names.resolve("m", trusted=True)).variants == (older,)
+    await until(lambda: len(shelf.resolved) == 2)
+    await asyncio.sleep(0.05)
     assert (await world.names.resolve("m", trusted=True)).variants == (newer,)
-    assert await world.names.known() == [newer]
+    assert shelf.resolved == ["m", "m"]
 
 
-async def test_an_unknown_name_is_asked_for_every_time(world, shelf) -> None:
-    for _ in range(2):
+async def test_an_unknown_name_is_asked_for_once_in_a_while(world, shelf, clock) -> None:
+    for _ in range(3):
         with pytest.raises(ModelNotFoundError):
             await world.names.resolve("m", trusted=True)
+    assert shelf.resolved == ["m"]
     shelf.put("m", {})
+    clock.tick(10)
     assert await world.ids("m") == ("shelf:m",)
+
+
+async def test_a_hub_that_is_down_is_asked_once_for_all_who_want_the_same(world, shelf, clock, monkeypatch) -> None:
+    monkeypatch.setattr(type(shelf), "supports", lambda self, ref: True)
+
+    def down(self: Any, ref: str) -> Any:
+        self.resolved.append(ref)
+        time.sleep(0.05)
+        raise UnreachableError("the line is cut")
+
+    monkeypatch.setattr(type(shelf), "resolve", down)
+    for _ in range(2):
+        found = await asyncio.gather(*(world.ids("o/m") for _ in range(12)), return_exceptions=True)
+        assert {str(error) for error in found} == {"the line is cut"}
+    assert shelf.resolved == ["o/m"]
+    clock.tick(10)
+    with pytest.raises(UnreachableError):
+        await world.ids("o/m")
+    assert shelf.resolved == ["o/m", "o/m"]
+
+
+async def test_what_is_here_under_a_more_exact_name_takes_no_vendors_word(world, shelf, monkeypatch) -> None:
+    monkeypatch.setattr(type(shelf), "supports", lambda self, ref: True)
+    shelf.put("o/m", {})
+    world.lies(hub("o/m:Q4_K_M"))
+    world.telemetry.register_worker(Registration(worker_id="w", url="http://a:1", model="hf:o/m:Q8_0"))
+    world.telemetry.register_worker(Registration(worker_id="v", url="http://a:2", model="hf:o/m:Q4_K_M"))
+    for _ in range(2):
+        found = await world.names.resolve("o/m", trusted=True)
+        assert (found.model_ids, found.whole) == (("hf:o/m:Q4_K_M", "hf:o/m:Q8_0"), False)
+    assert [variant.format for variant in found.variants] == ["gguf", "unknown"]
+    assert shelf.resolved == []
+    # Where that will not do, the vendors may have more.
+    wider = await world.names.widen(found)
+    assert (wider.model_ids, wider.whole) == (("shelf:o/m", "hf:o/m:Q4_K_M", "hf:o/m:Q8_0"), True)
+    world.telemetry.remove_worker("w")
+    assert await world.ids("o/m") == ("hf:o/m:Q4_K_M",)
+
+
+async def test_a_meaning_is_put_together_once_until_a_disk_changes(world, shelf) -> None:
+    shelf.put("m", {})
+    first = await world.names.resolve("m", trusted=True)
+    assert await world.names.resolve("m", trusted=True) is first
+    world.lies(hub("o/m:Q4_0"))
+    assert await world.names.resolve("m", trusted=True) is not first
+    near = await world.names.resolve("o/m", trusted=True)
+    assert await world.names.resolve("o/m", trusted=True) is near
 
 
 async def test_all_variants_are_told_best_first(world, shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,11 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.queen.held import HeldIndex
+from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
+from rbee.queen.views import Views
 from rbee.settings.model import Settings, WorkerSettings
 from rbee.telemetry import TelemetryRegistry
 from rbee.testing.hub import Hub
@@ -59,8 +61,9 @@ class Colony:
         self.said: list[str] = []
         resolver = Resolver([vendor])
         names = ModelNames(resolver, self.telemetry, clock, self.held)
-        figures = RemoteFigures(resolver)
-        self.plans = Plans(self.telemetry, names, self.held, lambda *_: None, figures, Settings(worker=worker), clock)
+        views = Views(self.telemetry, self.held, clock, lambda *_: None)
+        looks = Looks(views, RemoteFigures(resolver))
+        self.plans = Plans(self.telemetry, names, views, looks, Settings(worker=worker))
         self.beat("box", (CPU, CARD), (engine("cards", "exl2", cuda=30), engine("general", "gguf", cuda=10, cpu=20)))
         self.beat("server", (CPU,), (engine("general", "gguf", cpu=20),))
 

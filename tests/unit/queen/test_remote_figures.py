@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -37,8 +39,8 @@ def vendor(hub: Hub) -> RemoteVendor:
 
 
 @pytest.fixture
-def figures(vendor: RemoteVendor) -> RemoteFigures:
-    return RemoteFigures(Resolver([vendor]))
+def figures(vendor: RemoteVendor, clock: Any) -> RemoteFigures:
+    return RemoteFigures(Resolver([vendor]), clock=clock)
 
 
 async def test_the_head_of_a_file_is_read_once_and_no_more_than_the_head(hub, vendor, figures) -> None:
@@ -89,12 +91,15 @@ async def test_a_configuration_that_is_none_is_refused(vendor, figures) -> None:
         await figures.of(vendor.put("o/m", files, "safetensors"))
 
 
-async def test_a_source_that_has_gone_is_told_and_asked_again_later(hub, vendor, figures) -> None:
+async def test_a_source_that_has_gone_is_told_and_asked_again_later(hub, vendor, figures, clock) -> None:
     variant = vendor.put("o/m", {"m.gguf": gguf_bytes()})
     hub.add("o/m", {"m.gguf": None})
     with pytest.raises(ModelNotFoundError):
         await figures.of(variant)
     hub.add("o/m", {"m.gguf": gguf_bytes()})
+    with pytest.raises(ModelNotFoundError):
+        await figures.of(variant)
+    clock.tick(30)
     assert (await figures.of(variant)).layers == 2
 
 
@@ -104,3 +109,10 @@ async def test_a_vendor_that_fails_to_say_where_is_told(vendor, figures, monkeyp
     with pytest.raises(UnreachableError, match="ZeroDivisionError"):
         await figures.of(variant)
     assert "'remote'" in caplog.text
+
+
+async def test_all_who_want_to_know_at_once_share_one_look(hub, vendor, figures) -> None:
+    variant = vendor.put("o/m", {"m.gguf": gguf_bytes(padding=4 << 20)})
+    others = [msgspec.structs.replace(variant, figures=ModelFigures(context_length=number)) for number in range(6)]
+    assert len({found.layers for found in await asyncio.gather(*map(figures.of, others))}) == 1
+    assert hub.ledger.sent("*m.gguf") <= 256 * 1024

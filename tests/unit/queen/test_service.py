@@ -167,7 +167,7 @@ async def test_what_lies_on_a_hives_disk_is_known_listed_and_planned_with(progra
     model = shelf.put("m", {"a": b"a"}, model_format="gguf")
     await hive.catalog.bring(model, lambda done, total: None)
     await until(lambda: queen.catalogs.index.knows("m"))
-    (listed,) = [one for one in await queen.models() if one["id"] == "m"]
+    (listed,) = [one for one in await queen.models(trusted=True) if one["id"] == "m"]
     assert listed["rbee"] == {"model_id": "shelf:m", "state": "available", "hives": ["h"]}
     assert (await queen.names.resolve("m", trusted=False)).model_ids == ("shelf:m",)
     transport = Transport(program.url, TOKEN, "The queen")

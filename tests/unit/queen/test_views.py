@@ -17,9 +17,9 @@ from rbee.contract.wire import (
     WorkerBeat,
     utc_now,
 )
-from rbee.queen import views
 from rbee.queen.held import HeldIndex
-from rbee.scheduler import Failure
+from rbee.queen.views import Views
+from rbee.scheduler import Failure, HiveView
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -54,17 +54,19 @@ M = ModelVariant(model_id="m", name="m", vendor="v", format="blob")
 
 def seen(
     colony: TelemetryRegistry, clock, failure: Any = lambda *_: None, held: HeldIndex | None = None, variant: Any = M
-) -> views.HiveView:
-    (found,) = views.hives(colony, (variant,), held or HeldIndex(), clock, failure)
+) -> HiveView:
+    (found,) = Views(colony, held or HeldIndex(), clock, failure).hives((variant,))
     return found
 
 
-def test_a_models_workers_are_candidates_with_their_figures(colony) -> None:
+def test_a_models_workers_are_candidates_with_their_figures(colony, clock) -> None:
     colony.beat_worker(worker("a"))
     colony.beat_worker(worker("b", model_id="n"))
     colony.update_hive_state(hive(ProcessStats(pid=1, worker_id="a", gpu_util_pct=40.0, cpu_pct=9.0)))
     colony.reserve("a")
-    (found,) = views.candidates(colony, ("m",))
+    views = Views(colony, HeldIndex(), clock, lambda *_: None)
+    (found,) = views.candidates(("m",))
+    assert (views.candidate("a"), views.candidate("z")) == (found, None)
     assert (found.view.worker_id, found.view.hive_id, found.view.gpu_pct, found.view.slots_free) == ("a", "h", 40.0, 1)
     assert (found.state, found.presence, found.routable) == (WorkerState.READY, "online", True)
     assert (found.capabilities, found.device) == ((Capability.CHAT,), "CPU-0")

@@ -7,18 +7,24 @@ import asyncio
 import pytest
 from rbee.contract.errors import AllSlotsBusyError, QueueFullError
 from rbee.queen.waiting import WaitingRoom
+from rbee.scheduler import Wish
+
+ANY = Wish()
 
 
 class Crowd:
     def __init__(self, room: WaitingRoom) -> None:
         self.room = room
         self.called: list[str] = []
+        self.tickets: dict[str, int] = {}
 
     async def come(
-        self, name: str, *, first: bool = False, model: str = "m", any_of: tuple[str, ...] = ()
+        self, name: str, *, again: bool = False, model: str = "m", any_of: tuple[str, ...] = (), wish: Wish = ANY
     ) -> asyncio.Task[None]:
         async def wait() -> None:
-            await self.room.wait(any_of or (model,), asyncio.get_running_loop().time() + 10, first=first)
+            ticket = self.tickets[name] if again else None
+            deadline = asyncio.get_running_loop().time() + 10
+            self.tickets[name] = await self.room.wait(any_of or (model,), deadline, wish=wish, ticket=ticket)
             self.called.append(name)
 
         task = asyncio.create_task(wait())
@@ -43,18 +49,45 @@ async def test_they_are_called_in_the_order_they_came() -> None:
     assert crowd.room.depth(("m",)) == 0
 
 
-async def test_one_who_was_called_in_vain_keeps_the_head() -> None:
-    crowd = Crowd(WaitingRoom(2))
-    await crowd.come("a")
-    await crowd.come("b")
-    await crowd.come("again", first=True)
+async def test_one_who_was_called_in_vain_keeps_his_place() -> None:
+    crowd = Crowd(WaitingRoom(3))
+    for name in "abc":
+        await crowd.come(name)
     crowd.room.wake("m")
     await settle()
-    assert crowd.called == ["again"]
-    for _ in range(2):
+    # The room is full: he who was in it stays in it.
+    await crowd.come("d")
+    await crowd.come("a", again=True)
+    for _ in range(4):
         crowd.room.wake_all()
         await settle()
-    assert crowd.called == ["again", "a", "b"]
+    assert crowd.called == ["a", "a", "b", "c", "d"]
+
+
+async def test_the_first_of_each_wish_is_called_and_those_behind_him_are_not() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    there, here = Wish(worker_id="there"), Wish(worker_id="here")
+    await crowd.come("a", wish=there)
+    await crowd.come("b", wish=there)
+    await crowd.come("c", wish=here)
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["a", "c"]
+    await crowd.come("a", again=True, wish=there)
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["a", "c", "a"]
+    assert list(crowd.room.earlier("m", None)) == [there]
+    assert list(crowd.room.earlier("m", crowd.tickets["a"])) == []
+    assert list(crowd.room.earlier("n", None)) == []
+
+
+async def test_the_room_is_full_whatever_those_in_it_wish() -> None:
+    crowd = Crowd(WaitingRoom(2))
+    await crowd.come("a", wish=Wish(worker_id="w"))
+    await crowd.come("b", wish=Wish(hive_id="h"))
+    with pytest.raises(QueueFullError):
+        await crowd.room.wait(("m",), 0.0)
 
 
 async def test_nobody_else_is_called_before_the_one_who_was_called_has_looked() -> None:

@@ -110,3 +110,9 @@ def test_figures_that_nobody_can_mean_give_numbers_that_can_be_sent(
     assert msgspec.json.decode(msgspec.json.encode(found))["slots"] == slots
     for part in (found.weights_bytes, found.cache_bytes, found.overhead_bytes, found.total_bytes):
         assert part is None or 0 <= part < 2**64
+
+
+def test_a_model_without_files_of_its_own_has_no_known_size() -> None:
+    found = estimate(msgspec.structs.replace(variant(), files=()))
+    assert (found.weights_bytes, found.total_bytes, found.rough) == (None, None, True)
+    assert estimate(msgspec.structs.replace(variant(EIGHT_BILLION), files=())).weights_bytes == 4_912_898_304

@@ -21,7 +21,20 @@ from rbee.contract import (
     WorkerState,
     WorkerView,
 )
-from rbee.scheduler import Candidate, Failure, HiveView, IdleWorker, PlaceRequest, Refusal, Start, Use, Wait, place
+from rbee.scheduler import (
+    Candidate,
+    Failure,
+    HiveView,
+    IdleWorker,
+    PlaceRequest,
+    Refusal,
+    Start,
+    Use,
+    Wait,
+    Wish,
+    place,
+    suits,
+)
 
 GIB = 2**30
 
@@ -229,6 +242,50 @@ def test_the_longest_idle_makes_room_first_and_no_more_than_needed() -> None:
 def test_when_even_all_idle_workers_are_not_enough_none_is_stopped() -> None:
     huge = PlaceRequest(variants=(variant(size_bytes=100 * GIB),))
     assert isinstance(decide(huge, (), hive(idle=IDLE)), Refusal)
+
+
+def test_a_device_that_was_named_is_tried_although_the_estimate_does_not_fit() -> None:
+    engines = (engine(backends=(Backend.CPU, Backend.CUDA)),)
+    idle = (
+        IdleWorker(worker_id="there", idle_s=1, device="GPU-0", vram_bytes=1),
+        IdleWorker(worker_id="here", idle_s=2, device="CPU-0", vram_bytes=1),
+    )
+    small = {"devices": (CPU, GPU), "engines": engines, "gpu_free_bytes": {"GPU-0": GIB // 2}, "idle": idle}
+    named = msgspec.structs.replace(WANTED, device="GPU-0")
+    assert decide(WANTED, (), hive(**small)).device == "CPU-0"
+    start = decide(named, (), hive(**small))
+    assert (start.device, start.evict) == ("GPU-0", ("there",))
+    assert start.because[-1] == "it is tried all the same, since the request names GPU-0"
+    assert "needs about 1228 MiB and 512 MiB are free on GPU-0" in start.because[0]
+    # Another machine's card of that name, on which it fits, comes before.
+    large = small | {"gpu_free_bytes": {"GPU-0": GIB}, "idle": (msgspec.structs.replace(idle[0], vram_bytes=GIB),)}
+    assert decide(named, (), hive("a", **small), hive("b", **large)).hive_id == "b"
+    busy = decide(named, (), hive(**small | {"threads_free": 0, "idle": ()}))
+    assert "all its processor threads are taken" in why(busy)["hive h"]
+
+
+@pytest.mark.parametrize(
+    ("more", "present"),
+    [({}, False), ({"files": ()}, True), ({"in_place": "/m.gguf"}, True)],
+    ids=["to be fetched", "without files", "in place"],
+)
+def test_a_start_says_whether_something_has_to_be_fetched_before(more: dict, present: bool) -> None:
+    wanted = PlaceRequest(variants=(msgspec.structs.replace(variant(), **more),))
+    assert decide(wanted, (), hive()).present is present
+    assert decide(wanted, (), hive(held=frozenset({"m"}))).present is True
+
+
+def test_a_worker_suits_a_wish_whether_or_not_it_has_a_free_slot() -> None:
+    assert suits(Wish(), worker(free=0))
+    assert not suits(Wish(worker_id="v"), worker())
+    assert not suits(Wish(device="GPU-0"), worker(device="CPU-0"))
+    assert not suits(Wish(), worker(routable=False))
+
+
+def test_a_model_of_unknown_size_is_not_said_to_fit() -> None:
+    elsewhere = PlaceRequest(variants=(msgspec.structs.replace(variant(), files=()),))
+    start = decide(elsewhere, (), hive(ram_free_bytes=0))
+    assert "what it needs is unknown" in start.because[-1]
 
 
 def test_unknown_sizes_and_memory_are_no_obstacle() -> None:

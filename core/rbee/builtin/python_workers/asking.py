@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -12,7 +13,9 @@ from rbee.contract.errors import PluginError
 from rbee.contract.types import EngineInfo
 from rbee.contract.vendor import CancelToken
 
-_LIST_S = 60.0
+LIST_S = 60.0
+"""How long an answer may take."""
+
 _LOOK_S = 0.1
 
 
@@ -33,12 +36,19 @@ class FoundPlugins(msgspec.Struct, frozen=True):
     engines: tuple[EngineInfo, ...]
 
 
-def plugins_of(python: str, cancel: CancelToken | None = None) -> FoundPlugins:
+def plugins_of(
+    python: str,
+    cancel: CancelToken | None = None,
+    environment: Mapping[str, str] | None = None,
+    within_s: float = LIST_S,
+) -> FoundPlugins:
     """What a program that starts now with this interpreter finds.  Blocks: for a thread.
 
     Args:
         python: the interpreter.
         cancel: ends it early.
+        environment: of that program; None for this one's.
+        within_s: how long it may take.
 
     Raises:
         CancelledByCallerError: through `cancel`.
@@ -47,23 +57,24 @@ def plugins_of(python: str, cancel: CancelToken | None = None) -> FoundPlugins:
     command = [python, "-m", "rbee.plugins"]
     try:
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         ) as process:
             try:
-                told, said = _communicate(process, cancel)
+                told, said = _communicate(process, cancel, time.monotonic() + within_s)
             except BaseException:
                 process.kill()
                 raise
         return msgspec.json.decode(told, type=FoundPlugins)
-    except msgspec.DecodeError as error:
+    except subprocess.TimeoutExpired as error:
+        raise _failed(f"no answer within {within_s:g} s", command) from error
+    except (msgspec.DecodeError, RecursionError) as error:
         last = (said.decode("utf-8", "replace").strip().splitlines() or [str(error)])[-1]
         raise _failed(last, command) from error
-    except (subprocess.SubprocessError, OSError) as error:
+    except OSError as error:
         raise _failed(str(error), command) from error
 
 
-def _communicate(process: subprocess.Popen[bytes], cancel: CancelToken | None) -> tuple[bytes, bytes]:
-    until = time.monotonic() + _LIST_S
+def _communicate(process: subprocess.Popen[bytes], cancel: CancelToken | None, until: float) -> tuple[bytes, bytes]:
     while True:
         if cancel is not None:
             cancel.raise_if_cancelled()

@@ -2,8 +2,8 @@
 
 ::
 
-    workers/mill/engine.json           which build is in use, and what it brought
-    workers/mill/build-1a2b3c4d/       requirements.txt (versions and hashes) and venv/
+    workers/python/mill/engine.json           which build is in use, and what it brought
+    workers/python/mill/build-1a2b3c4d/       requirements.txt (versions and hashes) and venv/
 
 A virtual environment holds its own path in many files and cannot be moved, so each build has its last place from the
 beginning, and is nobody's until the record names it.
@@ -99,10 +99,10 @@ def installed(root: Path) -> Iterator[InstalledEnvironment]:
         folder = path.parent
         if not _NAME.fullmatch(folder.name):
             continue
-        anew = f"install it anew: rbee worker remove {folder.name} && rbee worker install {folder.name}"
+        anew = _anew(folder.name)
         try:
             record = _read(path)
-            anew += f" --package {shlex.quote(record.package)}"
+            anew = _anew(folder.name, record.package)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             nothing = EngineInfo(
                 name=folder.name, version=None, formats=(), backends=(), capabilities=(), available=False
@@ -165,6 +165,19 @@ def link(build: Path) -> None:
         _write(file, lines.encode())
 
 
+def linked(one: InstalledEnvironment) -> EngineEnvironment:
+    """What the hive is told of an environment, which sees rbee's packages where they are now, or says why not."""
+    environment = one.environment
+    if environment.reason is not None:
+        return environment
+    try:
+        link(Path(environment.python).parents[2])
+    except (OSError, ValueError) as error:
+        why = f"its environment cannot be led to rbee ({error}); {_anew(one.name, one.package)}"
+        return msgspec.structs.replace(environment, reason=why)
+    return environment
+
+
 def publish(build: Path, record: EngineRecord) -> None:
     """From now on this build is the engine's."""
     _write(build.parent / RECORD, msgspec.json.format(msgspec.json.encode(record)))
@@ -196,6 +209,12 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise PluginError(f"Folder '{folder}' cannot be deleted: {error}. Delete it by hand.") from error
+
+
+def _anew(name: str, package: str | None = None) -> str:
+    """What a person does about a broken one."""
+    by_package = "" if package is None else f" --package {shlex.quote(package)}"
+    return f"install it anew: rbee worker remove {name} && rbee worker install {name}{by_package}"
 
 
 def _read(path: Path) -> EngineRecord:

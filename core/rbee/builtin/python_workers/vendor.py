@@ -53,8 +53,8 @@ class PythonWorkerVendor(WorkerVendor):
     home: Path | None = None
 
     def keep_in(self, folder: Path) -> None:
-        """Keep engines there."""
-        self.home = folder
+        """Keep engines in a folder of this vendor's own there: what others keep beside it is none of ours."""
+        self.home = folder / self.name
 
     def catalog(self) -> Sequence[WorkerOffer]:
         """Installed engines, and one for each extra that brings an engine and is not installed."""
@@ -83,13 +83,7 @@ class PythonWorkerVendor(WorkerVendor):
 
     def environments(self) -> Sequence[EngineEnvironment]:
         """Those that it has made; each is led to where rbee is now."""
-        found = []
-        for one in self._installed():
-            environment = one.environment
-            if environment.reason is None:
-                environments.link(Path(environment.python).parents[2])
-            found.append(environment)
-        return found
+        return [environments.linked(one) for one in self._installed()]
 
     def offer(self, worker: str, package: str) -> WorkerOffer | None:
         """Any package of an index.

@@ -43,6 +43,9 @@ def plugins_and_engines(plugins: Plugins) -> Iterator[Check]:
             continue
         # A reason ends with its remedy, as its contract asks.
         why, _, remedy = (engine.reason or "it does not say why").rpartition("; ")
+        if engine.optional:
+            yield Check(name=name, status="ok", detail=f"not here: {why or remedy}")
+            continue
         yield Check(name=name, status="warn", detail=why or remedy, remedy=remedy if why else None)
     if not any(engine.available for engine in engines):
         remedy = f"Install one, for example: {install_hint('gguf') or 'an engine for GGUF files'}"

@@ -10,7 +10,7 @@ import msgspec
 
 from rbee.cli.console import say, table_console
 from rbee.cli.context import Context, current
-from rbee.cli.format import duration, megabytes
+from rbee.cli.format import duration, megabytes, printable
 from rbee.cli.logfiles import COLONY, list_logs, program_log
 from rbee.cli.logprint import LogPrinter
 from rbee.cli.named import by_prefix
@@ -75,7 +75,7 @@ def _list(context: Context, *, as_json: bool) -> None:
     for one in logs:
         size = f"{one.size_bytes} B" if one.size_bytes < _MIB else megabytes(one.size_bytes // _MIB)
         age = f"{duration(max(0.0, time.time() - one.written_at.timestamp()))} ago"
-        table.add_row(*map(Text, (one.name, one.kind, str(one.files), size, age)))
+        table.add_row(*map(Text, (printable(one.name), one.kind, str(one.files), size, age)))
     table_console().print(table)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
-from rbee.cli.console import say, table_console
+from rbee.cli.console import say
 from rbee.cli.context import current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.format import text
+from rbee.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from rbee.plugins import PluginRecord
 
 
 @click.command("plugins")
@@ -23,18 +29,13 @@ def command(*, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.encode({"plugins": plugins.records, "engines": engines}).decode())
         return FAILED if failed else OK
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("PLUGIN", "PACKAGE", "VERSION", "STATUS", "BRINGS"):
-        table.add_column(heading, overflow="fold")
-    for record in plugins.records:
-        brings = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in record.registered.items())
-        table.add_row(
-            record.name, text(record.distribution), text(record.version), record.status, record.error or brings
-        )
-    table_console().print(table)
+    print_table(("PLUGIN", "PACKAGE", "VERSION", "STATUS", "BRINGS"), [_row(record) for record in plugins.records])
     for engine in engines:
-        if not engine.available:
+        if not engine.available and not engine.optional:
             say(f"Engine {engine.name} cannot run here: {engine.reason}")
     return FAILED if failed else OK
+
+
+def _row(record: PluginRecord) -> tuple[str, ...]:
+    brings = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in record.registered.items())
+    return (record.name, text(record.distribution), text(record.version), record.status, record.error or brings)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -15,12 +13,7 @@ HEAD: Final = 8192
 PROTOCOLS: Final = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 ENOUGH: Final = 8
 """Instructions in a row, behind the mark, that no other file begins with."""
-MANY: Final = 64
-"""Likewise without the mark."""
 LARGEST_JSON_HEAD: Final = 100_000_000
-
-_NAMING: Final = frozenset({"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"})
-_CALLING: Final = frozenset({"INST", "REDUCE", "BUILD", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
 
 
 def refuse_pickle(path: Path) -> None:
@@ -47,36 +40,22 @@ def is_pickle(file: BinaryIO, size: int) -> bool:
         file: at its first byte, able to seek.
         size: its length.
     """
+    # Imported late: it brings a table of all instructions with their documentation.
+    from rbee.contract.formats.instructions import Ending, follow
+
     head = file.read(HEAD)
-    if head.startswith(b"GGUF"):
-        return False
     if any(name.endswith(".pkl") for name in names_in_zip(file, head, size)):
         return True
     if "pickle" in names_in_tar(file, head, size):
         return True
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LARGEST_JSON_HEAD:
-        # The length of a safetensors head may look like the mark of a pickle, but not like its instructions.
-        names, _ = _instructions(head)
-        return head.startswith(PROTOCOLS) and (len(names) >= ENOUGH or "STOP" in names)
-    return head.startswith(PROTOCOLS) or _calls(head, size)
-
-
-def _calls(head: bytes, size: int) -> bool:
-    """Whether it is a pickle of the oldest kinds, which have no mark."""
-    names, end = _instructions(head)
-    if "STOP" in names and end == size:
-        return len(names) > 1
-    cut = end == len(head) < size
-    named = not _NAMING.isdisjoint(names)
-    return len(names) >= MANY or (named and (cut or not _CALLING.isdisjoint(names)))
-
-
-def _instructions(head: bytes) -> tuple[list[str], int]:
-    """Names of the instructions that a pickle would begin with, none of them carried out, and where they end."""
-    import pickletools
-
-    stream = io.BytesIO(head)
-    names: list[str] = []
-    with contextlib.suppress(Exception):  # whatever it trips over: it is no instruction
-        names.extend(instruction.name for instruction, _, _ in pickletools.genops(stream))
-    return names, stream.tell()
+    marked = head.startswith(PROTOCOLS)
+    # The length of a safetensors head may look like the mark of a pickle, but not like its instructions.
+    measured = head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LARGEST_JSON_HEAD
+    if marked and not measured:
+        return True
+    # Whatever the file looks like: what a pickle may begin with can be made to look like the head of any model.
+    file.seek(0)
+    ending, count = follow(file, size)
+    if ending is Ending.NOWHERE:
+        return marked and count >= ENOUGH
+    return ending is not Ending.WHOLE or count > 1

@@ -6,11 +6,13 @@
 
 from rbee.contract.transfer.addresses import is_loopback
 from rbee.contract.transfer.files import Fetched, fetch_files
-from rbee.contract.transfer.patience import NEVER, Patience
+from rbee.contract.transfer.patience import FOR_NEIGHBOURS, NEVER, PATIENCE, Patience
 from rbee.contract.transfer.ranges import find_size, read_range
 
 __all__ = [
+    "FOR_NEIGHBOURS",
     "NEVER",
+    "PATIENCE",
     "Fetched",
     "Patience",
     "fetch_files",

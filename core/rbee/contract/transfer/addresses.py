@@ -25,7 +25,9 @@ def parsed(url: str) -> Url:
     """
     try:
         parts = parse_url(url)
-    except LocationParseError as error:
+        # As connecting and resolving write it: a part of the name may be too long for that, or missing.
+        (parts.host or "").encode("idna")
+    except (LocationParseError, UnicodeError) as error:
         raise UnreachableError("The address of a file cannot be read; write it as https://host/path.") from error
     if parts.scheme not in {"http", "https"} or not parts.host:
         raise UnreachableError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import threading
 from io import FileIO
 from pathlib import Path
 
-from rbee.contract.transfer.disk import disk_error
+from rbee.contract.checksums import Checksum
+from rbee.contract.disk import file_error
 from rbee.contract.types import ModelFile
 from rbee.contract.vendor import CancelToken
 
@@ -29,10 +29,7 @@ class Follower:
 
     def __init__(self, path: Path, file: ModelFile, size: int | None) -> None:
         self._path = path
-        self._promised = file.sha256 or file.git_oid
-        self._digest = hashlib.sha256() if file.sha256 else hashlib.sha1(usedforsecurity=False)
-        if not file.sha256:
-            self._digest.update(b"blob %d\0" % (size or 0))
+        self._checksum = Checksum(file, size)
         self._written = 0
         self._hashed = 0
         self._ended = False
@@ -66,8 +63,8 @@ class Follower:
             cancel.raise_if_cancelled()
             self._thread.join(_POLL_S)
         if self._error is not None:
-            raise disk_error(self._path.parent, self._path.name, self._error) from self._error
-        return self._digest.hexdigest() == self._promised
+            raise file_error(self._path.parent, self._path.name, self._error) from self._error
+        return self._checksum.is_promised()
 
     def give_up(self) -> None:
         """Nobody wants the checksum any more; returns once the file is let go."""
@@ -96,10 +93,5 @@ class Follower:
         count = stream.readinto(view)
         if not count:
             raise OSError(errno.EIO, "the file is shorter than what was written")
-        self._digest.update(view[:count])
+        self._checksum.update(view[:count])
         self._hashed += count
-
-
-def is_provable(file: ModelFile) -> bool:
-    """Whether the vendor gives a checksum."""
-    return file.sha256 is not None or file.git_oid is not None

@@ -31,11 +31,13 @@ class Take(msgspec.Struct, frozen=True, kw_only=True):
         start: which byte of the file the first one is.
         total: size of the file; None when neither the vendor nor the server tells.
         framed: the server says where the body ends.
+        open_ended: it is a part of a file of unknown size; whether more follows is still to be asked.
     """
 
     start: int
     total: int | None
     framed: bool
+    open_ended: bool = False
 
 
 class Anew(msgspec.Struct, frozen=True):
@@ -104,7 +106,8 @@ def _taken(
         total = _agreed(file, length, host)
         return Take(start=0, total=total, framed=length is not None)
     found = _RANGE.fullmatch(headers.get("content-range", "").strip())
-    if found is None or int(found[1]) != at or (etag is not None and headers.get("etag", etag).strip() != etag):
+    asked = found is not None and at == int(found[1]) <= int(found[2])
+    if found is None or not asked or (etag is not None and headers.get("etag", etag).strip() != etag):
         if at:
             return Anew()
         raise UnreachableError(f"{host!r} answers with a part of {file.name!r}, which was not asked for.")
@@ -112,7 +115,7 @@ def _taken(
     total = _agreed(file, told, host)
     if total is not None and int(found[2]) >= total:
         raise ModelFileError(f"{host!r} sends bytes behind the end of {file.name!r}.")
-    return Take(start=at, total=total, framed=length is not None)
+    return Take(start=at, total=total, framed=length is not None, open_ended=total is None)
 
 
 def _length(headers: Mapping[str, str]) -> int | None:

@@ -7,10 +7,11 @@ from typing import Never
 
 import msgspec
 
+from rbee.contract.checksums import has_checksum
+from rbee.contract.disk import check_room
 from rbee.contract.errors import ModelFileError, UnavailableError, UnreachableError
 from rbee.contract.http_vendor import HttpModelVendor
-from rbee.contract.transfer.disk import CHECK_EACH_BYTES, check_room
-from rbee.contract.transfer.follower import Follower, is_provable
+from rbee.contract.transfer.follower import Follower
 from rbee.contract.transfer.judging import MOST_BYTES, Anew, Refused, Take, Whole, judge, validator
 from rbee.contract.transfer.parts import Part
 from rbee.contract.transfer.patience import Patience, Tries
@@ -22,6 +23,10 @@ from rbee.contract.types import ModelFile, ModelVariant
 from rbee.contract.vendor import CancelToken
 
 _BLOCK = 256 * 1024
+_CHECK_EACH_BYTES = 64 * 1024 * 1024
+"""After so many written bytes the free space is looked at again: others write too."""
+_ENOUGH = 64 * 1024
+"""Bytes that are worth another row of tries; with less, a source could keep one for ever."""
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +42,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
         watch: ends waiting for the network.
         patience: limits of time.
         spare_bytes: of the disk, to be left.
+        keep_older: see `fetch_files`.
     """
 
     vendor: HttpModelVendor
@@ -48,6 +54,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch
     patience: Patience
     spare_bytes: int
+    keep_older: bool
 
 
 class OneFile:
@@ -63,7 +70,9 @@ class OneFile:
         self._errand = errand
         self._file = file
         self._part = part
-        self._provable = is_provable(file)
+        self._provable = has_checksum(file)
+        # Bytes that came from another source, if that matters: none of them is given up for what comes now.
+        self._kept = part.length if errand.keep_older and self._provable else 0
         self._total = file.size_bytes
         self._furthest = part.length
         self._pieced = part.length > 0
@@ -79,11 +88,13 @@ class OneFile:
         try:
             self._receive()
             if not self._is_right():
+                if self._part.length > self._kept > 0:
+                    self._go_back()
                 if not self._pieced:
                     self._give_up()
                 # Pieces of two files, most likely: one more chance, from the first byte.
                 self._clear()
-                self._furthest = 0
+                self._furthest = self._kept = 0
                 self._receive()
                 if not self._is_right():
                     self._give_up()
@@ -101,7 +112,7 @@ class OneFile:
                 whole = self._try()
             except BrokenError as error:
                 # What comes a second time, from a server that cannot go on in the middle, is no progress.
-                if self._part.length > self._furthest:
+                if self._part.length - self._furthest >= _ENOUGH:
                     self._furthest = self._part.length
                     tries.count_anew()
                 tries.failed(error)
@@ -117,6 +128,10 @@ class OneFile:
         answer = errand.watch.asking(lambda: self._ask(at))
         with errand.watch.reading(answer):
             verdict = judge(answer.status, answer.headers, at, file, etag, answer.host)
+            if self._kept and (verdict == Anew() or (isinstance(verdict, Take) and not verdict.start)):
+                raise UnreachableError(
+                    f"{answer.host!r} cannot go on in the middle of {file.name!r}; what came from elsewhere is kept."
+                )
             match verdict:
                 case Take():
                     return self._take(answer, verdict)
@@ -158,7 +173,7 @@ class OneFile:
         bound = MOST_BYTES if take.total is None else take.total
         checked = float("-inf")
         while left := bound - part.length:
-            if part.length - checked >= CHECK_EACH_BYTES:
+            if part.length - checked >= _CHECK_EACH_BYTES:
                 checked = part.length
                 check_room(errand.folder, name, left if take.total is not None else 0, errand.spare_bytes)
             block = answer.read(min(_BLOCK, left))
@@ -172,6 +187,8 @@ class OneFile:
             errand.cancel.raise_if_cancelled()
         if part.length < bound and take.total is not None:
             raise BrokenError(f"{answer.host!r}: the line was cut.")
+        if take.open_ended:
+            raise BrokenError(f"{answer.host!r} gives a part of {name!r} and does not say of how much.")
         if part.length == bound and not take.framed and not self._provable and _has_more(answer):
             self._part.discard()
             raise ModelFileError(
@@ -187,6 +204,14 @@ class OneFile:
         errand.meter.finished(self._file.name, part.length)
         part.flush()
         return self._follower is None or self._follower.result(errand.cancel)
+
+    def _go_back(self) -> Never:
+        self._unfollow()
+        self._part.rewind(self._kept)
+        raise ModelFileError(
+            f"File {self._file.name!r} of {self._errand.variant.name!r} does not have the checksum its vendor gives; "
+            "what came now was removed, and what was there before is kept. Try another source."
+        )
 
     def _give_up(self) -> Never:
         self._part.discard()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from rbee.contract.errors import ModelFileError
-from rbee.contract.transfer.disk import disk_error
+from rbee.contract.checksums import has_checksum
+from rbee.contract.disk import file_error
+from rbee.contract.file_names import PART
+from rbee.contract.own_files import opened_to_append, remove_shared, write_whole
 from rbee.contract.transfer.flusher import Flusher
-from rbee.contract.transfer.follower import is_provable
 from rbee.contract.types import ModelFile
 
-_PART = ".part"
-_NOTE = ".part.json"
+_NOTE = f"{PART}.json"
 _MOST_NOTE_BYTES = 16 * 1024
 
 
@@ -45,30 +45,6 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.etag or self.last_modified
 
 
-def check_names(files: Sequence[ModelFile], folder: Path) -> None:
-    """See that files lie below their folder and do not get into each other's way.
-
-    Raises:
-        ModelFileError: one does not.
-    """
-    names = {file.name for file in files}
-    for file in files:
-        pure = PurePosixPath(file.name)
-        inside = bool(file.name) and not pure.is_absolute() and ".." not in pure.parts and pure.parts
-        if not inside or "\\" in file.name or not file.name.isprintable() or str(pure) != file.name:
-            raise ModelFileError(
-                f"A file of the model is called {file.name!r}, which is no path below its folder; refused."
-            )
-        if not (folder / pure).parent.resolve().is_relative_to(folder.resolve()):
-            raise ModelFileError(f"File {file.name!r} of the model would leave its folder; refused.")
-        if {file.name + _PART, file.name + _NOTE} & names:
-            raise ModelFileError(
-                f"The model has a file called as the unfinished {file.name!r} is; it cannot be fetched."
-            )
-    if len(names) != len(files):
-        raise ModelFileError("The model names a file twice; refused.")
-
-
 class Part:
     """The unfinished file, open for writing.  Every write is in the system's hands when it returns.
 
@@ -85,15 +61,15 @@ class Part:
         self._folder = folder
         self._file = file
         self.final = folder / file.name
-        self.path = self.final.with_name(self.final.name + _PART)
+        self.path = self.final.with_name(self.final.name + PART)
         self._note_path = self.final.with_name(self.final.name + _NOTE)
         self.length = 0
         self.note: Note | None = None
 
     def __enter__(self) -> Self:
-        try:
+        with self._errors():
             self.final.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self.path.open("ab", buffering=0)
+            self._stream = opened_to_append(self.path)
             try:
                 self.length = os.fstat(self._stream.fileno()).st_size
                 self.note = self._read_note()
@@ -102,8 +78,6 @@ class Part:
             except BaseException:
                 self._stream.close()
                 raise
-        except OSError as error:
-            raise disk_error(self._folder, self._file.name, error) from error
         self._flusher = Flusher(self._stream.fileno(), self.length)
         return self
 
@@ -114,7 +88,7 @@ class Part:
     def can_go_on(self) -> bool:
         """Whether more bytes may be added: a checksum will prove the whole, or its version is known."""
         file, note = self._file, self.note
-        provable = is_provable(file)
+        provable = has_checksum(file)
         if note is None:
             usable = provable
         else:
@@ -123,59 +97,54 @@ class Part:
         return usable and (file.size_bytes is None or self.length <= file.size_bytes)
 
     def begin(self, etag: str | None, last_modified: str | None) -> None:
-        """Start at the first byte, with a version that the server tells."""
+        """Start at the first byte, with a version that the server tells.
+
+        Raises:
+            RbeeError: the disk fails, here and below: what `file_error` makes of it.
+        """
         file = self._file
         note = Note(
             size_bytes=file.size_bytes, sha256=file.sha256, git_oid=file.git_oid, etag=etag, last_modified=last_modified
         )
-        try:
-            self.clear()
-            # Both or nothing: half a note would be no note.
-            fresh = self._note_path.with_name(self._note_path.name + ".new")
-            fresh.write_bytes(msgspec.json.encode(note))
-            fresh.replace(self._note_path)
-        except OSError as error:
-            raise disk_error(self._folder, file.name, error) from error
+        self.clear()
+        with self._errors():
+            # All of it or nothing: half a note would be no note.
+            write_whole(self._note_path, msgspec.json.encode(note))
         self.note = note
 
     def clear(self) -> None:
         """Throw away what is there."""
-        self._stream.truncate(0)
-        self.length = 0
-        self._note_path.unlink(missing_ok=True)
+        self.rewind(0)
+        with self._errors():
+            self._note_path.unlink(missing_ok=True)
         self.note = None
 
-    def write(self, block: bytes) -> None:
-        """Add bytes at the end.
+    def rewind(self, length: int) -> None:
+        """Throw away what is there behind so many bytes."""
+        with self._errors():
+            self._stream.truncate(length)
+        self.length = length
 
-        Raises:
-            InsufficientDiskError: there is no room; what fitted is kept.
-            ConfigurationError: the disk takes nothing for another reason.
-        """
+    def write(self, block: bytes) -> None:
+        """Add bytes at the end; on an error what fitted is kept."""
         view = memoryview(block)
-        try:
+        with self._errors():
             while view:
                 count = self._stream.write(view)
                 self.length += count
                 view = view[count:]
             self._flusher.advance(self.length)
-        except OSError as error:
-            raise disk_error(self._folder, self._file.name, error) from error
 
     def flush(self) -> None:
         """Return once the bytes are on the disk."""
-        try:
+        with self._errors():
             self._flusher.flush()
-        except OSError as error:
-            raise disk_error(self._folder, self._file.name, error) from error
 
     def finish(self) -> None:
         """Give the file its final name."""
-        try:
+        with self._errors():
             self.path.replace(self.final)
             self._note_path.unlink(missing_ok=True)
-        except OSError as error:
-            raise disk_error(self._folder, self._file.name, error) from error
 
     def discard(self) -> None:
         """Delete it."""
@@ -184,8 +153,16 @@ class Part:
             self._note_path.unlink(missing_ok=True)
 
     def _read_note(self) -> Note | None:
+        remove_shared(self._note_path)
         try:
             with self._note_path.open("rb") as stream:
                 return msgspec.json.decode(stream.read(_MOST_NOTE_BYTES), type=Note)
         except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise file_error(self._folder, self._file.name, error) from error

@@ -23,18 +23,35 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         connect_s: for a connection to come about.
         silence_s: without a byte, until a connection counts as broken.
-        delays_s: waits between tries that bring nothing; one more try than waits.
+        answer_s: until an answer has begun, redirects and asking the vendor for the address included.
+        least_bytes_per_s: less than that, on the average of `pace_s`, counts as a broken connection.
+        pace_s: see there.
+        delays_s: waits between tries that bring nothing to speak of; one more try than waits.
         longest_wait_s: that a server may ask for; with more, the caller is told to come back later.
     """
 
     connect_s: float = 10.0
     silence_s: float = 30.0
+    answer_s: float = 120.0
+    least_bytes_per_s: float = 4096.0
+    pace_s: float = 60.0
     delays_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     longest_wait_s: float = 60.0
 
 
 PATIENCE = Patience()
 """What a transfer has when nobody says otherwise."""
+
+FOR_NEIGHBOURS = Patience(
+    connect_s=3.0,
+    silence_s=15.0,
+    answer_s=30.0,
+    least_bytes_per_s=64 * 1024.0,
+    pace_s=20.0,
+    delays_s=(0.5,),
+    longest_wait_s=5.0,
+)
+"""For a source near by that is only asked because it may be quicker than another one."""
 
 
 class _Never:
@@ -75,6 +92,7 @@ class Tries:
             UnreachableError: there were enough tries; or whatever the failed try says instead.
             CancelledByCallerError: through the token.
         """
+        self._cancel.raise_if_cancelled()
         wished = error.wait_s
         if wished is not None and wished > self._patience.longest_wait_s:
             raise UnavailableError(

@@ -75,7 +75,7 @@ def _asked(
     take: Callable[[Answer], T],
 ) -> T:
     tries = Tries(patience, cancel)
-    with closing(Session(patience)) as session, Watch(cancel) as watch:
+    with closing(Session(patience)) as session, Watch(cancel, patience) as watch:
         while True:
             try:
                 answer = watch.asking(lambda: session.ask(source, headers, method))

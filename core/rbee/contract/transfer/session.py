@@ -13,6 +13,7 @@ from urllib3.util import Url, make_headers, parse_url
 from rbee.contract.errors import UnreachableError
 from rbee.contract.http_vendor import FileSource
 from rbee.contract.transfer.addresses import MOST_REDIRECTS, next_address, origin, parsed, proxy_for
+from rbee.contract.transfer.pace import Pace
 from rbee.contract.transfer.patience import Patience
 from rbee.contract.transfer.refusals import BrokenError, line_error
 from rbee.contract.version import __version__
@@ -27,6 +28,7 @@ class Answer:
     Args:
         response: of the last address.
         url: that address.
+        patience: how fast its body must come.
 
     Attributes:
         host: that answered.
@@ -35,8 +37,10 @@ class Answer:
         headers: with names in lower case.
     """
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: Url) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: Url, patience: Patience) -> None:
         self._response = response
+        self._pace = Pace(patience)
+        self._ended: str | None = None
         self.host = url.host or ""
         self.path = url.path or "/"
         self.status = response.status
@@ -49,16 +53,30 @@ class Answer:
             most: how many at most.
 
         Raises:
-            BrokenError: the line was cut, or nothing comes.
+            BrokenError: the line was cut, nothing or too little comes, or `end` was called.
         """
         try:
-            return self._response.read1(most) or b""
+            block = self._response.read1(most) or b""
         except (HTTPError, OSError, ValueError, AttributeError) as error:
             # The last two come out of a connection that `end` has shut.
-            raise line_error(self.host, error) from error
+            raise self._broken() or line_error(self.host, error) from error
+        if not block and (broken := self._broken()):
+            # An end that was made here is not that of the body.
+            raise broken
+        self._pace.came(len(block))
+        return block
 
-    def end(self) -> None:
-        """End a read that another thread is waiting in.  From any thread; harmless when nobody is."""
+    def is_slow(self) -> bool:
+        """Whether too little has come for a while.  For one other thread than that which reads."""
+        return self._pace.is_slow()
+
+    def end(self, why: str) -> None:
+        """End a read that another thread is waiting in.  From any thread; harmless when nobody is.
+
+        Args:
+            why: after the name of the host.
+        """
+        self._ended = self._ended or why
         try:
             self._response.shutdown()
         except (OSError, ValueError, RuntimeError):
@@ -67,6 +85,9 @@ class Answer:
     def close(self) -> None:
         """Give the connection up; it is kept for the next question when all of the body was read."""
         self._response.close()
+
+    def _broken(self) -> BrokenError | None:
+        return None if self._ended is None else BrokenError(f"{self.host!r}: {self._ended}.")
 
 
 class Session:
@@ -77,6 +98,7 @@ class Session:
     """
 
     def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         self._timeout = urllib3.Timeout(connect=patience.connect_s, read=patience.silence_s)
         self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
@@ -134,7 +156,7 @@ class Session:
             )
         except (HTTPError, OSError, ValueError) as error:
             raise line_error(host, error) from error
-        return Answer(response, url)
+        return Answer(response, url, self._patience)
 
     def _manager(self, proxy: str | None, encrypted: bool) -> urllib3.PoolManager:
         with self._lock:

@@ -1,13 +1,16 @@
-"""Being cancelled while the network keeps one waiting."""
+"""Being cancelled, and losing patience, while the network keeps one waiting."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from rbee.contract.transfer.patience import Patience
+from rbee.contract.transfer.refusals import BrokenError
 from rbee.contract.transfer.session import Answer
 from rbee.contract.vendor import CancelToken
 
@@ -15,14 +18,16 @@ _POLL_S = 0.05
 
 
 class Watch:
-    """Ends reads and leaves questions behind as soon as nobody wants their result any more.
+    """Ends reads and leaves questions behind as soon as nobody wants their result any more, or they take too long.
 
     Args:
-        cancel: says so.
+        cancel: says that nobody does.
+        patience: what is too long.
     """
 
-    def __init__(self, cancel: CancelToken) -> None:
+    def __init__(self, cancel: CancelToken, patience: Patience) -> None:
         self._cancel = cancel
+        self._answer_s = patience.answer_s
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._answer: Answer | None = None
@@ -41,13 +46,18 @@ class Watch:
 
         Raises:
             CancelledByCallerError: through the token; an answer that comes later is closed.
+            BrokenError: there is none in time.
             Exception: whatever `ask` raises.
         """
         question = _Question(ask)
         threading.Thread(target=question.run, name="rbee-transfer-ask", daemon=True).start()
+        end = time.monotonic() + self._answer_s
         while not question.over.wait(_POLL_S):
             if self._cancel.cancelled:
                 break
+            if time.monotonic() >= end:
+                question.leave()
+                raise BrokenError(f"The source of the file has not answered within {self._answer_s:g} seconds.")
         if self._cancel.cancelled:
             question.leave()
             self._cancel.raise_if_cancelled()
@@ -55,7 +65,10 @@ class Watch:
 
     @contextmanager
     def reading(self, answer: Answer) -> Iterator[None]:
-        """While this is entered, reads of the answer end when the work is cancelled; it is closed afterwards."""
+        """While this is entered, reads of the answer end when the work is cancelled or too little comes.
+
+        It is closed afterwards.
+        """
         with self._lock:
             self._answer = answer
         try:
@@ -67,11 +80,13 @@ class Watch:
 
     def _run(self) -> None:
         while not self._over.wait(_POLL_S):
-            if not self._cancel.cancelled:
-                continue
             with self._lock:
-                if self._answer is not None:
-                    self._answer.end()
+                if self._answer is None:
+                    continue
+                if self._cancel.cancelled:
+                    self._answer.end("the transfer was cancelled")
+                elif self._answer.is_slow():
+                    self._answer.end("too little comes from there")
 
 
 class _Question:

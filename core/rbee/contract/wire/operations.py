@@ -113,7 +113,7 @@ class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         worker: an engine's name, or a backend; None lets the model's format decide.
         worker_id: None makes one.
-        device: id or number of a device; None for the first.
+        device: id or number of a device; None for the first that an engine for the model drives.
         slots: requests at the same time; None for the setting.
         context_length: tokens a slot; None for the setting.
     """

@@ -75,10 +75,13 @@ class HiveChecks:
                 continue
             # A reason ends with its remedy, as its contract asks.
             why, _, remedy = (engine.reason or "it does not say why").rpartition("; ")
-            remedy = remedy if why else f"Install it: the operation worker_install with worker={engine.name}."
+            if engine.optional:
+                found.append(Check(name=name, status="ok", detail=f"not here: {why or engine.reason}"))
+                continue
+            remedy = remedy if why else f"Install it: rbee worker install {engine.name}"
             status: Any = "warn" if usable else "fail"
             found.append(Check(name=name, status=status, detail=why or engine.reason or remedy, remedy=remedy))
-        if not engines:
+        if not usable and all(engine.optional for engine in engines):
             remedy = "Install one, for example: pip install 'rbee[gguf]'"
             found.append(Check(name="engines", status="fail", detail="none is installed", remedy=remedy))
         return found

@@ -78,10 +78,10 @@ class ModelFileOperations:
         """Bring a model to this machine, as its vendor has it now or as another hive has it."""
         wanted = parse(body, ModelDownload)
         if wanted.from_hive is not None:
-            variant, peer = await self._peers.named(wanted.from_hive, await self._id_of(wanted.model))
+            variant, peer = await self._peers.named(wanted.from_hive, wanted.model)
             brought = await self._starting.bring(variant, say, only=(peer,))
         else:
-            variant = await self._naming.newest(wanted.model)
+            variant = await self._naming.newest(wanted.model, say)
             brought = await self._starting.bring(variant, say)
         origin = brought.origin
         return ModelDownloaded(
@@ -111,7 +111,10 @@ class ModelFileOperations:
         entry = await self._entry(parse(body, ModelRequest).model)
         variant = entry.variant
         if entry.state is not ModelState.AVAILABLE:
-            raise ConflictError(f"Model {variant.name!r} is not here whole ({entry.state}); fetch it first.")
+            why = entry.error or entry.state
+            raise ConflictError(
+                f"Model {variant.name!r} is not here whole ({why}); fetch it anew: rbee pull {variant.name}"
+            )
         size = f" ({byte_size(variant.size_bytes)})" if variant.size_bytes else ""
         say.say(ACTOR, "model_verify", f"Reading {variant.name}{size}", variant.model_id)
         found = tuple(await self._catalog.verify(entry))
@@ -121,7 +124,7 @@ class ModelFileOperations:
     async def model_delete(self, body: dict[str, Any], say: Narrator) -> ModelDeleted:
         """Delete a model's files; those used in place are only forgotten."""
         wanted = parse(body, ModelDelete)
-        model_id = (await self._naming.meant(wanted.model))[0]
+        model_id = await self._naming.one(wanted.model)
         using = users(self._supervisor, model_id)
         if using and not wanted.force:
             raise ConflictError(
@@ -157,17 +160,10 @@ class ModelFileOperations:
             say.say(ACTOR, "model_gc", f"{done} {one.what} ({byte_size(one.size_bytes)}): {one.why}", one.what)
         return found
 
-    async def _id_of(self, ref: str) -> str:
-        """Canonical name of a model that another hive has: its vendor may not be installed here."""
-        try:
-            return (await self._naming.meant(ref))[0]
-        except NotFoundError:
-            return ref
-
     async def _entry(self, ref: str) -> CatalogEntry:
-        model_ids = await self._naming.meant(ref)
+        model_id = await self._naming.one(ref)
         for entry in await self._catalog.entries():
-            if entry.variant.model_id in model_ids:
+            if entry.variant.model_id == model_id:
                 return entry
         raise NotFoundError(f"Model {ref!r} is not on this machine; `rbee pull` brings it.")
 

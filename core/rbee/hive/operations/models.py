@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from rbee.catalog.matching import several
 from rbee.contract.devices import find_device
 from rbee.contract.errors import (
     CancelledByCallerError,
+    ConflictError,
     NotFoundError,
 )
 from rbee.contract.wire import (
@@ -64,7 +66,7 @@ class ModelOperations:
     async def model_load(self, body: dict[str, Any], say: Narrator) -> WorkerSpawned:
         """See that a worker here serves a model: one that is there is enough."""
         wanted = parse(body, WorkerSpawn)
-        variant = await self._starting.choose(wanted.model)
+        variant = await self._starting.choose(wanted, say)
         lock = self._loading.setdefault(variant.model_id, asyncio.Lock())
         if lock.locked():
             say.say(ACTOR, "model_load", f"{variant.name} is being loaded already; waiting for it", variant.model_id)
@@ -85,10 +87,13 @@ class ModelOperations:
     async def model_unload(self, body: dict[str, Any], say: Narrator) -> ModelUnloaded:
         """Stop every worker of a model."""
         wanted = parse(body, ModelUnload)
-        for model_id in await self._naming.meant(wanted.model):
-            if users := self._users(model_id):
-                await self._stop(users, say, at_once=wanted.force)
-                return ModelUnloaded(model_id=model_id, stopped=tuple(users))
+        meant = {model_id: self._users(model_id) for model_id in await self._naming.meant(wanted.model)}
+        used = [model_id for model_id, users in meant.items() if users]
+        if len(used) > 1:
+            raise ConflictError(several(wanted.model, used, f"hive {self._hive.hive_id!r} that workers have"))
+        if used:
+            await self._stop(meant[used[0]], say, at_once=wanted.force)
+            return ModelUnloaded(model_id=used[0], stopped=tuple(meant[used[0]]))
         if wanted.missing_ok:
             return ModelUnloaded(model_id=wanted.model, stopped=())
         raise NotFoundError(f"No worker of hive {self._hive.hive_id!r} has the model {wanted.model!r}.")

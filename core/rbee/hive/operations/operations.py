@@ -9,6 +9,7 @@ from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
 from rbee.contract.errors import NotFoundError
 from rbee.contract.wire import HIVE_OPERATIONS
 from rbee.hive.operations.checks import HiveChecks
+from rbee.hive.operations.choosing import Choosing
 from rbee.hive.operations.engines import EngineOperations
 from rbee.hive.operations.model_files import ModelFileOperations
 from rbee.hive.operations.models import ModelOperations
@@ -56,7 +57,7 @@ class Operations:
         peers: Peers,
     ) -> None:
         self._hive = hive
-        naming = Naming(hive, models, resolver, supervisor)
+        naming = Naming(models, resolver, supervisor, Choosing(hive, models, supervisor, settings))
         starting = Starting(hive, models, naming, supervisor, reporter, settings)
         self._models = ModelOperations(hive, supervisor, starting, naming)
         self._files = ModelFileOperations(hive, models, supervisor, starting, naming, peers)

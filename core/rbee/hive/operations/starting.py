@@ -58,9 +58,11 @@ class Starting:
         self._reporter = reporter
         self._settings = settings
 
-    async def choose(self, ref: str) -> ModelVariant:
+    async def choose(self, wanted: WorkerSpawn, say: Narrator) -> ModelVariant:
         """What a name means here; see `Naming.choose`."""
-        return await self._naming.choose(ref)
+        known = self._hive.capabilities().capabilities
+        device = self.device(wanted.device)[0] if known else None
+        return await self._naming.choose(wanted, device, say)
 
     async def present(self, variant: ModelVariant) -> CatalogEntry | None:
         """The model, if it is here as it is wanted."""
@@ -108,7 +110,7 @@ class Starting:
                 param="worker_id",
             )
         # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
-        device, backend = self.device(wanted.device)
+        device, backend = self.device(wanted.device, self._opening(variant, wanted.worker))
         engine = self.engine(variant, wanted.worker, backend)
         entry = (await self.bring(variant, say)).entry
         served = self._supervisor.states().get(wanted.worker_id or "") is WorkerState.READY
@@ -193,8 +195,12 @@ class Starting:
             already=already,
         )
 
-    def device(self, wanted: str | int | None) -> tuple[str, str]:
+    def device(self, wanted: str | int | None, engines: Sequence[EngineInfo] = ()) -> tuple[str, str]:
         """Id and backend of a device: the one that is meant, or the first.
+
+        Args:
+            wanted: id or number; None where none is meant.
+            engines: the first that one of these drives goes before the first of all.
 
         Raises:
             InvalidRequestError: there is no such device.
@@ -204,7 +210,9 @@ class Starting:
         if wanted is None or wanted == "":
             if not devices:
                 raise UnavailableError("No device of this machine is known; the hive's log says why.")
-            return devices[0].id, devices[0].backend
+            driven = {backend for engine in engines for backend in engine.backends}
+            first = next((device for device in devices if device.backend in driven), devices[0])
+            return first.id, first.backend
         device = find_device(devices, str(wanted))
         if device is not None:
             return device.id, device.backend
@@ -212,7 +220,7 @@ class Starting:
         raise InvalidRequestError(f"There is no device {wanted!r} here. Devices: {names}.", param="device")
 
     def engine(self, variant: ModelVariant, wanted: str | None, backend: str) -> EngineInfo:
-        """The engine for a variant: by its name, by a backend's name, or the first that will do.
+        """The engine for a variant: by its name, by a backend's name, or the one that suits the device best.
 
         Raises:
             InvalidRequestError: no such engine.
@@ -226,9 +234,8 @@ class Starting:
         pool = named or list(self._engines())
         opening = [engine for engine in pool if variant.format in engine.formats]
         fitting = [engine for engine in opening if backend in engine.backends]
-        for engine in fitting:
-            if engine.available:
-                return engine
+        if usable := [engine for engine in fitting if engine.available]:
+            return min(usable, key=lambda engine: (-engine.preference.get(backend, 0), engine.name))
         reasons = "; ".join(engine.reason for engine in fitting if engine.reason)
         hint = install_hint(variant.format)
         raise EngineUnavailableError(
@@ -236,6 +243,11 @@ class Starting:
             or f"No engine here opens the format {variant.format!r} of {variant.name!r} on {backend}."
             + (f" Install one: {hint}" if hint else "")
         )
+
+    def _opening(self, variant: ModelVariant, wanted: str | None) -> list[EngineInfo]:
+        """Engines that can open a variant here, only the one that is named if one is."""
+        opening = [engine for engine in self._engines() if engine.available and variant.format in engine.formats]
+        return [engine for engine in opening if engine.name == wanted] or opening
 
     def _engines(self) -> Sequence[EngineInfo]:
         return self._hive.capabilities().engines

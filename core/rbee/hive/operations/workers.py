@@ -53,7 +53,7 @@ class WorkerOperations:
     async def worker_spawn(self, body: dict[str, Any], say: Narrator) -> WorkerSpawned:
         """Start a worker for a model and wait until it serves."""
         wanted = parse(body, WorkerSpawn)
-        return await self._starting.spawn(wanted, await self._starting.choose(wanted.model), say)
+        return await self._starting.spawn(wanted, await self._starting.choose(wanted, say), say)
 
     async def worker_process_list(self, _body: dict[str, Any], _say: Narrator) -> WorkerProcessList:
         """The hive's children."""

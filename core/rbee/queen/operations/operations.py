@@ -50,7 +50,8 @@ class Operations:
             "infer": Operation(handler=self._inference.infer, check=infer_request),
             "status": Operation(handler=self.status, request=OperationRequest, resumable=True),
             "queen_check": Operation(handler=self._checks.queen_check, request=OperationRequest, resumable=True),
-            "model_plan": Operation(handler=self._models.model_plan, request=ModelPlan, resumable=True),
+            # Nor this: hives come back one by one, and a plan for those that were first would look like one for all.
+            "model_plan": Operation(handler=self._models.model_plan, request=ModelPlan),
             "model_search": Operation(handler=self._models.model_search, request=ModelSearch, resumable=True),
         }
         return {**own, **self._forwards.operations()}

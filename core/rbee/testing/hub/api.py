@@ -192,7 +192,7 @@ def _config(commit: Commit) -> dict[str, Any]:
         return {}
     try:
         read = json.loads(entry.read())
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {name: read[name] for name in ("architectures", "model_type", "quantization_config") if name in read}
 

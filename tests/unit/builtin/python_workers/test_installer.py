@@ -8,7 +8,7 @@ import threading
 import psutil
 import pytest
 from rbee.builtin.python_workers.installer import run
-from rbee.catalog.provisioner import Cancel
+from rbee.catalog.cancel import Cancel
 from rbee.contract.errors import CancelledByCallerError, PluginError, UnreachableError
 
 STUBBORN = """

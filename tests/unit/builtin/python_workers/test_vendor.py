@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 import pytest
 from rbee.builtin.python_workers import PythonWorkerVendor, installer
 from rbee.catalog import WorkerCatalog
-from rbee.catalog.provisioner import Cancel
+from rbee.catalog.cancel import Cancel
 from rbee.contract.errors import (
     CancelledByCallerError,
     ConfigurationError,
@@ -262,6 +263,38 @@ def test_what_an_install_that_was_cut_off_has_left_goes_with_the_next_one(
     assert [one.name for one in (tmp_path / "workers").iterdir()] == ["speck"]
     assert len(list((tmp_path / "workers" / "speck").glob("build-*"))) == 1
     assert offer(vendor).available
+
+
+def test_what_other_vendors_keep_in_the_same_folder_is_left_alone(vendor: PythonWorkerVendor, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    vendor.keep_in(shared)
+    for theirs in ("mill/build-1", "speck/build-2", "empty"):
+        (shared / theirs).mkdir(parents=True)
+    (shared / "mill" / "engine.json").write_text("{}")
+    before = set(shared.rglob("*"))
+    put(vendor)
+    assert [one.name for one in (shared / "python").iterdir()] == ["speck"]
+    assert "mill" not in {one.worker for one in vendor.catalog()}
+    vendor.remove(offer(vendor), lambda _line: None, Cancel())
+    assert set(shared.rglob("*")) == {*before, shared / "python"}
+
+
+def test_an_environment_that_cannot_be_led_to_rbee_says_so_and_hides_no_other(
+    vendor: PythonWorkerVendor, tmp_path: Path
+) -> None:
+    put(vendor)
+    whole = tmp_path / "workers" / "speck"
+    broken = tmp_path / "workers" / "broken"
+    shutil.copytree(whole, broken, symlinks=True)
+    (packages,) = broken.glob("build-*/venv/lib/*/site-packages")
+    shutil.rmtree(packages)
+    found = {Path(one.python).relative_to(tmp_path / "workers").parts[0]: one for one in vendor.environments()}
+    assert found["speck"].reason is None
+    assert "cannot be led to rbee" in found["broken"].reason
+    assert (
+        "rbee worker remove broken && rbee worker install broken --package 'rbee-speck[engine]'"
+        in found["broken"].reason
+    )
 
 
 @pytest.mark.parametrize("harm", ["record", "python", "package", "older"])

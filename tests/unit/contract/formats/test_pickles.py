@@ -4,12 +4,15 @@ import collections
 import io
 import os
 import pickle
+import pickletools
+import random
 import tarfile
 import zipfile
 
 import pytest
 from rbee.contract.errors import ModelFileError
 from rbee.contract.formats import read_model, refuse_pickle
+from rbee.contract.formats.pickles import is_pickle
 from unit.contract.formats.building import entry, safetensors, small_gguf, small_safetensors
 
 NAMES = ["m.bin", "m.pt", "m.gguf", "m.safetensors", "m", "README.md"]
@@ -77,6 +80,106 @@ def test_a_pickle_without_a_mark_that_begins_harmlessly_is_refused(tmp_path):
     refused(tmp_path / "m.bin")
 
 
+def plain(content):
+    """Without the mark, which would give it away."""
+    return pickle.dumps(content, protocol=1)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GGUF" + bytes(5) + b"0",
+        # A head with version 3, 153,632 tensors and 856 keys.
+        b"GGUF\3\0\0\0" + b" X\2\0\0\0\0\0" + b"X\3\0\0\0\0\0\0",
+        b"G" + bytes(7) + b"{0",
+        b"\x80\x02X\5\0\0\0\0{abc0",
+        b"X\xa0\x86\1\0" + b"x" * 100_000 + b"0",
+        b"V" + b"x" * 100_000 + b"\n0",
+        b"I0x10\n0",
+        b"I010\n0",
+        b"I\0\n0",
+        b"(0N0(1",
+        b"N.",
+        b"N" * 1000,
+    ],
+)
+def test_a_pickle_is_refused_whatever_its_beginning_looks_like(tmp_path, start):
+    class Reader(pickle.Unpickler):
+        def find_class(self, module, name):
+            raise LookupError(name)
+
+    content = start + plain(Evil())
+    stream = io.BytesIO(content)
+    if start == b"N.":
+        assert Reader(stream).load() is None
+    with pytest.raises(LookupError, match="system"):
+        Reader(stream).load()
+    (tmp_path / "m.gguf").write_bytes(content)
+    refused(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize("filling", [b"N" * 300_000, b"V" + b"x" * (17 << 20) + b"\n"])
+def test_a_pickle_that_goes_on_for_longer_than_anybody_looks_is_refused(tmp_path, filling):
+    (tmp_path / "m.bin").write_bytes(filling + plain(Evil()))
+    refused(tmp_path / "m.bin")
+
+
+class CalledError(Exception):
+    """Something that a pickle names has been called."""
+
+
+class Thing:
+    def __new__(cls, *_args, **_options):
+        raise CalledError
+
+
+class Watched(pickle.Unpickler):
+    def find_class(self, module, name):
+        return Thing
+
+    def persistent_load(self, pid):
+        return pid
+
+
+def test_whatever_calls_something_is_refused():
+    """Instructions at random, against the reader that would carry them out."""
+    chance = random.Random(5)
+    frequent = [one for one in pickletools.opcodes if one.name in {"GLOBAL", "INST", "MARK", "TUPLE", "EMPTY_TUPLE"}]
+    frequent += [one for one in pickletools.opcodes if one.name in {"REDUCE", "STACK_GLOBAL", "OBJ", "NEWOBJ"}]
+    arguments = {
+        "decimalnl_short": [b"1\n", b"0x1\n", b"010\n", b"\n"],
+        "decimalnl_long": [b"1\n", b"1L\n", b"+1\n"],
+        "floatnl": [b".5\n", b"inf\n"],
+        "stringnl": [b"'a'\n", b'"b"\n'],
+        "stringnl_noescape": [b"a\n", b"\n"],
+        "unicodestringnl": [b"os\n", b"\n"],
+        "stringnl_noescape_pair": [b"os\nx.y\n"],
+        "uint1": [b"\0", b"\2"],
+        "uint2": [b"\0\0"],
+        "int4": [bytes(4)],
+        "uint4": [bytes(4)],
+        "uint8": [bytes(8)],
+        "float8": [bytes(8)],
+    }
+    widths = {"1": 1, "4": 4, "8": 8}
+    called = 0
+    for _ in range(20_000):
+        content = b""
+        for opcode in (chance.choice(chance.choice([frequent, pickletools.opcodes])) for _ in range(8)):
+            kind = opcode.arg.name if opcode.arg else ""
+            counted = [n.to_bytes(widths[kind[-1]], "little") + b"a" * n for n in (0, 2)] if kind[-1:] in widths else []
+            content += opcode.code.encode("latin-1") + chance.choice(arguments.get(kind, counted or [b""]))
+        try:
+            Watched(io.BytesIO(content)).load()
+        except CalledError:
+            called += 1
+            assert is_pickle(io.BytesIO(content), len(content)), content
+        except Exception:
+            # Most of them are no pickle, for any reason there is.
+            continue
+    assert called > 100
+
+
 def test_the_tar_of_an_older_library_is_refused(tmp_path):
     with tarfile.open(tmp_path / "m.gguf", "w") as archive:
         for name in ("sys_info", "pickle", "tensors"):
@@ -102,12 +205,26 @@ def test_the_tar_of_an_older_library_is_refused(tmp_path):
         b"I am a model\n",
         b"Some text.\n.",
         b"\0" * 5000,
+        b"0" * 100,
+        b"N" * 100,
+        b"(" * 100,
+        b"GGUF",
+        b"\x82\1" * 50,
+        b"(canvas\nwidth\n",
         b"<html></html>",
     ],
 )
 def test_what_is_no_pickle_passes(tmp_path, content):
     (tmp_path / "m.bin").write_bytes(content)
     refuse_pickle(tmp_path / "m.bin")
+
+
+def test_bytes_at_random_pass():
+    chance = random.Random(29)
+    for _ in range(5000):
+        content = chance.randbytes(chance.choice([10, 100, 1000, 9000]))
+        if not content.startswith(b"\x80"):
+            assert not is_pickle(io.BytesIO(content), len(content))
 
 
 def test_a_good_file_whose_length_looks_like_the_mark_of_a_pickle_passes(tmp_path):

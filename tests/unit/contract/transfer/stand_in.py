@@ -43,6 +43,10 @@ class Reply:
     chunked: bool = False
     endless: bool = False
     bytes_per_s: float | None = None
+    drip_s: float | None = None
+    """Sends one byte of the body after each such while."""
+    slow_head: bool = False
+    """Sends one header after another and never the body."""
 
 
 @dataclass
@@ -163,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         status, told, body = self._found(reply, headers)
         self.send_response(reply.status or status)
+        while reply.slow_head and not stand_in.over.wait(0.02):
+            self.send_header("X-More", "to come")
+            self.flush_headers()
         for name, value in {**told, **reply.headers}.items():
             if value is not None:
                 self.send_header(name, value)
@@ -203,10 +210,12 @@ class _Handler(BaseHTTPRequestHandler):
         stop = min([len(body), *(one for one in (reply.cut_after, reply.hang_after) if one is not None)])
         began, sent = time.monotonic(), 0
         while sent < stop:
-            block = body[sent : min(stop, sent + BLOCK)]
+            block = body[sent : min(stop, sent + (1 if reply.drip_s else BLOCK))]
             self._write(reply, block)
             sent += len(block)
             stand_in.count(len(block))
+            if reply.drip_s and stand_in.over.wait(reply.drip_s):
+                return
             if reply.bytes_per_s and stand_in.over.wait(max(0, began + sent / reply.bytes_per_s - time.monotonic())):
                 return
         while reply.endless and not stand_in.over.is_set():

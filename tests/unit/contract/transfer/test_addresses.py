@@ -73,3 +73,12 @@ def test_a_redirect_may_become_encrypted_and_not_the_reverse():
     assert next_address(plain, plain, "https://8.8.4.4/x", direct=True).scheme == "https"
     with pytest.raises(UnreachableError, match="not encrypted"):
         next_address(plain, secure, "http://8.8.8.8/x", direct=True)
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".com", "a..b.com", ".a.com"])
+def test_a_name_that_no_name_service_takes_is_no_address(host):
+    public = parsed("http://8.8.8.8/x")
+    with pytest.raises(UnreachableError, match="cannot be read"):
+        next_address(public, public, f"https://{host}/x", direct=True)
+    with pytest.raises(UnreachableError, match="cannot be read"):
+        is_loopback(f"https://{host}/x")

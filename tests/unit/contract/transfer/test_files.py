@@ -12,6 +12,7 @@ import pytest
 from rbee.contract import ModelFile
 from rbee.contract.errors import (
     CancelledByCallerError,
+    ConfigurationError,
     InsufficientDiskError,
     ModelFileError,
     ModelNotFoundError,
@@ -20,7 +21,7 @@ from rbee.contract.errors import (
     UnavailableError,
     UnreachableError,
 )
-from rbee.contract.transfer import Patience
+from rbee.contract.transfer import FOR_NEIGHBOURS, Patience
 from rbee.testing.cancel import Cancel
 from unit.contract.transfer.conftest import QUICK
 from unit.contract.transfer.stand_in import LONG_AGO, Reply, StandInVendor, file_of, git_oid
@@ -135,6 +136,36 @@ class TestWholeFiles:
             fetch(ModelFile(name="a"), ModelFile(name="a.part"))
         with pytest.raises(ModelFileError, match="twice"):
             fetch(ModelFile(name="a"), ModelFile(name="a"))
+
+    def test_a_name_is_in_the_way_also_when_its_file_is_there_already(self, server, fetch, folder):
+        (folder / "a.part").write_bytes(b"kept")
+        with pytest.raises(ModelFileError, match="unfinished"):
+            fetch(ModelFile(name="a"), ModelFile(name="a.part"), files=[ModelFile(name="a")])
+        assert not server.questions
+        assert (folder / "a.part").read_bytes() == b"kept"
+
+    @pytest.mark.parametrize("name", [f"{NAME}.part", f"{NAME}.part.json", f"{NAME}.part.json.new"])
+    @pytest.mark.parametrize("kind", ["hard", "symbolic"])
+    def test_what_a_link_in_the_folder_leads_to_is_never_written(
+        self, server, fetch, folder, tmp_path, content, name, kind
+    ):
+        other = tmp_path / "other.gguf"
+        other.write_bytes(b"another model's" * 10)
+        if kind == "hard":
+            (folder / name).hardlink_to(other)
+        else:
+            (folder / name).symlink_to(other)
+        server.replies.append(Reply(cut_after=700_000))
+        fetch(file_of(NAME, content))
+        assert other.read_bytes() == b"another model's" * 10
+        assert (folder / NAME).read_bytes() == content
+        assert server.ranges() == [None, "bytes=700000-"]
+
+    def test_a_pipe_in_the_folder_is_not_waited_for(self, fetch, folder, content):
+        os.mkfifo(folder / f"{NAME}.part")
+        os.mkfifo(folder / f"{NAME}.part.json")
+        fetch(file_of(NAME, content))
+        only_the_file(folder, content)
 
 
 class TestGoingOn:
@@ -306,6 +337,51 @@ class TestGoingOn:
         fetch(file_of(NAME, content), vendor=vendor)
         assert vendor.asked == 3
 
+    def test_a_wrong_source_does_not_cost_what_came_from_a_right_one(
+        self, server, other_server, fetch, folder, content
+    ):
+        begun(folder, content[:1_700_000], file_of(NAME, content))
+        other_server.files["/model.gguf"] = content[::-1]
+        other_server.replies += [Reply(cut_after=100_000)]
+        with pytest.raises(ModelFileError, match="what was there before is kept"):
+            fetch(file_of(NAME, content), vendor=StandInVendor(other_server.url), keep_older=True)
+        assert other_server.ranges() == ["bytes=1700000-", "bytes=1800000-"]
+        assert fetch(file_of(NAME, content)).bytes_received == len(content) - 1_700_000
+        only_the_file(folder, content)
+
+    def test_a_source_without_ranges_does_not_cost_what_came_from_another_one(self, server, fetch, folder, content):
+        begun(folder, content[:1_700_000], file_of(NAME, content))
+        for reply in (Reply(ranges=False), Reply(status=206, body=b"x", headers={"Content-Range": "bytes 0-0/1"})):
+            server.replies.append(reply)
+            with pytest.raises(UnreachableError, match="what came from elsewhere is kept"):
+                fetch(file_of(NAME, content), keep_older=True)
+        assert (folder / f"{NAME}.part").read_bytes() == content[:1_700_000]
+
+    def test_what_is_wrong_without_anything_new_is_not_kept(self, server, fetch, folder, content):
+        begun(folder, content[::-1], file_of(NAME, content))
+        assert fetch(file_of(NAME, content), keep_older=True).bytes_received == len(content)
+        only_the_file(folder, content)
+
+    def test_a_source_that_is_wrong_from_the_first_byte_leaves_nothing(self, server, fetch, folder, content):
+        server.files["/model.gguf"] = content[::-1]
+        with pytest.raises(ModelFileError, match="it was removed"):
+            fetch(file_of(NAME, content), keep_older=True)
+        assert not list(folder.iterdir())
+
+    def test_a_part_of_a_file_of_unknown_size_is_not_taken_for_all_of_it(self, server, fetch, folder, content):
+        told = {"Content-Range": "bytes 0-99/*", "ETag": '"one"'}
+        server.replies.append(Reply(status=206, body=content[:100], headers=told))
+        fetch(ModelFile(name=NAME))
+        assert server.ranges() == [None, "bytes=100-"]
+        only_the_file(folder, content)
+
+    def test_a_source_that_gives_the_same_part_for_ever_is_left(self, server, fetch, folder, content):
+        told = {"Content-Range": "bytes 0-99/*"}
+        server.always = Reply(status=206, body=content[:100], headers=told)
+        with pytest.raises(UnreachableError, match="does not say of how much"):
+            fetch(ModelFile(name=NAME))
+        assert not (folder / NAME).exists()
+
     def test_bytes_are_in_the_file_as_soon_as_they_come(self, server, fetch, folder, content):
         server.replies.append(Reply(hang_after=12_345))
         cancel = Cancel()
@@ -424,9 +500,49 @@ class TestRefusals:
 
     def test_tries_are_counted_anew_when_something_has_come(self, server, fetch, folder, content):
         for turn in range(6):
-            server.replies += [Reply(cut_after=1000 + turn), Reply(status=500), Reply(reset=True)]
+            server.replies += [Reply(cut_after=100_000 + turn), Reply(status=500), Reply(reset=True)]
         fetch(file_of(NAME, content))
         only_the_file(folder, content)
+
+    def test_a_source_that_gives_next_to_nothing_each_time_is_left(self, server, fetch, content):
+        server.always = Reply(cut_after=1000)
+        with pytest.raises(UnreachableError, match="cut"):
+            fetch(file_of(NAME, content))
+        assert len(server.questions) == 1 + len(QUICK.delays_s)
+
+    @pytest.mark.parametrize("reply", [Reply(drip_s=0.01), Reply(drip_s=0.01, chunked=True)])
+    def test_a_byte_now_and_then_is_no_transfer(self, server, fetch, folder, content, reply):
+        patience = Patience(least_bytes_per_s=10_000, pace_s=0.3, delays_s=(0.01,))
+        server.always = reply
+        with pytest.raises(UnreachableError, match="too little comes"):
+            fetch(file_of(NAME, content), patience=patience)
+        assert len(server.questions) == 2
+        assert (folder / f"{NAME}.part").stat().st_size > 0
+
+    def test_a_slow_line_is_taken_up_again_and_a_quick_one_is_left_alone(self, server, fetch, folder, content):
+        patience = Patience(least_bytes_per_s=1_000_000, pace_s=0.2, delays_s=(0.01,))
+        server.replies.append(Reply(drip_s=0.01))
+        server.always = Reply(bytes_per_s=4_000_000)
+        fetch(file_of(NAME, content), patience=patience)
+        only_the_file(folder, content)
+        assert len(server.questions) == 2
+
+    def test_a_head_that_never_ends_is_no_answer(self, server, fetch, content):
+        server.always = Reply(slow_head=True)
+        with pytest.raises(UnreachableError, match=r"not answered within 0\.3 seconds"):
+            fetch(file_of(NAME, content), patience=Patience(answer_s=0.3, delays_s=(0.01,)))
+        assert len(server.questions) == 2
+
+    def test_a_neighbour_gets_two_tries_and_no_long_wait(self, server, fetch, content):
+        server.always = Reply(status=503)
+        began = time.monotonic()
+        with pytest.raises(UnavailableError):
+            fetch(file_of(NAME, content), patience=FOR_NEIGHBOURS)
+        assert len(server.questions) == 2
+        server.always = Reply(status=503, headers={"Retry-After": "6"})
+        with pytest.raises(UnavailableError):
+            fetch(file_of(NAME, content), patience=FOR_NEIGHBOURS)
+        assert time.monotonic() - began < 5
 
     def test_nobody_at_the_address_is_an_error_that_says_so(self, server, fetch, content):
         with pytest.raises(UnreachableError, match=r"'127.0.0.1': no connection \(Connection refused\)"):
@@ -506,6 +622,24 @@ class TestCancelling:
         server.hanging.set()
         assert self.cancelled_within(fetch, server, content) < 0.2
 
+    @pytest.mark.parametrize("reply", [Reply(hang_after=50_000, framed=False), Reply(drip_s=0.01, framed=False)])
+    def test_an_end_that_a_cancel_makes_is_not_that_of_the_file(self, server, fetch, folder, reply):
+        server.replies.append(reply)
+        server.hanging.set() if reply.drip_s else None
+        cancel = Cancel()
+
+        def later():
+            server.hanging.wait(10)
+            server.wait_until_sent(3)
+            cancel.cancel()
+
+        thread = threading.Thread(target=later)
+        thread.start()
+        with pytest.raises(CancelledByCallerError):
+            fetch(ModelFile(name=NAME), cancel=cancel)
+        thread.join()
+        assert not (folder / NAME).exists()
+
     def test_a_cancelled_fetch_that_has_not_begun_asks_nobody(self, server, fetch, content):
         cancel = Cancel()
         cancel.cancel()
@@ -553,6 +687,23 @@ class TestDisk:
     def test_a_folder_that_cannot_be_written_is_named(self, server, fetch, folder, content):
         (folder / "taken").write_bytes(b"")
         server.files["/taken/model.gguf"] = content
-        with pytest.raises(RbeeError, match="cannot be written") as caught:
+        with pytest.raises(ConfigurationError, match="Something else lies where it belongs") as caught:
             fetch(file_of("taken/model.gguf", content))
         assert str(folder) in caught.value.message
+
+    @pytest.mark.parametrize("name", [f"{NAME}.part", f"{NAME}.part.json"])
+    def test_a_folder_in_the_place_of_a_part_is_named(self, fetch, folder, content, name):
+        (folder / name / "x").mkdir(parents=True)
+        with pytest.raises(ConfigurationError, match="Something else lies where it belongs"):
+            fetch(file_of(NAME, content))
+
+    def test_a_folder_that_goes_away_is_told_with_what_to_do(self, server, fetch, folder, content):
+        def take_away(done, _total):
+            if done:
+                (folder / f"{NAME}.part").unlink(missing_ok=True)
+
+        server.always = Reply(bytes_per_s=8_000_000)
+        with pytest.raises(
+            ConfigurationError, match=rf"'{folder}' \(No such file.*see that it is there, and try again"
+        ):
+            fetch(sized(content), progress=take_away)

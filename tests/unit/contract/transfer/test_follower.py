@@ -43,7 +43,7 @@ def test_bytes_are_hashed_before_the_last_one_has_come(path, content, monkeypatc
             self._real.update(block)
             seen.set()
 
-    monkeypatch.setattr("rbee.contract.transfer.follower.hashlib.sha256", Telling)
+    monkeypatch.setattr("rbee.contract.checksums.hashlib.sha256", Telling)
     path.write_bytes(content)
     follower = Follower(path, ModelFile(name="f", sha256=real(content).hexdigest()), None)
     follower.advance(1_500_000)

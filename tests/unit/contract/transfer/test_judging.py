@@ -36,6 +36,17 @@ def test_a_rest_goes_on_where_the_part_ends() -> None:
     assert verdict(206, headers, 40, etag='"a"') == Take(start=40, total=100, framed=True)
 
 
+def test_a_part_of_which_nobody_knows_the_whole_is_one() -> None:
+    unknown = ModelFile(name="f")
+    headers = {"content-range": "bytes 0-99/*", "content-length": "100"}
+    assert verdict(206, headers, 0, unknown) == Take(start=0, total=None, framed=True, open_ended=True)
+    assert verdict(200, {}, 0, unknown) == Take(start=0, total=None, framed=False)
+
+
+def test_a_part_that_ends_before_it_begins_is_none() -> None:
+    assert verdict(206, {"content-range": "bytes 5-3/100"}, 5) == Anew()
+
+
 def test_a_rest_of_unknown_size_has_that_of_the_promise() -> None:
     assert verdict(206, {"content-range": "bytes 40-99/*"}, 40) == Take(start=40, total=100, framed=False)
 

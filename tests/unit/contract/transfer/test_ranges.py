@@ -68,6 +68,12 @@ def test_refusals_name_host_and_path_and_no_secret(server, source):
         assert "secret" not in caught.value.message
 
 
+def test_a_look_at_a_source_that_gives_a_byte_now_and_then_ends(server, source):
+    server.always = Reply(drip_s=0.01)
+    with pytest.raises(UnreachableError, match="too little comes"):
+        read_range(source, 0, 5000, Cancel(), patience=Patience(pace_s=0.2, least_bytes_per_s=10_000, delays_s=()))
+
+
 def test_a_look_can_be_cancelled(server, source):
     cancel = Cancel()
     cancel.cancel()
@@ -84,6 +90,7 @@ class TestSizes:
     def test_a_server_that_does_not_know_such_a_question_is_asked_for_a_byte(self, server, source, content, status):
         server.replies.append(Reply(status=status))
         assert find_size(source, Cancel(), patience=QUICK) == len(content)
+        server.wait_until_sent(1)
         assert server.sent == 1
 
     def test_an_empty_file_has_no_first_byte(self, server, source):

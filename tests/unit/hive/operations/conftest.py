@@ -68,7 +68,7 @@ class Hive:
         self.children = Children(folder)
         self.events: list[JobEvent] = []
         self.looked = 0
-        hive = Mock(hive_id="h", measure=AsyncMock(), look_for_engines=self._look)
+        self.hive = hive = Mock(hive_id="h", measure=AsyncMock(), look_for_engines=self._look, last_beat=None)
         self.found = hive.capabilities.return_value
         self.found.capabilities = (Device(id="CPU-0", name="cpu", device_type=DeviceType.CPU),)
         self.found.engines = (

@@ -56,6 +56,19 @@ async def test_an_engine_that_cannot_run_tells_its_remedy(hive: Any) -> None:
     assert (one.status, one.detail, one.remedy) == ("warn", "no leg", "buy one")
 
 
+async def test_of_an_engine_that_nobody_has_asked_for_nobody_is_warned(hive: Any) -> None:
+    facts = {"version": None, "formats": (), "backends": (), "capabilities": (), "available": False}
+    rare = EngineInfo(name="rare", reason="it is not on the PATH; buy one", optional=True, **facts)
+    silent = EngineInfo(name="silent", **facts)
+    hive.found.engines = (*hive.found.engines, rare, silent)
+    found = await checks(hive)
+    one, other = found["engine rare"], found["engine silent"]
+    assert (one.status, one.detail, one.remedy) == ("ok", "not here: it is not on the PATH", None)
+    assert (other.status, other.remedy) == ("warn", "Install it: rbee worker install silent")
+    hive.found.engines = (rare,)
+    assert (await checks(hive))["engines"].status == "fail", "they are no engines to count on"
+
+
 async def test_a_probe_speaks_and_one_that_fails_is_named(hive: Any) -> None:
     class Good:
         name = "good"

@@ -15,7 +15,7 @@ from rbee.contract.errors import InvalidRequestError, NotFoundError, Unreachable
 from rbee.contract.wire import ModelsFound
 from rbee.jobs import Narrator
 from rbee.queen.hives import Hives
-from rbee.queen.operations import Models
+from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -121,3 +121,13 @@ async def test_a_plan_for_a_hive_that_is_not_there_is_not_made(clock) -> None:
         await found.model_plan({"operation": "model_plan", "model": "m", "hive_id": "ghost"}, say)
     await found.model_plan({"operation": "model_plan", "model": "m"}, say)
     assert plans.plan.await_args.args[1] is None
+
+
+def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself_yet(clock) -> None:
+    nothing: Any = None
+    telemetry = TelemetryRegistry(clock)
+    forwards = Forwards(telemetry, Hives(telemetry, None))
+    inference = Inference(nothing, nothing, None, lambda record: None)
+    checks = QueenChecks(telemetry, nothing, nothing, None, None, AsyncMock())
+    operations = Operations(telemetry, forwards, inference, checks, models(clock)).operations()
+    assert (operations["model_plan"].resumable, operations["model_search"].resumable) == (False, True)

@@ -12,6 +12,7 @@ from rbee.beehives import Entered, Imported, read_hives_conf, read_ssh_config
 from rbee.cli.beehives import BeehiveAccess, with_beehives
 from rbee.cli.console import say
 from rbee.cli.context import Context, current
+from rbee.cli.format import printable
 from rbee.contract.errors import ConflictError
 
 
@@ -59,7 +60,7 @@ def command(
         return
     for word, names in (("add", entered.added), ("update", entered.updated)):
         for name in names:
-            click.echo(f"{word} {name}")
+            click.echo(printable(f"{word} {name}"))
     count = len(entered.added) + len(entered.updated)
     say(f"{count} {'would be' if dry_run else 'were'} entered." if count else "There is nothing to enter.")
 

@@ -9,7 +9,7 @@ from rbee.beehives import HIVE_PORT, SSH_PORT
 from rbee.cli.beehives import with_beehives
 from rbee.cli.commands.hive.ls import last_contact
 from rbee.cli.context import current
-from rbee.cli.format import UNKNOWN, text
+from rbee.cli.format import UNKNOWN, line, text
 
 
 @click.command("show")
@@ -42,4 +42,4 @@ def command(*, name: str, as_json: bool) -> None:
         "changed": text(one.updated_at),
     }
     for key, value in facts.items():
-        click.echo(f"{key:<13} {value}")
+        click.echo(f"{key:<13} {line(value)}")

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from rbee.cli.context import current
-from rbee.cli.format import UNKNOWN, text
+from rbee.cli.format import UNKNOWN, line, text
 from rbee.cli.jobs import ago, find_job, took
 from rbee.cli.queen import ask_queen
 from rbee.clients import QueenClient
@@ -49,7 +49,7 @@ def command(*, job: str, as_json: bool) -> None:
         "result": UNKNOWN if found.result is None else msgspec.json.encode(found.result).decode(),
     }
     for key, value in facts.items():
-        click.echo(f"{key:<11} {value}")
+        click.echo(f"{key:<11} {line(value)}")
 
 
 def _when(moment: datetime | None) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from rbee.cli.context import current
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.cli.fetching import fetch
+from rbee.cli.format import printable
 from rbee.cli.hives import target_hives
 from rbee.cli.outcomes import raise_failures
 from rbee.cli.pulling import told
@@ -37,6 +38,6 @@ def command(*, model: str, source: str, target: str, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.encode([one.told(model=model)]).decode())
     elif one.result is not None:
-        click.echo(f"{one.hive_id}: {told(model, one.result)}")
+        click.echo(printable(f"{one.hive_id}: {told(model, one.result)}"))
     raise_failures([one])
     return OK

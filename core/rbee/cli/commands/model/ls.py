@@ -10,7 +10,7 @@ from rbee.cli.console import say
 from rbee.cli.exits import OK
 from rbee.cli.hives import hive_filter
 from rbee.cli.model_list import LIST_HEADINGS, list_row
-from rbee.cli.outcomes import raise_failures
+from rbee.cli.outcomes import failures, raise_failures
 from rbee.cli.tables import print_table
 from rbee.contract.wire import ModelList
 
@@ -25,7 +25,7 @@ def command(*, hive_id: str | None, all_hives: bool, as_json: bool) -> int:
     models = [(one.hive_id, model) for one in asked if one.result is not None for model in one.result.models]
     if as_json:
         told = [{"hive_id": name, **msgspec.to_builtins(model)} for name, model in models]
-        click.echo(msgspec.json.encode({"models": told}).decode())
+        click.echo(msgspec.json.encode({"models": told, "failed": failures(asked)}).decode())
     elif models:
         several = len(asked) > 1
         rows = [(*list_row(model), *([name] if several else [])) for name, model in models]

@@ -26,7 +26,7 @@ def command(*, model: str, force: bool, hive_id: str | None, all_hives: bool, as
     Files that are used where their owner put them are only forgotten.  A model that workers use is refused without
     --force.
     """
-    fields = {"model": model, "force": force or None}
+    fields = {"model": model, "force": force or None, "missing_ok": all_hives or None}
     asked = ask_hives("model_delete", fields, ModelDeleted, hive_id, all_hives=all_hives)
     if as_json:
         click.echo(msgspec.json.encode([one.told(model=model) for one in asked]).decode())
@@ -34,7 +34,10 @@ def command(*, model: str, force: bool, hive_id: str | None, all_hives: bool, as
         for one in asked:
             if one.result is not None:
                 say(line(f"{f'{one.hive_id}: ' * (len(asked) > 1)}{told(model, one.result)}"))
-    raise_failures(asked)
+    if all_hives and not any(one.result.deleted for one in asked if one.result is not None):
+        # Where it was not there does not count, unless that was everywhere.
+        asked = [one for one in asked if one.result is None]
+    raise_failures(asked, anywhere=model if all_hives else None)
     return OK
 
 

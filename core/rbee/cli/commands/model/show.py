@@ -30,7 +30,7 @@ def command(*, model: str, hive_id: str | None, all_hives: bool, as_json: bool) 
             if number:
                 click.echo()
             _print(name, record)
-    raise_failures(asked)
+    raise_failures(asked, anywhere=model if all_hives else None)
     return OK
 
 

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
-from rbee.cli.asked import ask_hives
-from rbee.cli.console import say
-from rbee.cli.engine_list import source
-from rbee.cli.exits import OK
-from rbee.cli.format import line
+from rbee.cli.engine_list import change_engine, source
 from rbee.cli.hives import hive_options
-from rbee.cli.outcomes import raise_failures
 from rbee.cli.words import NOT_EMPTY
 from rbee.contract.worker_vendor import WorkerOffer
 
@@ -40,15 +34,10 @@ def command(
     rbee worker install foo --package 'rbee-foo[engine]>=1' --all-hives
     """  # noqa: D301  # \b is click's mark for text that must not be rewrapped
     fields = {"worker": engine, "package": package, "vendor": vendor}
-    asked = ask_hives("worker_install", fields, WorkerOffer, hive_id, all_hives=all_hives)
-    if as_json:
-        click.echo(msgspec.json.encode([one.told(worker=engine) for one in asked]).decode())
-    else:
-        several = len(asked) > 1
-        for one in asked:
-            if one.result is not None:
-                version = f" {one.result.version}" if one.result.version else ""
-                why = f", and cannot be used: {one.result.reason}" if one.result.available is False else ""
-                say(line(f"{f'{one.hive_id}: ' * several}{engine}{version} is installed ({source(one.result)}){why}"))
-    raise_failures(asked)
-    return OK
+
+    def told(done: WorkerOffer) -> str:
+        version = f" {done.version}" if done.version else ""
+        why = f", and cannot be used: {done.reason}" if done.available is False else ""
+        return f"{engine}{version} is installed ({source(done)}){why}"
+
+    return change_engine("worker_install", fields, told, hive_id, all_hives=all_hives, as_json=as_json)

@@ -12,6 +12,7 @@ from rbee.cli.asking import absolute
 from rbee.cli.console import say, talking
 from rbee.cli.context import current
 from rbee.cli.executor import find_executor
+from rbee.cli.format import printable
 from rbee.cli.words import NOT_EMPTY
 from rbee.cli.work import run_job
 from rbee.clients import Transport
@@ -66,4 +67,4 @@ def command(
         return
     done = "served already" if found["already"] else "serves"
     say(f"{found['worker_id']} {done}: {found['model_id']} at {found['url']}")
-    click.echo(found["worker_id"])
+    click.echo(printable(found["worker_id"]))

@@ -1,4 +1,4 @@
-"""The colony in figures, as lists and streams show it."""
+"""The colony as lists and streams show it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from rbee.queen.names import ModelNames
 from rbee.telemetry import HiveRecord, TelemetryRegistry
 from rbee.telemetry.judgement import hive_health
 
+_IN_MEMORY = frozenset({"loaded", "loading"})
 
-class Figures:
+
+class Lists:
     """Reads; changes nothing.
 
     Args:
@@ -48,10 +50,14 @@ class Figures:
         records = sorted(self._telemetry.list_all_hives(), key=lambda record: record.hive_id)
         return [self._hive(record) for record in records]
 
-    async def models(self) -> list[dict[str, Any]]:
+    async def models(self, *, trusted: bool) -> list[dict[str, Any]]:
         """Models that can be asked for.
 
         Those that workers serve, those that lie on some hive's disk, those that the vendors offer by name, and aliases.
+
+        Args:
+            trusted: the caller has the colony's token, and may know where files lie.  For others a model that is
+                named by its path is there while a worker serves it: without its name nobody could ask for it.
         """
         found: dict[str, dict[str, Any]] = {}
         for variant in await self._names.known():
@@ -68,7 +74,8 @@ class Figures:
         for model_id, one in found.items():
             one["rbee"]["hives"] = sorted(self._held.holders(model_id))
         aliases = _aliased(self._aliases(), found.values())
-        return sorted([*found.values(), *aliases], key=lambda model: str(model["id"]))
+        models = sorted([*found.values(), *aliases], key=lambda model: str(model["id"]))
+        return models if trusted else [_without_paths(model) for model in models if not _is_secret(model)]
 
     def summary(self) -> bytes:
         """Who is there, as a line of the queen's stream."""
@@ -135,3 +142,22 @@ def _spelling(name: str) -> str:
         return parse_ref(name).canonical("")
     except InvalidRequestError:
         return name
+
+
+def _is_secret(model: dict[str, Any]) -> bool:
+    return _is_path(model["id"]) and model["rbee"]["state"] not in _IN_MEMORY
+
+
+def _without_paths(model: dict[str, Any]) -> dict[str, Any]:
+    """The same for a stranger: what is called otherwise is not told to be a path."""
+    if _is_path(model["id"]):
+        return model
+    told = {key: None if isinstance(value, str) and _is_path(value) else value for key, value in model["rbee"].items()}
+    return {**model, "rbee": told}
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return parse_ref(name).kind == "path"
+    except InvalidRequestError:
+        return name.startswith(("/", "~", "file:"))

@@ -1,0 +1,66 @@
+"""The memory of one machine as a place for a worker, from what its hive has measured: one reading for all who place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rbee.contract.types import Backend, Device, DeviceType
+from rbee.contract.wire import NodeStats, ProcessStats
+from rbee.scheduler.values import IdleWorker
+
+_MIB = 1024 * 1024
+
+
+def ram_free(node: NodeStats | None) -> int | None:
+    """Memory of the machine that is free now; None when unknown."""
+    if node is None or node.ram_total_mb is None or node.ram_used_mb is None:
+        return None
+    return (node.ram_total_mb - node.ram_used_mb) * _MIB
+
+
+def gpu_free(node: NodeStats | None, devices: Sequence[Device]) -> dict[str, int]:
+    """Free memory of each GPU of which it is known, or the most that it can be."""
+    measured = {gpu.id: gpu for gpu in node.gpus} if node is not None else {}
+    free: dict[str, int] = {}
+    for device in devices:
+        if device.device_type is not DeviceType.GPU:
+            continue
+        stats = measured.get(device.id)
+        total = None if stats is None or stats.vram_total_mb is None else stats.vram_total_mb * _MIB
+        total = device.memory_bytes if total is None else total
+        used = stats.vram_used_mb * _MIB if stats is not None and stats.vram_used_mb is not None else 0
+        # Such a GPU has no memory of its own.
+        bounds = [
+            None if total is None else max(0, total - used),
+            ram_free(node) if device.backend == Backend.METAL else None,
+        ]
+        known = [bound for bound in bounds if bound is not None]
+        if known:
+            free[device.id] = min(known)
+    return free
+
+
+def idle_worker(
+    worker_id: str, idle_s: float, device: str | None, backend: str | None, sample: ProcessStats | None
+) -> IdleWorker:
+    """A worker that could make room, with what it holds.
+
+    Args:
+        worker_id: identity.
+        idle_s: seconds since its last request.
+        device: id of its device; None when unknown.
+        backend: how that is driven.
+        sample: of its process.
+    """
+    vram = sample.vram_mb if sample is not None else None
+    rss = sample.rss_mb if sample is not None else None
+    if backend == Backend.METAL and vram is None:
+        # What it has of the one memory is told as that of its process.
+        vram = rss
+    return IdleWorker(
+        worker_id=worker_id,
+        idle_s=idle_s,
+        memory_bytes=None if rss is None else rss * _MIB,
+        device=device,
+        vram_bytes=None if vram is None else vram * _MIB,
+    )
