@@ -156,7 +156,7 @@ def test_all_hives_at_once_cost_one_fetch(site: Site, hub: Hub) -> None:
 
 
 def test_a_fetch_that_is_killed_again_and_again_loses_next_to_nothing(site: Site, hub: Hub) -> None:
-    hub.fault(f"{REPO}/{FILE}", bytes_per_s=3_000_000, times=None)
+    hub.fault(f"{REPO}/{FILE}", bytes_per_s=1_200_000, times=None)
     machine = site.machines["first"]
     hive = next(program for program in site.programs if program.kind == "hive" and program.machine.name == "a")
     models = hive.machine.home / "data" / "models"

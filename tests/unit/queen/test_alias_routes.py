@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from rbee.clients import AliasesClient, Transport
+from rbee.contract import CancelToken, FetchProgress, ModelVendor
 from rbee.contract.errors import (
     AuthenticationError,
     ConflictError,
@@ -26,10 +27,32 @@ from unit.programs import TOKEN, Program, Programs
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 
 
+TINY = ModelVariant(model_id="demo:rbee-tiny:Q8_0", name="demo", vendor="demo", format="gguf")
+
+
+class OneModel(ModelVendor):
+    """A vendor with one model that it knows by name."""
+
+    name = "demo"
+
+    def supports(self, ref: str) -> bool:
+        return ref in {TINY.name, "rbee-tiny", TINY.model_id}
+
+    def resolve(self, ref: str) -> Sequence[ModelVariant]:
+        return (TINY,)
+
+    def fetch(self, variant: ModelVariant, destination: Path, progress: FetchProgress, cancel: CancelToken) -> None:
+        raise AssertionError("it has no files")
+
+    def known(self) -> Sequence[ModelVariant]:
+        return (TINY,)
+
+
 @pytest.fixture
 async def programs(tmp_path: Path) -> AsyncIterator[Programs]:
     made = Programs(tmp_path, Settings())
-    made._plugins = load_plugins("demo,local")
+    made._plugins = load_plugins("")
+    made._plugins.registrations.model_vendors.add(OneModel.name, OneModel, "a test", replace=False)
     yield made
     await made.close()
 

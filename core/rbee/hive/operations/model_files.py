@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbee.catalog import CatalogEntry, ModelCatalog, ModelState
 from rbee.contract.amounts import byte_size
-from rbee.contract.errors import ConflictError, NotFoundError
+from rbee.contract.errors import ConflictError, NotFoundError, UnavailableError, UnreachableError
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import (
     GarbageCollected,
@@ -81,7 +81,7 @@ class ModelFileOperations:
             variant, peer = await self._peers.named(wanted.from_hive, wanted.model)
             brought = await self._starting.bring(variant, say, only=(peer,))
         else:
-            variant = await self._naming.newest(wanted.model, say)
+            variant = await self._newest(wanted.model, say)
             brought = await self._starting.bring(variant, say)
         origin = brought.origin
         return ModelDownloaded(
@@ -96,6 +96,18 @@ class ModelFileOperations:
             linked_bytes=brought.linked_bytes,
             from_hive=None if origin is None else origin.removeprefix("hive "),
         )
+
+    async def _newest(self, ref: str, say: Narrator) -> ModelVariant:
+        """As the vendors have it now; where their source does not answer, what is here will do."""
+        try:
+            return await self._naming.newest(ref, say)
+        except (UnreachableError, UnavailableError) as error:
+            here = await self._naming.here(ref)
+            if here is None:
+                raise
+            text = f"{here.name} is here; whether there is a newer revision is not known: {error.message}"
+            say.say(ACTOR, "model_download", text, here.model_id)
+            return here
 
     async def model_list(self, _body: dict[str, Any], _say: Narrator) -> ModelList:
         """Models that are here, on their way, or failed to come."""

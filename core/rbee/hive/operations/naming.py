@@ -74,6 +74,14 @@ class Naming:
         variants = await self._resolver.resolve(ref, trusted=True)
         return _told(ref, variants, await self._choosing.best(variants), say)
 
+    async def here(self, ref: str) -> ModelVariant | None:
+        """The one model that is whole here and that a reference can mean; None for none, and for several."""
+        entry = await self._catalog.find(ref)
+        if entry is not None:
+            return entry.variant
+        found = called(ref, await self._whole([one for one in await self._catalog.list() if _is_kept(one)]))
+        return found[0] if len(found) == 1 else None
+
     async def meant(self, ref: str) -> list[str]:
         """Canonical names that a reference may mean here, the likeliest first, at least one.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 
+import pluggy
 import pytest
 from rbee.cli.checks import hardware
-from rbee.cli.checks.hardware import probes
+from rbee.cli.checks.hardware import plugins_and_engines, probes
 from rbee.contract.checks import Check
+from rbee.contract.engine import Availability, TokenEngine
 from rbee.contract.probe import NodeSample, Probe
 from rbee.contract.types import Device, DeviceType
+from rbee.plugins import Plugins, Registrations
 
 
 class Lamp(Probe):
@@ -81,3 +84,29 @@ async def test_a_probe_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch
 async def test_no_device_at_all_fails() -> None:
     (check,) = await probes([Blind])
     assert (check.name, check.status) == ("devices", "fail")
+
+
+class Lame(TokenEngine):
+    name = "lame"
+    formats = frozenset({"blob"})
+    backends = frozenset({"cpu"})
+    capabilities = frozenset()
+
+    @classmethod
+    def availability(cls):
+        return Availability(available=False, reason="no leg; buy one")
+
+
+class Rare(Lame):
+    name = "rare"
+    optional = True
+
+
+def test_of_an_engine_that_nobody_has_asked_for_nobody_is_warned() -> None:
+    registrations = Registrations()
+    for engine in (Lame, Rare):
+        registrations.engines.add(engine.name, engine, "legs")
+    found = {one.name: one for one in plugins_and_engines(Plugins(pluggy.PluginManager("rbee"), registrations, []))}
+    assert (found["engine lame"].status, found["engine lame"].remedy) == ("warn", "buy one")
+    assert (found["engine rare"].status, found["engine rare"].detail) == ("ok", "not here: no leg")
+    assert found["engines"].status == "fail"

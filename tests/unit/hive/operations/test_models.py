@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbee.contract.errors import CancelledByCallerError, ConflictError, ModelNotFoundError, NotFoundError
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    ConflictError,
+    ModelNotFoundError,
+    NotFoundError,
+    UnreachableError,
+)
 
 FILES = {"m.blob": b"abc"}
 
@@ -140,3 +146,17 @@ async def test_unloading_stops_every_worker_of_the_model(hive: Any, shelf: Any) 
     with pytest.raises(NotFoundError, match="No worker of hive 'h'"):
         await hive.do("model_unload", model="m")
     assert (await hive.do("model_unload", model="m", missing_ok=True)).stopped == ()
+
+
+async def test_what_is_here_is_enough_where_its_source_does_not_answer(hive: Any, shelf: Any, monkeypatch) -> None:
+    shelf.put("m", FILES)
+    await hive.do("model_download", model="m")
+
+    def resolve(ref: str) -> None:
+        raise UnreachableError("the hub is away")
+
+    monkeypatch.setattr(shelf, "resolve", resolve)
+    assert (await hive.do("model_download", model="m")).already
+    assert hive.said[-1] == "m is here; whether there is a newer revision is not known: the hub is away"
+    with pytest.raises(UnreachableError):
+        await hive.do("model_download", model="n")
