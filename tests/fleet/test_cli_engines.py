@@ -115,7 +115,7 @@ def test_interrupted_it_leaves_no_environment_and_no_process(colony: Colony, ind
         command.interrupt()
         assert command.wait() == 130
         assert command.stderr.splitlines()[-1] == "rbee: Interrupted."
-    eventually(lambda: not list((colony.home / "data" / "workers").iterdir()))
+    eventually(lambda: not list((colony.home / "data" / "workers" / "python").iterdir()))
     left = [one for one in colony.processes() if "uv" in one.name() or "backend" in " ".join(one.cmdline())]
     assert not left
     assert "stuck" not in engines(colony)

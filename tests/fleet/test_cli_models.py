@@ -104,7 +104,7 @@ def test_everything_is_told_as_json_too(colony):
     assert (collected["hive_id"], collected["dry_run"], collected["removed"]) == (hive_id, True, [])
     (deleted,) = told(colony.cli("model", "rm", "demo", "--json"))
     assert (deleted["deleted"], deleted["freed_bytes"]) == (True, pulled["size_bytes"])
-    assert told(colony.cli("model", "ls", "--json")) == {"models": []}
+    assert told(colony.cli("model", "ls", "--json")) == {"models": [], "failed": []}
 
 
 def test_a_plan_says_what_each_hive_would_take(shared_colony):
@@ -300,6 +300,11 @@ def test_of_two_hives_one_is_named_or_all_are_meant(two_hives):
     assert partly.returncode == 1
     assert "1 of 2 failed: hive b." in one_line(partly.stderr)
     assert "a: demo is intact." in partly.stderr
+    assert {one["hive_id"] for one in told(first.cli("model", "show", "demo", "--all-hives", "--json"))} == {"a", "b"}
+    assert first.cli("model", "rm", "demo", "--all-hives").returncode == 0
+    nowhere = first.cli("model", "rm", "demo", "--all-hives")
+    assert nowhere.returncode == 1
+    assert "No hive that is online has the model 'demo'" in one_line(nowhere.stderr)
 
 
 def test_a_model_is_copied_from_hive_to_hive(two_hives):

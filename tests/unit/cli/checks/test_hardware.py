@@ -105,7 +105,7 @@ class Rare(Lame):
 def test_of_an_engine_that_nobody_has_asked_for_nobody_is_warned() -> None:
     registrations = Registrations()
     for engine in (Lame, Rare):
-        registrations.engines.add(engine.name, engine, "legs")
+        registrations.engines.add(engine.name, engine, "legs", replace=False)
     found = {one.name: one for one in plugins_and_engines(Plugins(pluggy.PluginManager("rbee"), registrations, []))}
     assert (found["engine lame"].status, found["engine lame"].remedy) == ("warn", "buy one")
     assert (found["engine rare"].status, found["engine rare"].detail) == ("ok", "not here: no leg")
