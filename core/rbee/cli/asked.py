@@ -50,7 +50,11 @@ def ask_hives(
         hives = target_hives(context, queen_url, hive_id, all_hives)
 
         def talk_of(name: str) -> Talk:
-            return Silent() if quiet else display.row(name, name if len(hives) > 1 else "")
+            if quiet:
+                return Silent()
+            several = len(hives) > 1
+            about = str(fields.get("worker") or fields.get("model") or name)
+            return display.row(f"{name} {about}" if several and about != name else about, name if several else "")
 
         return _run(queen_url, lambda transport: on_each(transport, hives, operation, fields, kind, talk_of))
 

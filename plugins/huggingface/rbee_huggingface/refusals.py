@@ -36,7 +36,8 @@ def refusal_of(repository: str, what: str, status: int, headers: Mapping[str, st
     page = f"{_shown_endpoint()}/{repository}"
     if code == "GatedRepo":
         return PermissionDeniedError(
-            f"'{repository}' is gated: open {page}, accept its terms, then set HF_TOKEN to a token that may read it."
+            f"'{repository}' is gated: open {page}, accept its terms, then set HF_TOKEN to a token that may read it, "
+            "where the hive is started (a colony that runs has to be started anew)."
         )
     if code == "RevisionNotFound":
         return ModelNotFoundError(f"{_begun(what)} is not there: the hub knows no such revision; see {page}/tree/main.")
@@ -51,7 +52,7 @@ def refusal_of(repository: str, what: str, status: int, headers: Mapping[str, st
         if status == 401:
             return ModelNotFoundError(
                 f"'{repository}' does not exist on the hub, or is private: check the name, or set HF_TOKEN to a token "
-                "that may read it."
+                "that may read it, where the hive is started."
             )
         return ModelNotFoundError(
             f"'{repository}' does not exist on the hub, or the token may not see it; check the name and HF_TOKEN."
