@@ -73,7 +73,7 @@ def test_a_worker_is_spawned_and_deleted_through_the_queen(colony):
 
 @pytest.mark.parametrize(
     ("model", "code", "words"),
-    [("demi", "MODEL_NOT_FOUND", "'demo'"), ("echo:bad?fail=load", "MODEL_FILE_INVALID", "fail=load")],
+    [("demo:demi", "MODEL_NOT_FOUND", "'demo'"), ("echo:bad?fail=load", "MODEL_FILE_INVALID", "fail=load")],
 )
 def test_a_job_that_fails_says_why(shared_colony, model, code, words):
     failed = shared_colony.run_job("infer", model=model, prompt="x")

@@ -95,7 +95,7 @@ def test_a_stranger_cannot_make_the_colony_fetch(colony: Colony, hub: Hub) -> No
         json={"model": "rbee/other-GGUF", "messages": user("x")},
         headers={"authorization": ""},
     )
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
     assert "rbee pull" in answer.json()["error"]["message"]
     assert not hub.ledger.requests()
 

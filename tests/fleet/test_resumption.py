@@ -112,7 +112,7 @@ def test_cancelling_a_download_ends_the_fetch(make_colony, slow_vendor):
     job = colony.submit("model_download", model="slowly:model")
     told(colony, job, lambda event: event["type"] == "progress")
     (model,) = colony.run_job("model_list")["result"]["models"]
-    assert (model["model_id"], model["state"]) == ("slowly:model", "fetching")
+    assert (model["model_id"], model["state"]) == ("slowly:model", "downloading")
     refused = colony.run_job("model_delete", model="slowly:model")
     assert (refused["type"], refused["code"]) == ("error", "CONFLICT")
     colony.http.delete(f"{colony.queen_url}/v1/jobs/{job}").raise_for_status()

@@ -11,7 +11,14 @@ from functools import partial
 
 from rbee.catalog.answers import Answers
 from rbee.catalog.vendor_calls import VendorCalls
-from rbee.contract.errors import InvalidRequestError, ModelNotFoundError, PermissionDeniedError, RbeeError
+from rbee.contract.errors import (
+    InvalidRequestError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    RbeeError,
+    UnavailableError,
+    UnreachableError,
+)
 from rbee.contract.model_refs import parse_ref
 from rbee.contract.types import ModelVariant
 from rbee.contract.vendor import ModelVendor
@@ -78,7 +85,7 @@ class Resolver:
         Raises:
             InvalidRequestError: the name is empty, too long or not printable, or of a form that no vendor knows.
             ModelNotFoundError: no vendor knows it; the message shows the nearest known name.
-            PermissionDeniedError: only a caller who is trusted may use it.
+            PermissionDeniedError: it names a file, and only a caller who is trusted may do that.
             UnreachableError: a vendor does not answer in time.
             PluginError: a vendor's code fails.
             RbeeError: as the vendor raises.  Of several errors the first that says more than that there is no such
@@ -109,11 +116,20 @@ class Resolver:
                 if variants:
                     return variants
         if found := telling or missed:
-            raise found
+            raise await self._with_nearest(found, ref)
         if not supported:
             # A form that nobody could mean is told as such, with the nearest one.
             parse_ref(ref)
         raise ModelNotFoundError(await self._unknown(ref))
+
+    async def _with_nearest(self, error: RbeeError, ref: str) -> RbeeError:
+        """An error of a vendor who might have anything, with the name that was perhaps meant instead."""
+        if not isinstance(error, ModelNotFoundError | UnavailableError | UnreachableError):
+            return error
+        nearest = await self._nearest(ref)
+        if nearest is None or nearest == ref or repr(nearest) in error.message:
+            return error
+        return type(error)(f"{error.message} Did you mean {nearest!r}, which is known here?", details=error.details)
 
     async def known(self) -> list[ModelVariant]:
         """Models that can be had without further naming, from all vendors; asked anew every few seconds."""
@@ -168,9 +184,10 @@ def _no_files(ref: str) -> PermissionDeniedError:
     )
 
 
-def _no_fetching(ref: str, close: str | None) -> PermissionDeniedError:
+def _no_fetching(ref: str, close: str | None) -> ModelNotFoundError:
     meant = "" if close is None else f" Did you mean {close!r}?"
-    return PermissionDeniedError(
+    # Not found, as clients of such APIs know it: to them there is no such model here.
+    return ModelNotFoundError(
         f"The model {ref!r} is on no machine of the colony, and only callers with the colony's token may have one "
         f"fetched: pull it first (`rbee pull {ref}`), or send the token as the API key (`rbee config path token` says "
         f"where it is).{meant}"

@@ -147,7 +147,9 @@ class Home:
         self.folder = folder
         self.settings = {**_SETTINGS, **(settings or {})}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RBEE_", "COV_"))}
-        self.environment = {**inherited, "NO_COLOR": "1", **(environment or {}), "RBEE_HOME": str(folder / "home")}
+        # Nothing of a test asks a hub on the internet, whichever plugins are installed.
+        quiet = {"NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
+        self.environment = {**inherited, **quiet, **(environment or {}), "RBEE_HOME": str(folder / "home")}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property

@@ -119,9 +119,9 @@ async def test_whatever_anybody_has_published_is_not_asked_for_by_a_stranger(she
     shelf.put("tinymodel", {})
     resolver = Resolver([DownVendor(), shelf])
     assert list(await resolver.resolve("m", trusted=False)) == [variant], "from a vendor of the operator's own"
-    with pytest.raises(PermissionDeniedError, match=r"pull it first \(`rbee pull n`\), or send the token"):
+    with pytest.raises(ModelNotFoundError, match=r"pull it first \(`rbee pull n`\), or send the token"):
         await resolver.resolve("n", trusted=False)
-    with pytest.raises(PermissionDeniedError, match=r"Did you mean 'tinymodel'\?"):
+    with pytest.raises(ModelNotFoundError, match=r"Did you mean 'tinymodel'\?"):
         await resolver.resolve("tinymodle", trusted=False)
     with pytest.raises(UnreachableError):
         await resolver.resolve("n")
@@ -246,3 +246,19 @@ def test_a_vendor_that_hangs_does_not_hold_up_the_programs_end(gate: threading.E
         asyncio.run(impatient())
     assert not gate.is_set()
     assert any(thread.name == "vendor hanging" and thread.daemon for thread in threading.enumerate())
+
+
+async def test_what_was_perhaps_meant_is_told_also_when_a_hub_does_not_answer(shelf) -> None:
+    shelf.put("demo", {"m.blob": b"abc"})
+
+    class Away(type(shelf)):
+        name = "away"
+        names_anything = True
+
+        def resolve(self, ref: str) -> None:
+            raise UnreachableError("The hub does not answer.")
+
+    with pytest.raises(UnreachableError, match=r"does not answer\. Did you mean 'demo'"):
+        await Resolver([shelf, Away()]).resolve("demi")
+    with pytest.raises(UnreachableError, match=r"does not answer\.\Z"):
+        await Resolver([shelf, Away()]).resolve("nothing-like-it")

@@ -195,7 +195,7 @@ async def test_a_vendor_of_files_is_not_asked_for_a_stranger(world, shelf, monke
 @pytest.mark.usefixtures("anything")
 async def test_a_stranger_may_use_what_is_in_the_colony_and_have_nothing_fetched(world, shelf) -> None:
     variant = shelf.put("m", {})
-    with pytest.raises(PermissionDeniedError, match="rbee pull m"):
+    with pytest.raises(ModelNotFoundError, match="rbee pull m"):
         await world.names.resolve("m", trusted=False)
     assert shelf.resolved == []
     world.lies(variant)
@@ -211,7 +211,7 @@ async def test_an_alias_is_the_operators_word_and_may_be_used_by_anybody(shelf, 
     shelf.put("m", {})
     found = await world.names.resolve("best", trusted=False)
     assert (found.name, found.model_ids, found.trusted) == ("m", ("shelf:m",), True)
-    with pytest.raises(PermissionDeniedError):
+    with pytest.raises(ModelNotFoundError):
         await world.names.resolve("m", trusted=False)
 
 
@@ -260,7 +260,7 @@ async def test_where_no_vendor_answers_a_repository_means_what_lies_here_of_it(w
     assert await world.ids("o/m:q8_0") == ("hf:o/m:Q8_0",)
     with pytest.raises(UnreachableError, match="the line is cut"):
         await world.names.resolve("o/m:Q2_K", trusted=True)
-    with pytest.raises(PermissionDeniedError):
+    with pytest.raises(ModelNotFoundError):
         await world.names.resolve("o/m:Q2_K", trusted=False)
 
 
