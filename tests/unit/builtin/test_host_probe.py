@@ -178,7 +178,9 @@ def test_a_group_of_its_own_counts_what_has_ended(
     (group / "cpu.stat").write_text("usage_usec 1000000\n", encoding="ascii")
     (group / "io.stat").write_text("8:0 rbytes=0 wbytes=1048576\n", encoding="ascii")
     first = probe.sample_processes([burner.pid])[burner.pid]
-    assert first.rss_mb == psutil.Process(burner.pid).memory_info().rss // 2**20, "nobody counts memory in the group"
+    now_mb = psutil.Process(burner.pid).memory_info().rss / 2**20
+    # It may have grown a little since it was measured.
+    assert abs(first.rss_mb - now_mb) <= 2, "nobody counts memory in the group"
     (group / "cpu.stat").write_text("usage_usec 4000000\n", encoding="ascii")
     (group / "io.stat").write_text("8:0 rbytes=1048576 wbytes=5242880\n", encoding="ascii")
     (group / "memory.current").write_text(f"{777 << 20}\n", encoding="ascii")
