@@ -44,6 +44,13 @@ def client(shared_colony: Colony) -> Iterator[openai.OpenAI]:
         yield found
 
 
+@pytest.fixture(scope="module", autouse=True)
+def emptied(shared_colony: Colony) -> None:
+    """Each module finds the shared colony without the workers of the modules before it, in whichever order they run."""
+    for worker in shared_colony.workers():
+        shared_colony.run_job("worker_process_delete", worker_id=worker["worker_id"], force=True)
+
+
 @pytest.fixture
 def roomy_colony(shared_colony: Colony) -> Colony:
     """The shared colony with its threads free: workers that earlier tests have left are stopped."""

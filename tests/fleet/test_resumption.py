@@ -117,7 +117,8 @@ def test_cancelling_a_download_ends_the_fetch(make_colony, slow_vendor):
     assert (refused["type"], refused["code"]) == ("error", "CONFLICT")
     colony.http.delete(f"{colony.queen_url}/v1/jobs/{job}").raise_for_status()
     assert list(colony.events(job))[-1][1] == "[CANCELLED]"
-    eventually(lambda: colony.run_job("model_list")["result"] == {"models": []})
+    (model,) = eventually(lambda: [one for one in colony.run_job("model_list")["result"]["models"] if one["error"]])
+    assert (model["state"], model["path"]) == ("failed", None)
     assert colony.run_job("model_delete", model="slowly:model")["result"]["deleted"], "parts that were left"
 
 
