@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -46,27 +49,53 @@ def start(context: Context, command: Sequence[str], log: Path, what: str) -> Non
         argv += ["--set", f"{name}={value}"]
     argv += [*command, f"--report-fd={writing}"]
     with open(log, "ab", opener=private) as output, os.fdopen(reading, "rb") as pipe:
+        with _interrupts_held_back() as held_back:
+            try:
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(writing,),
+                    start_new_session=True,
+                    # Where its caller stands may be a disk that is to be taken out.
+                    cwd=context.folders.state,
+                    env=_absolute(context.environment()),
+                )
+            finally:
+                os.close(writing)
         try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(writing,),
-                start_new_session=True,
-                # Where its caller stands may be a disk that is to be taken out.
-                cwd=context.folders.state,
-                env=_absolute(context.environment()),
-            )
-        finally:
-            os.close(writing)
-        try:
+            if held_back:
+                raise KeyboardInterrupt
             _await_report(pipe.fileno(), process, log, what)
         except BaseException:
             process.terminate()
             if not _await_end(process):
                 process.kill()
             raise
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[list[int]]:
+    """Keep Ctrl+C from coming between the start of a process and our knowing it; yields those that came."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        # Interrupts reach the main thread alone.
+        yield came
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before in {None, signal.SIG_IGN}:
+        yield came
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def report(fd: int | None, told: StartReport) -> None:

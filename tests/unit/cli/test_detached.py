@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -68,3 +71,25 @@ def test_one_that_says_nothing_and_does_not_end_is_an_error_of_its_own_and_is_en
     with pytest.raises(UnreachableError, match="The colony ended while it started"):
         detached.start(context, ["up", "silent"], tmp_path / "log", "The colony")
     assert not psutil.pid_exists(int((tmp_path / "seen").read_text()))
+
+
+def test_an_interrupt_in_the_moment_of_its_birth_leaves_no_orphan(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    born: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            born.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            detached.start(context, ["up", "loud"], tmp_path / "log", "The colony")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert born[0].returncode is not None
