@@ -53,6 +53,15 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
         first_byte_s: seconds to the first byte of the body, None when none came.
         duration_s: seconds in all.
         bytes_out: bytes of the body sent on.
+        model_id: canonical name of the worker's model, None when it reached none; bounded in number, unlike `model`.
+        hive_id: machine of the worker, None when not known.
+        stream: the answer was a stream of events.
+        prompt_tokens: tokens of the prompt as the worker counted them, None when it did not tell.
+        completion_tokens: tokens of the answer, likewise; of a stream that told nothing, the events with content.
+        queue_s: seconds it waited for a place, the loading of the model included.
+        first_token_s: seconds from the request's arrival to the first byte of the answer's body.
+        attempts: workers to which it was sent.
+        continued: another worker took the answer up where the first one broke off.
     """
 
     request_id: str
@@ -64,3 +73,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_s: float | None
     duration_s: float
     bytes_out: int
+    model_id: str | None = None
+    hive_id: str | None = None
+    stream: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    queue_s: float | None = None
+    first_token_s: float | None = None
+    attempts: int = 1
+    continued: bool = False

@@ -1,0 +1,1 @@
+"""What happens, told to machines: metrics in the vocabulary of Prometheus, traces, the access log."""
