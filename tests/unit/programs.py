@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from rbee.builtin.memory_store import MemoryPresenceStore
-from rbee.gateway import Pool
 from rbee.hive import HiveService
 from rbee.hive import make_app as hive_app
 from rbee.http.guard import Guard
@@ -47,7 +46,7 @@ class Program:
         except BaseException:
             self._sock.close()
             raise
-        self._server = HttpServer(self, self._sock, grace_s=0)
+        self._server = HttpServer(self, self._sock, grace_s=0, direct=getattr(self._app, "direct", None))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -76,7 +75,6 @@ class Programs:
         self.settings = settings
         self._plugins: Plugins = load_plugins("")
         self._running: list[Program] = []
-        self._pools: list[Pool] = []
         self._lives = 0
 
     async def registry(self, port: int = 0) -> Program:
@@ -91,11 +89,9 @@ class Programs:
 
     async def queen(self, registry_url: str | None = None, port: int = 0) -> Program:
         folders = self._folders()
-        pool = Pool()
-        self._pools.append(pool)
         program = Program(
             lambda url: QueenService(self.settings, folders, self._plugins, url, TOKEN, registry_url),
-            lambda service: queen_app(service, self._guard, pool, 2**20),
+            lambda service: queen_app(service, self._guard, 2**20),
             port,
         )
         return await self.add(program)
@@ -130,8 +126,6 @@ class Programs:
         # The hives first, as in `rbee up`: they say good-bye to the queen.
         while self._running:
             await self._running.pop().stop()
-        for pool in self._pools:
-            pool.close()
 
     async def add(self, program: Program) -> Program:
         """Start a program, which is stopped at the end."""

@@ -53,7 +53,7 @@ def start(context: Context, program: ProgramName, *, detach: bool, as_json: bool
     def announce(record: ProgramRecord) -> None:
         _announce(context, record, as_json=as_json, in_background=False)
 
-    return run_program(context, host, announce, report_fd, log, what)
+    return run_program(context, host, announce, report_fd, log, what, fast_loop=program == "queen")
 
 
 def stop(context: Context, program: ProgramName, *, as_json: bool, keep_workers: bool = False) -> None:
@@ -158,6 +158,8 @@ def _announce(context: Context, record: ProgramRecord, *, as_json: bool, in_back
         say(f"  registry  {registry or 'none: set registry.url where there is one'}")
     if record.program == "queen":
         say(f"  OpenAI API: {record.url}/v1")
+        if port := context.settings.queen.ollama_port:
+            say(f"  for clients of Ollama: port {port}")
     if record.program == "hive":
         say(f"  queen     {context.settings.queen.url or 'as the registry tells; or set queen.url'}")
     say(f"  token     {context.folders.token_file}  (the same on every machine of a colony)")

@@ -31,6 +31,7 @@ class ColonyRecord(msgspec.Struct, frozen=True, kw_only=True):
         hive_url: address of the hive.
         started_at: Unix time.
         while_used: it ends when nobody uses it.
+        ollama_url: address of the queen's second port, for clients of Ollama; None when there is none.
     """
 
     pid: int
@@ -39,6 +40,7 @@ class ColonyRecord(msgspec.Struct, frozen=True, kw_only=True):
     hive_url: str
     started_at: float
     while_used: bool = False
+    ollama_url: str | None = None
 
 
 class ColonyFiles(RecordFile[ColonyRecord]):

@@ -36,13 +36,13 @@ class Life(Protocol):
 
 
 def drain_s(context: Context) -> float:
-    """How long workers may take to finish open requests; stopping must work, whatever the settings have become."""
+    """How long open requests may take to finish; stopping must work, whatever the settings have become."""
     try:
-        return context.settings.worker.drain_s
+        return context.settings.queen.drain_s + context.settings.worker.drain_s
     except ConfigurationError as error:
         # Somebody has written something wrong into a file since the start.
         say(f"rbee: {error.message}")
-        return Settings().worker.drain_s
+        return Settings().queen.drain_s + Settings().worker.drain_s
 
 
 def patience_s(context: Context) -> float:

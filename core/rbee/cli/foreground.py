@@ -27,6 +27,8 @@ def run_program(
     report_fd: int | None,
     log: Path,
     what: str,
+    *,
+    fast_loop: bool = False,
 ) -> int:
     """Run a program to its end; returns the exit code.
 
@@ -37,6 +39,7 @@ def run_program(
         report_fd: where to tell who started it detached.
         log: where its output goes then; kept within bounds by the program itself.
         what: who that is, for messages: "The colony".
+        fast_loop: run on uvloop where there is one: twice the requests a second, and no sending of files uncopied.
     """
 
     def ready(record: R) -> None:
@@ -48,7 +51,8 @@ def run_program(
     detached = report_fd is not None
     try:
         _configure_logging(context, detached=detached)
-        ended_by = asyncio.run(_keeping(context, log, host(ready)) if detached else host(ready))
+        with asyncio.Runner(loop_factory=_fast_loop() if fast_loop else None) as runner:
+            ended_by = runner.run(_keeping(context, log, host(ready)) if detached else host(ready))
     except RbeeError as error:
         report(report_fd, StartReport(code=error.code, message=error.message))
         raise
@@ -57,6 +61,14 @@ def run_program(
         report(report_fd, StartReport(code=RbeeError.code, message=told))
         raise
     return INTERRUPTED if ended_by is signal.SIGINT else OK
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _keeping(

@@ -35,6 +35,8 @@ class Capability(StrEnum):
     TOOLS = "tools"
     JSON_SCHEMA = "json_schema"
     LOGPROBS = "logprobs"
+    RERANK = "rerank"
+    CONTINUATION = "continuation"
 
 
 class WorkerState(StrEnum):

@@ -1,18 +1,31 @@
 """The data plane: bytes from a client to a worker and back, as they come."""
 
+from rbee.gateway.asgi import AsgiRelay
+from rbee.gateway.asked import Asked
 from rbee.gateway.body import read_body, routing_fields
+from rbee.gateway.calling import RelayCalls
+from rbee.gateway.calls import Answer, Call, Calls
 from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Route, Target
 from rbee.gateway.pool import Pool
 from rbee.gateway.relay import Relay
-from rbee.gateway.upstream import UpstreamError, UpstreamResponse
+from rbee.gateway.sink import Sink
+from rbee.gateway.upstream import UpstreamError
+from rbee.gateway.waited import UpstreamResponse
 
 __all__ = [
+    "Answer",
+    "AsgiRelay",
+    "Asked",
+    "Call",
+    "Calls",
     "Dispatcher",
     "Lease",
     "Outcome",
     "Pool",
     "Relay",
+    "RelayCalls",
     "Route",
+    "Sink",
     "Target",
     "UpstreamError",
     "UpstreamResponse",

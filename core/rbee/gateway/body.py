@@ -8,10 +8,17 @@ from typing import Any
 import msgspec
 
 from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, PayloadTooLargeError
-from rbee.gateway.dispatch import RoutingFields
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class RoutingFields(msgspec.Struct, frozen=True):
+    """The only fields of a body that the relay reads."""
+
+    model: str
+    stream: bool | None = False
+
 
 _DECODER = msgspec.json.Decoder(RoutingFields)
 

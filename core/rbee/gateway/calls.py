@@ -19,6 +19,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         body: JSON object with `model`, and `stream` where events are wanted.
         headers: the client's, lower-case names; what a worker must not see is left out on the way.
         trusted: the caller has sent the colony's token.
+        local: the caller is on this machine; see `Asked`.
         door: path that the client called, for records and metrics.
     """
 
@@ -27,6 +28,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     headers: Headers = ()
     trusted: bool = False
+    local: bool = False
     door: str
 
 

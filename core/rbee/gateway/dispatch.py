@@ -7,12 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-
-class RoutingFields(msgspec.Struct, frozen=True):
-    """The only fields of a body that the relay reads."""
-
-    model: str
-    stream: bool | None = False
+Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +19,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         model: as the client named it.
         stream: whether events are expected.
         trusted: the caller has sent the colony's token.
+        continues: it takes up an answer that another worker has begun: only a worker that says it can will do.
+        tried: workers that have failed with it; another one is better.
+        on_wait: told the place in the queue, from 1, whenever the request begins to wait for a slot.
     """
 
     request_id: str
@@ -31,6 +29,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     trusted: bool = False
+    continues: bool = False
+    tried: frozenset[str] = frozenset()
+    on_wait: Callable[[int], None] | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
+    head: bytes = b""
+    """What is the same in every request: from behind the path up to the number of Content-Length."""
+
+    def __post_init__(self) -> None:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        lines = [f" HTTP/1.1\r\nhost: {host}:{self.port}\r\n".encode("latin-1")]
+        lines += [b"%b: %b\r\n" % header for header in self.headers]
+        msgspec.structs.force_setattr(self, "head", b"".join(lines) + b"content-length: ")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,16 +62,29 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         reached: the worker answered; False when the connection could not be made or broke.
         first_byte_s: seconds from sending to the first byte of the answer's body.
+        status: HTTP status of the answer, None when none came.
     """
 
     reached: bool
     first_byte_s: float | None = None
+    status: int | None = None
 
 
 class Lease(ABC):
-    """A place at a worker, held for one request."""
+    """A place at a worker, held for one request.
+
+    Attributes:
+        worker_id: whose.
+        model_id: canonical name of the worker's model.
+        hive_id: the worker's machine, None when not known.
+        reason: why this worker, for a person.
+        target: where it is.
+    """
 
     worker_id: str
+    model_id: str | None = None
+    hive_id: str | None = None
+    reason: str = ""
     target: Target
 
     def watch(self, lost: Callable[[], None]) -> None:  # noqa: B027  # not every dispatcher hears of a worker's end
@@ -75,6 +97,14 @@ class Lease(ABC):
 
 class Dispatcher(ABC):
     """Finds a place for a request."""
+
+    def try_acquire(self, route: Route) -> Lease | None:
+        """A reserved place if one is free this instant; None when it has to be waited for.
+
+        Raises:
+            RbeeError: as `acquire`.
+        """
+        return None
 
     @abstractmethod
     async def acquire(self, route: Route) -> Lease:

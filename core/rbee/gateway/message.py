@@ -8,9 +8,11 @@ from rbee.gateway.dispatch import Target
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-# RFC 9110 section 7.6.1, and what the next hop gets anew or must not see.
+# RFC 9110 section 7.6.1, and what the next hop gets anew or must not see.  An answer that the worker has compressed
+# could not be read for its usage.
 _NOT_FORWARDED = frozenset(
     {
+        b"accept-encoding",
         b"authorization",
         b"connection",
         b"content-length",
@@ -26,10 +28,14 @@ _NOT_FORWARDED = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        b"traceparent",
         b"x-api-key",
+        b"x-rbee-usage",
+        b"x-request-deadline",
         b"x-request-id",
     }
 )
+_PLAIN_CONNECTION = frozenset({b"keep-alive", b"close"})
 _NOT_RETURNED = frozenset(
     {
         b"access-control-allow-credentials",
@@ -47,24 +53,34 @@ _NOT_RETURNED = frozenset(
 )
 
 
-def request_bytes(path: str, headers: Headers, body: bytes, target: Target, request_id: str) -> bytes:
-    """A whole POST request for a worker: end-to-end headers of the client, ours added, body untouched."""
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    lines = [f"POST {path} HTTP/1.1\r\nhost: {host}:{target.port}\r\ncontent-length: {len(body)}".encode("latin-1")]
-    lines += [name + b": " + value for name, value in headers if name not in _NOT_FORWARDED]
-    lines += [name + b": " + value for name, value in target.headers]
-    lines.append(b"x-request-id: " + request_id.encode("latin-1") + b"\r\n\r\n")
-    return b"\r\n".join(lines) + body
+def request_bytes(path: str, headers: Headers, body: bytes, target: Target, added: Headers) -> bytes:
+    """A whole POST request for a worker: end-to-end headers of the client, ours added, body untouched.
+
+    Args:
+        path: the worker's.
+        headers: the client's, names in lower case.
+        body: the client's.
+        target: the worker.
+        added: the gateway's own.
+    """
+    parts = [b"POST ", path.encode("ascii"), target.head, b"%d\r\n" % len(body)]
+    dropped = _NOT_FORWARDED
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in _PLAIN_CONNECTION:
+            # What a client names there is meant for this hop alone.
+            dropped |= {token.strip().lower() for token in value.split(b",")}
+    for name, value in headers:
+        if name not in dropped:
+            parts += (name, b": ", value, b"\r\n")
+    for name, value in added:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"\r\n", body)
+    return b"".join(parts)
 
 
-def answer_headers(headers: Headers, request_id: str, *, stream: bool) -> list[tuple[bytes, bytes]]:
-    """The worker's end-to-end headers for the client, with the request's id."""
-    kept = [(name, value) for name, value in headers if name not in _NOT_RETURNED]
-    kept.append((b"x-request-id", request_id.encode("latin-1")))
-    if stream:
-        # Or nginx, where somebody has put one in front, collects the tokens before it passes them on.
-        kept.append((b"x-accel-buffering", b"no"))
-    return kept
+def answer_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The worker's end-to-end headers, for the client."""
+    return [one for one in headers if one[0] not in _NOT_RETURNED]
 
 
 def is_event_stream(headers: Headers) -> bool:

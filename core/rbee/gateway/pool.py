@@ -5,84 +5,87 @@ from __future__ import annotations
 import asyncio
 
 from rbee.gateway.dispatch import Target
-from rbee.gateway.upstream import Connection, UpstreamError, UpstreamResponse
+from rbee.gateway.upstream import READ_BYTES, Connection, UpstreamError
+from rbee.gateway.waited import Exchange
 
 _CONNECT_S = 5.0
-_IDLE_PER_TARGET = 64
+_IDLE_PER_TARGET = 256
 
-
-class Exchange:
-    """One request on its way, with its answer; give it back with `Pool.done`."""
-
-    __slots__ = ("connection", "key", "response")
-
-    def __init__(self, connection: Connection, key: tuple[str, int], response: UpstreamResponse) -> None:
-        self.connection = connection
-        self.key = key
-        self.response = response
+_Key = tuple[str, int]
 
 
 class Pool:
     """Open connections by address; belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[str, int], list[Connection]] = {}
+        self._idle: dict[_Key, list[Connection]] = {}
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._closed = False
+
+    def take(self, target: Target) -> Connection | None:
+        """An idle connection, the one used last; None when there is none.
+
+        It may have died this instant: then the receiver hears of it before any answer, and `Connection.fresh` is False.
+        """
+        idle = self._idle.get((target.host, target.port))
+        while idle:
+            # The others may rest until their peers close them.
+            connection = idle.pop()
+            if connection.lost is None:
+                return connection
+        return None
+
+    def idle(self, target: Target) -> int:
+        """Connections to a target that wait for a request."""
+        return len(self._idle.get((target.host, target.port), ()))
+
+    async def connect(self, target: Target) -> Connection:
+        """A new connection.
+
+        Raises:
+            UpstreamError: nobody listens there, or does not take it in time.
+        """
+        key = (target.host, target.port)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._buffer, lambda one: self._free(key, one)), *key
+                )
+        except (OSError, TimeoutError) as error:
+            raise UpstreamError(f"{key[0]}:{key[1]}: {str(error) or 'no answer'}", answered=False) from error
+        return connection
 
     async def request(self, target: Target, request: bytes) -> Exchange:
-        """Send a whole request; an idle connection that turns out dead is replaced once, unnoticed.
+        """Send a whole request and wait for the head of its answer; a dead idle connection is replaced once, unnoticed.
 
         Raises:
             UpstreamError: no connection, or it broke before the head of the answer.
         """
-        key = (target.host, target.port)
-        reused = self._take(key)
+        reused = self.take(target)
         if reused is not None:
             try:
-                return await self._send(reused, key, request)
+                return await Exchange.sent(reused, request)
             except UpstreamError as error:
                 if error.answered:
                     raise
-        return await self._send(await self._connect(key), key, request)
+        return await Exchange.sent(await self.connect(target), request)
 
     def done(self, exchange: Exchange) -> None:
-        """Keep the connection for another request if its answer is complete, else close it."""
-        idle = self._idle.setdefault(exchange.key, [])
-        if exchange.connection.reusable and len(idle) < _IDLE_PER_TARGET:
-            idle.append(exchange.connection)
-        else:
-            exchange.connection.abort()
+        """The exchange is over: a connection whose answer is not complete is closed."""
+        exchange.close()
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and keep nothing from now on."""
+        self._closed = True
         for connections in self._idle.values():
             for connection in connections:
                 connection.abort()
         self._idle.clear()
 
-    def _take(self, key: tuple[str, int]) -> Connection | None:
-        idle = self._idle.get(key, [])
-        while idle:
-            # The one used last: the others may rest until their peers close them.
-            connection = idle.pop()
-            if not connection.lost:
-                return connection
-        return None
-
-    @staticmethod
-    async def _connect(key: tuple[str, int]) -> Connection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                _, connection = await loop.create_connection(lambda: Connection(loop), *key)
-        except (OSError, TimeoutError) as error:
-            raise UpstreamError(f"{key[0]}:{key[1]}: {str(error) or 'no answer'}", answered=False) from error
-        return connection
-
-    @staticmethod
-    async def _send(connection: Connection, key: tuple[str, int], request: bytes) -> Exchange:
-        try:
-            response = await connection.send(request)
-        except BaseException:
+    def _free(self, key: _Key, connection: Connection) -> None:
+        idle = self._idle.setdefault(key, [])
+        if self._closed or len(idle) >= _IDLE_PER_TARGET:
             connection.abort()
-            raise
-        return Exchange(connection, key, response)
+        else:
+            idle.append(connection)

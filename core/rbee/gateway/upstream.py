@@ -1,13 +1,21 @@
-"""One HTTP/1.1 connection to a worker: an `asyncio.Protocol` with httptools as its parser."""
+"""One HTTP/1.1 connection to a worker: an asyncio protocol with httptools as its parser, without a task."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import httptools
 
-_HIGH_WATER = 64 * 1024
+log = logging.getLogger(__name__)
+
 _MAX_HEAD = 64 * 1024
+READ_BYTES = 32 * 1024
+"""Read at a time: what a slow client makes wait is at most about this much."""
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class UpstreamError(Exception):
@@ -22,139 +30,132 @@ class UpstreamError(Exception):
         self.answered = answered
 
 
-class UpstreamResponse:
-    """An answer whose body is still coming.
+class Receiver(Protocol):
+    """Told of one answer as it comes; after `on_end` or `on_broken` comes nothing more."""
 
-    Attributes:
-        status: HTTP status.
-        headers: as received; names in lower case.
+    def on_head(self, status: int, headers: Headers) -> None:
+        """The head; names in lower case."""
+
+    def on_data(self, data: bytes) -> None:
+        """All of the body that came at once."""
+
+    def on_end(self) -> None:
+        """The answer is complete; its connection is free for others already."""
+
+    def on_broken(self, why: str, *, answered: bool) -> None:
+        """The connection broke; `answered` when some byte of the answer had come."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A connection that carries one request at a time and can be used again after a complete answer.
+
+    Args:
+        buffer: read into; shared by all connections of a loop, since each read is taken in before the next.
+        free: given the connection when it can be used again.
     """
 
-    __slots__ = ("_connection", "headers", "status")
-
-    def __init__(self, connection: Connection, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._connection = connection
-        self.status = status
-        self.headers = headers
-
-    async def read(self) -> bytes | None:
-        """All of the body that has come since the last call, waiting for some; None at its end.
-
-        Raises:
-            UpstreamError: the connection broke before the end.
-        """
-        return await self._connection.read()
-
-    def abort(self) -> None:
-        """Close the connection: the worker takes that as a cancellation."""
-        self._connection.abort()
-
-
-class Connection(asyncio.Protocol):
-    """A connection that carries one request at a time and can be used again after a complete answer."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, buffer: memoryview, free: Callable[[Connection], None]) -> None:
+        self._buffer = buffer
+        self._free = free
         self._transport: asyncio.Transport | None = None
-        self._parser: httptools.HttpResponseParser | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._lost: str | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._receiver: Receiver | None = None
         self._paused = False
+        self.lost: str | None = None
+        """Why the connection is closed; None while it is open."""
+        self.fresh = True
+        """It has carried no request before the present one."""
         self._reset()
 
     def _reset(self) -> None:
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: Headers = []
         self._head_bytes = 0
         self._status: int | None = None
-        self._chunks: list[bytes] = []
-        self._buffered = 0
+        self._told = False
+        self._body: list[bytes] = []
         self._complete = False
         self._answered = False
         self._keep_alive = False
 
-    # --- for the pool --------------------------------------------------------------------------------------------
+    # --- for whoever sends ---------------------------------------------------------------------------------------
 
-    @property
-    def reusable(self) -> bool:
-        """The last answer is complete and the peer keeps the line open."""
-        return self._lost is None and self._complete and self._keep_alive and not self._chunks
-
-    @property
-    def lost(self) -> bool:
-        """The connection is closed."""
-        return self._lost is not None
-
-    async def send(self, request: bytes) -> UpstreamResponse:
-        """Send a whole request and wait for the answer's head.
-
-        Raises:
-            UpstreamError: the connection broke before that.
-        """
-        if self._transport is None:
-            raise UpstreamError("the connection is not open", answered=False)
+    def send(self, request: bytes, receiver: Receiver) -> None:
+        """Send a whole request; the receiver is told of the answer, or that the connection is lost."""
         self._reset()
-        self._parser = httptools.HttpResponseParser(self)
+        if self._transport is None or self.lost is not None:
+            receiver.on_broken(self.lost or "the connection is not open", answered=False)
+            return
+        self._receiver = receiver
         self._transport.write(request)
-        while self._status is None:
-            if self._lost is not None:
-                raise UpstreamError(self._lost, answered=self._answered)
-            await self._wait()
-        return UpstreamResponse(self, self._status, self._headers)
-
-    async def read(self) -> bytes | None:
-        """See `UpstreamResponse.read`."""
-        while not self._chunks:
-            if self._complete:
-                return None
-            if self._lost is not None:
-                raise UpstreamError(self._lost, answered=self._answered)
-            await self._wait()
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-        return body
 
     def abort(self) -> None:
-        """Close at once; harmless when closed."""
+        """Close at once and tell nobody; harmless when closed.  The worker takes that as a cancellation."""
+        self._receiver = None
+        self.lost = self.lost or "the request was cancelled"
         if self._transport is not None:
             self._transport.abort()
-        self._fail("the request was cancelled")
 
-    # --- asyncio.Protocol ----------------------------------------------------------------------------------------
+    def pause(self) -> None:
+        """Read no more until `resume`: the client is slower than the worker."""
+        if not self._paused and self._transport is not None and self.lost is None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            if self.lost is None:
+                self._transport.resume_reading()
+
+    # --- asyncio.BufferedProtocol --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # a stream socket has no other
-        self._transport = transport
+        # A stream socket has no other; uvloop's are not of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
-        if self._parser is None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        receiver = self._receiver
+        if receiver is None:
             # Bytes nobody asked for: whatever speaks there, it is not in step with us.
             self.abort()
             return
         self._answered = True
+        wrong = None
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except httptools.HttpParserError as error:
-            self._fail(f"the worker's answer is not HTTP ({error})")
+            wrong = f"the worker's answer is not HTTP ({error})"
+        except httptools.HttpParserUpgrade:
+            wrong = "the worker's answer is not HTTP (an upgrade)"
+        if self._status is not None:
+            try:
+                self._deliver(receiver, self._status, usable=wrong is None)
+            except Exception:
+                # It must end, whatever went wrong: somebody waits, and a slot is taken.
+                log.exception("an answer of a worker could not be passed on")
+                self.abort()
+                receiver.on_broken("it could not be passed on", answered=True)
+                return
+        if wrong is not None and self.lost is None:
+            self._break(wrong)
             if self._transport is not None:
                 self._transport.abort()
-            return
-        if self._buffered > _HIGH_WATER and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._status is not None and not self._complete and self._until_close():
-            self._complete = True
-            self._keep_alive = False
-        self._fail(str(exc) if exc else "the worker closed the connection")
+        receiver = self._receiver
+        if receiver is not None and self._status is not None and self._until_close():
+            self.lost = "the worker closed the connection"
+            self._receiver = None
+            receiver.on_end()
+            return
+        self._break(str(exc) if exc else "the worker closed the connection")
 
     # --- httptools callbacks -------------------------------------------------------------------------------------
 
@@ -172,8 +173,6 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole; an interim one (1xx) is dropped."""
-        if self._parser is None:
-            return
         status = self._parser.get_status_code()
         if status < 200:
             self._headers = []
@@ -182,36 +181,46 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        self._chunks.append(body)
-        self._buffered += len(body)
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
-        if self._status is None or self._parser is None:
-            return
-        self._complete = True
-        self._keep_alive = self._parser.should_keep_alive()
-        self._parser = None
+        if self._status is not None:
+            self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _deliver(self, receiver: Receiver, status: int, *, usable: bool) -> None:
+        """Tell what has come; the receiver may abort at any word."""
+        complete = self._complete
+        if complete:
+            # Before the last word: the receiver may want the next connection at once.
+            self._receiver = None
+        if not self._told:
+            self._told = True
+            receiver.on_head(status, self._headers)
+        if self._body and (complete or self._receiver is receiver):
+            body = self._body
+            data = body[0] if len(body) == 1 else b"".join(body)
+            self._body = []
+            receiver.on_data(data)
+        if complete:
+            self.resume()
+            if usable and self._keep_alive and self.lost is None:
+                self.fresh = False
+                self._free(self)
+            else:
+                self.abort()
+            receiver.on_end()
 
     def _until_close(self) -> bool:
         names = {name for name, _ in self._headers}
         return b"content-length" not in names and b"transfer-encoding" not in names
 
-    def _fail(self, why: str) -> None:
-        if self._lost is None:
-            self._lost = why
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def _break(self, why: str) -> None:
+        if self.lost is None:
+            self.lost = why
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.on_broken(self.lost, answered=self._answered)

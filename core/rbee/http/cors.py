@@ -54,11 +54,7 @@ def preflight_answer(headers: Headers) -> Headers:
 
 def telling(send: Send, origin: bytes) -> Send:
     """`send`, with what lets a page of `origin` read the answer: the exact origin, never any."""
-    told = [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"x-request-id"),
-        (b"vary", b"origin"),
-    ]
+    told = told_to_pages(origin)
 
     async def with_origin(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -66,6 +62,15 @@ def telling(send: Send, origin: bytes) -> Send:
         await send(message)
 
     return with_origin
+
+
+def told_to_pages(origin: bytes) -> Headers:
+    """What lets a page of `origin` read an answer."""
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", b"x-request-id"),
+        (b"vary", b"origin"),
+    ]
 
 
 def _first(headers: Headers, name: bytes) -> bytes | None:

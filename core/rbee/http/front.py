@@ -6,12 +6,14 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rbee.contract.errors import MethodNotAllowedError, NotFoundError, RbeeError, RequestTimeoutError
 from rbee.http.cors import allowed_origin, is_preflight, preflight_answer, telling
-from rbee.http.errors import public_error, render
+from rbee.http.direct import DirectRoutes
+from rbee.http.errors import ErrorResponse, public_error, render
 from rbee.http.guard import Access, Guard
 
 log = logging.getLogger(__name__)
@@ -20,10 +22,12 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
-DataPlane = Callable[..., Awaitable[None]]
-"""Serves ``(scope, receive, send, path=..., request_id=...)`` for a POST on an OpenAI route."""
+Door = Callable[..., Awaitable[None]]
+"""Serves ``(scope, receive, send, path=..., request_id=...)`` for a route of another API."""
+DoorError = Callable[[str, RbeeError, str], ErrorResponse]
+"""An error as a door tells it, from its path, the error and the request's id."""
 
-OPENAI_POSTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+OPENAI_POSTS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"})
 _OPEN = frozenset({"/health", "/ready"})
 _INFERENCE = frozenset({"/v1/models", "/v1/infer"})
 _BODY_S = 30.0
@@ -55,13 +59,29 @@ class Front:
     Args:
         app: the Litestar application, for everything but the data plane.
         guard: who may call what.
-        data_plane: serves the OpenAI POST routes; None where a program has none.
+        direct: serves the OpenAI POST routes below ASGI; None where a program has none.
+        data_plane: serves them as an ASGI application instead, with the arguments of a door.
+        doors: routes of other APIs, by method and path.
+        door_error: an error as such a route tells it.
     """
 
-    def __init__(self, app: AsgiApp, guard: Guard, data_plane: DataPlane | None = None) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        guard: Guard,
+        *,
+        direct: DirectRoutes | None = None,
+        data_plane: Door | None = None,
+        doors: Mapping[tuple[str, str], Door] = MappingProxyType({}),
+        door_error: DoorError | None = None,
+    ) -> None:
         self._app = app
         self._guard = guard
+        self.direct = direct
         self._data_plane = data_plane
+        self._doors = doors
+        self._door_paths = frozenset(path for _, path in doors)
+        self._door_error = door_error
         self._routes = routes_of(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,41 +92,59 @@ class Front:
                 return
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope["headers"])
-        path = openai_path(scope["path"])
+        request_id = request_id_of(scope["headers"])
+        method, path = scope["method"], openai_path(scope["path"])
         openai = path in OPENAI_POSTS or path == "/v1/models" or path.startswith("/v1/models/")
         origin = allowed_origin(self._guard, scope["headers"])
         if origin is not None:
             # Refusals too: without it a page could not read why.
             send = telling(send, origin)
         try:
-            if is_preflight(scope["method"], scope["headers"]):
+            if is_preflight(method, scope["headers"]):
                 # A browser sends no token with it; Host and Origin are checked all the same.
                 self._guard.check(scope["headers"], Access.OPEN)
                 await _send_preflight(send, scope["headers"])
                 return
-            if self._routes is not None and path not in OPENAI_POSTS and not self._routes.fullmatch(path):
+            door = self._doors.get((method, path))
+            known = door is not None or path in OPENAI_POSTS or path in self._door_paths
+            if not known and self._routes is not None and not self._routes.fullmatch(path):
                 # Said before a token is asked for: whoever mistyped a path would look for a token in vain.
                 self._guard.check(scope["headers"], Access.OPEN)
                 raise NotFoundError(f"There is no route {scope['path']!r} here.")
-            self._guard.check(scope["headers"], access_of(path))
+            self._guard.check(scope["headers"], Access.INFERENCE if path in self._door_paths else access_of(path))
             receive = within(receive)
-            if self._data_plane is not None and path in OPENAI_POSTS and scope["method"] == "POST":
+            if door is None and path in OPENAI_POSTS:
+                door = self._plane(method, path)
+            if door is not None:
                 scope.setdefault("state", {})["trusted"] = self._guard.knows(scope["headers"])
-                await self._data_plane(scope, receive, send, path=path, request_id=request_id)
+                await door(scope, receive, send, path=path, request_id=request_id)
                 return
-            if path in OPENAI_POSTS and scope["method"] != "POST":
-                raise MethodNotAllowedError(f"{path!r} takes POST, not {scope['method']}.")
-            if path in OPENAI_POSTS:
-                raise NotFoundError(f"{path!r} is not served here; ask the queen.")
+            if path in self._door_paths:
+                raise MethodNotAllowedError(f"{path!r} does not take {method}.")
         except RbeeError as error:
-            await send_error(send, error, openai=openai, request_id=request_id)
+            told = None if self._door_error is None else self._door_error(path, error, request_id)
+            if path in self._door_paths and told is not None:
+                await _send_answer(send, told)
+            else:
+                await send_error(send, error, openai=openai, request_id=request_id)
             return
         inner = dict(scope, path=path, raw_path=path.encode())
         inner.setdefault("state", {})
         trusted = self._guard.knows(scope["headers"])
         inner["state"] = dict(inner["state"], request_id=request_id, openai=openai, trusted=trusted)
         await self._app(inner, receive, send)
+
+    def _plane(self, method: str, path: str) -> Door:
+        """What serves a POST on an OpenAI route by way of ASGI.
+
+        Raises:
+            MethodNotAllowedError, NotFoundError: nothing does.
+        """
+        if method != "POST":
+            raise MethodNotAllowedError(f"{path!r} takes POST, not {method}.")
+        if self._data_plane is None:
+            raise NotFoundError(f"{path!r} is not served here; ask the queen.")
+        return self._data_plane
 
 
 def routes_of(app: AsgiApp) -> re.Pattern[str] | None:
@@ -148,7 +186,10 @@ def within(receive: Receive) -> Receive:
 async def send_error(send: Send, error: BaseException, *, openai: bool, request_id: str) -> None:
     """Send an error as a whole answer."""
     told = public_error(error, where="the front door")
-    answer = render(told, openai=openai, correlation_id=request_id)
+    await _send_answer(send, render(told, openai=openai, correlation_id=request_id))
+
+
+async def _send_answer(send: Send, answer: ErrorResponse) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -158,9 +199,14 @@ async def _send_preflight(send: Send, headers: list[tuple[bytes, bytes]]) -> Non
     await send({"type": "http.response.body", "body": b""})
 
 
-def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
+def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     """The caller's ``x-request-id`` if it is harmless, else a fresh one."""
     for name, value in headers:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode("ascii")
+        if name == b"x-request-id" and (found := harmless_id(value)):
+            return found
     return f"req-{uuid.uuid4()}"
+
+
+def harmless_id(value: bytes) -> str | None:
+    """A caller's ``x-request-id``, None when it could do harm where it is repeated."""
+    return value.decode("ascii") if _REQUEST_ID.fullmatch(value) else None

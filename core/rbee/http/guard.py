@@ -64,6 +64,22 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
             PermissionDeniedError: a foreign Host or Origin.
             AuthenticationError: no token or a wrong one, where one is needed.
         """
+        self.check_place(headers)
+        if access is Access.CONTROL or (access is Access.INFERENCE and self.asks_for_token):
+            self.check_token(headers)
+
+    @property
+    def asks_for_token(self) -> bool:
+        """Whether the token is needed for inference."""
+        return self.require_token or not is_loopback(self.host)
+
+    def check_place(self, headers: Headers) -> None:
+        """Whether the request was meant for this program, and comes from a page that may call it.
+
+        Raises:
+            InvalidRequestError: no Host header, or two.
+            PermissionDeniedError: a foreign Host or Origin.
+        """
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1:
             raise InvalidRequestError("A request needs exactly one Host header.")
@@ -71,16 +87,15 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         origin = next((value.decode("latin-1") for name, value in headers if name == b"origin"), None)
         if origin is not None:
             self._check_origin(origin, hosts[0].decode("latin-1"))
-        if access is Access.OPEN:
-            return
-        if access is Access.INFERENCE and is_loopback(self.host) and not self.require_token:
-            return
-        self._check_token(headers)
 
     def knows(self, headers: Headers) -> bool:
         """Whether the caller has sent the colony's token, where none was asked for."""
         given = bearer(headers)
-        return given is not None and self.token is not None and hmac.compare_digest(given, self.token.encode())
+        return given is not None and self.is_token(given)
+
+    def is_token(self, given: bytes) -> bool:
+        """Whether that is the colony's token; takes as long whether it is or not."""
+        return self.token is not None and hmac.compare_digest(given, self.token.encode())
 
     def _check_host(self, value: str) -> None:
         """Against DNS rebinding: a page of a stranger can make its name point here, but not change the name."""
@@ -114,13 +129,18 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
             f"Pages of {origin!r} may not call this program. Add it to the setting server.allowed_origins to allow it."
         )
 
-    def _check_token(self, headers: Headers) -> None:
+    def check_token(self, headers: Headers) -> None:
+        """Whether the caller has the colony's token.
+
+        Raises:
+            AuthenticationError: no token or a wrong one.
+        """
         given = bearer(headers)
         if given is None:
             raise AuthenticationError(
                 "A token is required: send 'Authorization: Bearer TOKEN'. `rbee config path token` says where it is."
             )
-        if self.token is None or not hmac.compare_digest(given, self.token.encode()):
+        if not self.is_token(given):
             raise AuthenticationError(
                 "The token is not this colony's. `rbee config path token` says where the right one is."
             )

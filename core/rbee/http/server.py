@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
+from rbee.http.direct import DirectRoutes
 from rbee.http.protocol import BoundedProtocol
 
 _KEEP_ALIVE_S = 75
@@ -31,12 +33,15 @@ class HttpServer:
         app: an ASGI application.
         sock: listening already, so that a taken port was noticed earlier.
         grace_s: seconds that open requests get when it stops.
+        direct: serves some routes below ASGI; None where a program has none.
     """
 
-    def __init__(self, app: Any, sock: socket.socket, grace_s: int = _GRACE_S) -> None:
+    def __init__(
+        self, app: Any, sock: socket.socket, grace_s: int = _GRACE_S, direct: DirectRoutes | None = None
+    ) -> None:
         config = uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=functools.partial(BoundedProtocol, direct=direct),  # type: ignore[arg-type]  # called as the class is
             loop="none",
             lifespan="on",
             log_config=None,

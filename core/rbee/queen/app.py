@@ -10,15 +10,17 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.response import Stream
 
-from rbee.contract.errors import ModelNotFoundError, NotFoundError, RbeeError
+from rbee.contract.errors import ModelNotFoundError, NotFoundError
 from rbee.contract.version import __version__
 from rbee.contract.wire import AggregateHeartbeat, HiveBeatAnswer, Registration, WorkerHeartbeat, WorkerRecord
-from rbee.gateway import Pool, Relay
+from rbee.gateway import Asked
+from rbee.gateway.passage import Passage
 from rbee.http.app import build, event_stream
-from rbee.http.errors import render
+from rbee.http.direct import Admitted, DirectCycle
 from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
+from rbee.http.plane import Plane
 from rbee.http.sse import encode as sse
 from rbee.queen.alias_routes import ALIAS_ROUTES
 from rbee.queen.beehive_routes import BEEHIVE_ROUTES
@@ -178,10 +180,27 @@ HANDLERS = (
 )
 
 
-def make_app(service: QueenService, guard: Guard, pool: Pool, max_body: int) -> Front:
-    """The queen's application: guard, relay, control routes."""
-    relay = Relay(service.dispatcher, pool, _render, max_body, service.request_finished)
-    return Front(build(HANDLERS, service), guard, relay)
+def make_app(service: QueenService, guard: Guard, max_body: int) -> Front:
+    """The queen's application: guard, relay, control routes.
+
+    Args:
+        service: the queen.
+        guard: who may call what.
+        max_body: bytes that a request for inference may have.
+    """
+
+    def serve(admitted: Admitted, body: bytes, answer: DirectCycle) -> Passage:
+        asked = Asked(
+            path=admitted.path,
+            request_id=admitted.request_id,
+            headers=admitted.headers,
+            body=body,
+            trusted=admitted.trusted,
+            local=admitted.local,
+        )
+        return service.relay.serve(asked, answer)
+
+    return Front(build(HANDLERS, service), guard, direct=Plane(guard, serve, max_body))
 
 
 def _is_trusted(request: Request[Any, Any, Any]) -> bool:
@@ -191,8 +210,3 @@ def _is_trusted(request: Request[Any, Any, Any]) -> bool:
 
 def _taken(taken: bool) -> dict[str, str]:
     return {"status": "ok", "message": "taken" if taken else "late or repeated; ignored"}
-
-
-def _render(error: RbeeError, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
-    answer = render(error, openai=True, correlation_id=request_id)
-    return answer.status, answer.headers, answer.body

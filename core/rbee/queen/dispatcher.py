@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -18,27 +19,36 @@ from rbee.contract.errors import (
 )
 from rbee.contract.policy import Policy
 from rbee.contract.types import Capability
-from rbee.gateway import Dispatcher, Lease, Outcome, Route, Target
+from rbee.gateway import Dispatcher, Outcome, Route, Target
+from rbee.queen.breakers import Breakers
 from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand, Tell
+from rbee.queen.leases import WorkerLease
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
+from rbee.queen.ready import ReadyWorkers
 from rbee.queen.refusing import refused
-from rbee.queen.telling import choosing
+from rbee.queen.telling import choosing, queued
 from rbee.queen.turns import Turn
 from rbee.queen.views import Views
 from rbee.queen.waiting import WaitingRoom
 from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, Wish, place
 from rbee.settings import Settings
-from rbee.telemetry import Presence, TelemetryRegistry
+from rbee.telemetry import Presence, TelemetryRegistry, WorkerEntry
 
-_CAPABILITY = MappingProxyType(
+_CAPABILITY: Mapping[str, Capability] = MappingProxyType(
     {
         "/v1/chat/completions": Capability.CHAT,
         "/v1/completions": Capability.COMPLETIONS,
         "/v1/embeddings": Capability.EMBEDDINGS,
+        "/v1/rerank": Capability.RERANK,
     }
 )
+_CHAT = "/v1/chat/completions"
+_SERVER_ERRORS = 500
+_ANYBODY = Wish()
+_WISHES: Mapping[str, Wish] = MappingProxyType({path: Wish(capability=one) for path, one in _CAPABILITY.items()})
+_CONTINUES = Wish(capability=Capability.CONTINUATION)
 _TRANSIENT_TRIES = 3
 _TRANSIENT_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 1.0
@@ -58,6 +68,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         tell: given the events of a load.
         keep: see `Demand.ensure`.
         trusted: the caller has the colony's token.
+        tried: workers that others are preferred to.
+        on_wait: told the place in the queue when the request begins to wait for a slot.
     """
 
     model: str
@@ -68,26 +80,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tell: Tell | None = None
     keep: bool = True
     trusted: bool = False
-
-
-class WorkerLease(Lease):
-    """A reserved slot."""
-
-    def __init__(self, worker_id: str, model_id: str, url: str, target: Target, owner: QueenDispatcher) -> None:
-        self.worker_id = worker_id
-        self.model_id = model_id
-        self.url = url
-        self.target = target
-        self._owner = owner
-        self.lost: Callable[[], None] | None = None
-
-    def watch(self, lost: Callable[[], None]) -> None:
-        """See `Lease.watch`."""
-        self.lost = lost
-
-    def finish(self, outcome: Outcome) -> None:
-        """Give the slot back; a worker that was not reached gets nothing more until it has spoken."""
-        self._owner.finished(self, outcome)
+    tried: frozenset[str] = frozenset()
+    on_wait: Callable[[int], None] | None = None
 
 
 class QueenDispatcher(Dispatcher):
@@ -102,6 +96,7 @@ class QueenDispatcher(Dispatcher):
         policy: orders workers.
         settings: waits.
         token: the colony's, sent to workers.
+        breakers: keep requests from workers that fail again and again; the same ones that `views` asks.
     """
 
     def __init__(
@@ -114,8 +109,10 @@ class QueenDispatcher(Dispatcher):
         policy: Policy,
         settings: Settings,
         token: str | None,
+        breakers: Breakers,
     ) -> None:
         self._telemetry = telemetry
+        self._breakers = breakers
         self._names = names
         self._views = views
         self._looks = looks
@@ -127,13 +124,52 @@ class QueenDispatcher(Dispatcher):
         self._targets: dict[str, Target] = {}
         self.room = WaitingRoom(settings.queen.max_waiting)
         self.changes = Changes()
+        self._ready = ReadyWorkers(telemetry, names, views, breakers, policy, self._crowded)
         self._leases: set[WorkerLease] = set()
+
+    def try_acquire(self, route: Route) -> WorkerLease | None:
+        """See `Dispatcher.try_acquire`."""
+        if route.tried:
+            return self._another(route)
+        wish = _CONTINUES if route.continues and route.path == _CHAT else _WISHES.get(route.path, _ANYBODY)
+        best = self._ready.best(route.model, wish, trusted=route.trusted)
+        if best is None:
+            return None
+        entry, found, among = best
+        return self._fit(self._lease(entry, found, among), route)
+
+    def _another(self, route: Route) -> WorkerLease | None:
+        """A place at a worker that has not been tried, where one is free."""
+        name, trusted = self._names.meant(route.model, trusted=route.trusted)
+        found = self._names.present(name, trusted=trusted)
+        if found is None or self._crowded(found):
+            return None
+        decision = self._decide_now(self._request(found, Wish(capability=_capability(route))), found, route.tried)
+        return self._fit(self._reserve(decision.worker_id, found), route) if isinstance(decision, Use) else None
+
+    def _crowded(self, found: Resolved) -> bool:
+        """Whether somebody waits for a slot at a worker of the model."""
+        room = self.room
+        return not room.empty and any(True for one in found.model_ids for _ in room.earlier(one, None))
 
     async def acquire(self, route: Route) -> WorkerLease:
         """See `Dispatcher.acquire`."""
-        return await self.place(
-            Wanted(model=route.model, capability=_CAPABILITY.get(route.path), trusted=route.trusted)
+        wanted = Wanted(
+            model=route.model,
+            capability=_capability(route),
+            trusted=route.trusted,
+            tried=route.tried,
+            on_wait=route.on_wait,
         )
+        return self._fit(await self.place(wanted), route)
+
+    def running(self) -> dict[str, int]:
+        """Requests that are with a worker, by the canonical name of its model."""
+        return Counter(lease.model_id for lease in self._leases)
+
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait for a slot, by the canonical name of the model."""
+        return self.room.waiting()
 
     async def place(self, wanted: Wanted) -> WorkerLease:
         """A reserved slot at a worker.
@@ -158,12 +194,7 @@ class QueenDispatcher(Dispatcher):
         wish = Wish(
             capability=wanted.capability, hive_id=wanted.hive_id, worker_id=wanted.worker_id, device=wanted.device
         )
-        request = PlaceRequest(
-            **msgspec.structs.asdict(wish),
-            variants=found.variants,
-            context_length=self._context_length,
-            slots=self._slots,
-        )
+        request = self._request(found, wish)
         loop = asyncio.get_running_loop()
         load_deadline = loop.time() + self._settings.queen.load_timeout_s
         turn = Turn(self.room, found.model_ids, wish, self._settings.queen.slot_wait_s)
@@ -173,10 +204,11 @@ class QueenDispatcher(Dispatcher):
         full: InsufficientDiskError | None = None
         try:
             while True:
-                decision = self._decide(request, found)
+                decision = self._decide(request, found, wanted.tried)
                 if isinstance(decision, Use) and self._may_use(decision.worker_id, turn):
-                    return self._reserve(decision.worker_id, found.model_ids[0])
+                    return self._reserve(decision.worker_id, found)
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
+                    self._tell_place(wanted, found)
                     await turn.wait()
                     continue
                 if not looked and not _needs_no_look(decision):
@@ -212,6 +244,12 @@ class QueenDispatcher(Dispatcher):
         self._telemetry.release(lease.worker_id, outcome.first_byte_s)
         if not outcome.reached:
             self._telemetry.mark_failed(lease.worker_id)
+        if not outcome.reached or (outcome.status or 0) >= _SERVER_ERRORS:
+            self._breakers.failed(lease.worker_id)
+        elif outcome.status is not None:
+            self._breakers.succeeded(lease.worker_id)
+        else:
+            self._breakers.undecided(lease.worker_id)
         self.room.wake(lease.model_id)
 
     def abandon_lost(self) -> None:
@@ -223,11 +261,51 @@ class QueenDispatcher(Dispatcher):
                 lost, lease.lost = lease.lost, None
                 lost()
 
-    def _decide(self, request: PlaceRequest, found: Resolved) -> Use | Start | Wait | Refusal:
+    def _request(self, found: Resolved, wish: Wish) -> PlaceRequest:
+        return PlaceRequest(
+            capability=wish.capability,
+            hive_id=wish.hive_id,
+            worker_id=wish.worker_id,
+            device=wish.device,
+            variants=found.variants,
+            context_length=self._context_length,
+            slots=self._slots,
+        )
+
+    def _decide(self, request: PlaceRequest, found: Resolved, tried: frozenset[str]) -> Use | Start | Wait | Refusal:
         def hives() -> list[HiveView]:
             return self._views.hives(request.variants)
 
+        if tried and isinstance(now := self._decide_now(request, found, tried), Use):
+            return now
         return place(request, self._views.candidates(found.model_ids), hives, self._policy)
+
+    def _decide_now(
+        self, request: PlaceRequest, found: Resolved, tried: frozenset[str]
+    ) -> Use | Start | Wait | Refusal:
+        """The decision among the workers there are, without those that have been tried; no hive is looked at."""
+        candidates = self._views.candidates(found.model_ids)
+        if tried:
+            candidates = [one for one in candidates if one.view.worker_id not in tried]
+        return place(request, candidates, _no_hives, self._policy)
+
+    def _tell_place(self, wanted: Wanted, found: Resolved) -> None:
+        position = self.room.depth(found.model_ids) + 1
+        if wanted.on_wait is not None:
+            wanted.on_wait(position)
+        if wanted.tell is not None:
+            wanted.tell(queued(wanted.model, position))
+
+    def _fit(self, lease: WorkerLease, route: Route) -> WorkerLease:
+        """The lease, if its worker can take up an answer where that is wanted.
+
+        Raises:
+            NoPlacementError: it has not said that it can.
+        """
+        if route.continues and route.path == _CHAT and Capability.CONTINUATION not in (lease.capabilities or ()):
+            lease.finish(Outcome(reached=True))
+            raise NoPlacementError("no other worker of the model can take up an answer that has begun")
+        return lease
 
     def _may_use(self, worker_id: str, turn: Turn) -> bool:
         entry, worker = self._telemetry.get_worker(worker_id), self._views.candidate(worker_id)
@@ -235,11 +313,18 @@ class QueenDispatcher(Dispatcher):
             return False
         return turn.mine(entry.model_id, worker)
 
-    def _reserve(self, worker_id: str, wanted_id: str) -> WorkerLease:
+    def _reserve(self, worker_id: str, found: Resolved) -> WorkerLease:
         entry = self._telemetry.get_worker(worker_id)
-        url, model_id = (None, None) if entry is None else (entry.url, entry.model_id)
-        self._telemetry.reserve(worker_id)
-        lease = WorkerLease(worker_id, model_id or wanted_id, url or "", self._target(url or ""), self)
+        if entry is None:
+            raise NoPlacementError(f"Worker {worker_id!r} has gone this instant; try again.")
+        among = sum(len(self._telemetry.find_workers_by_model(model_id)) for model_id in found.model_ids)
+        return self._lease(entry, found, among)
+
+    def _lease(self, entry: WorkerEntry, found: Resolved, among: int) -> WorkerLease:
+        self._telemetry.reserve(entry.worker_id)
+        self._breakers.sent(entry.worker_id)
+        model_id = entry.model_id or found.model_ids[0]
+        lease = WorkerLease(entry, model_id, self._target(entry.url or ""), self.finished, among, self._policy.name)
         self._leases.add(lease)
         return lease
 
@@ -264,6 +349,16 @@ class QueenDispatcher(Dispatcher):
                 self._targets.clear()
             self._targets[url] = target
         return target
+
+
+def _no_hives() -> list[HiveView]:
+    return []
+
+
+def _capability(route: Route) -> Capability | None:
+    if route.continues and route.path == _CHAT:
+        return Capability.CONTINUATION
+    return _CAPABILITY.get(route.path)
 
 
 def _needs_no_look(decision: Start | Wait | Refusal) -> bool:

@@ -104,16 +104,29 @@ class ModelNames:
             PermissionDeniedError: only a caller who is trusted may use it.
             RbeeError: as the vendor raises.
         """
+        name, trusted = self.meant(name, trusted=trusted)
+        found = self.present(name, trusted=trusted)
+        if found is not None:
+            return found
+        return self._resolved(name, await self._vendors.get((name, trusted)), trusted=trusted, whole=True)
+
+    def meant(self, name: str, *, trusted: bool) -> tuple[str, bool]:
+        """What an alias stands for, and that it may be used; any other name as it is."""
         target = None if self._aliases is None else self._aliases.target(name)
-        if target is not None:
-            name, trusted = target, True
+        return (name, trusted) if target is None else (target, True)
+
+    def present(self, name: str, *, trusted: bool) -> Resolved | None:
+        """What a name that is no alias means in the colony; None when the vendors would have to be asked."""
         if self._held.knows(name):
             return self._lying(name, trusted=trusted)
         served = self._telemetry.model_called(name)
         here = (_foreign(served, name),) if served is not None else self._near(name)
-        if here:
-            return self._resolved(name, here, trusted=trusted, whole=False)
-        return self._resolved(name, await self._vendors.get((name, trusted)), trusted=trusted, whole=True)
+        return self._resolved(name, here, trusted=trusted, whole=False) if here else None
+
+    @property
+    def changes(self) -> int:
+        """How often what lies in the colony has changed: while it is the same, so are the answers of `present`."""
+        return self._held.changes
 
     async def widen(self, found: Resolved) -> Resolved | None:
         """The same with all that the vendors have besides, for a model that could not be placed as it lies here.

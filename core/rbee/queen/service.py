@@ -33,9 +33,11 @@ from rbee.contract.wire import (
     WorkerHeartbeat,
     WorkerRecord,
 )
+from rbee.gateway import Pool, Relay
 from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
+from rbee.queen.breakers import Breakers
 from rbee.queen.broadcast import Broadcast
 from rbee.queen.catalogs import HiveCatalogs
 from rbee.queen.clocks import HiveClocks
@@ -104,12 +106,15 @@ class QueenService:
         self._lists = Lists(self.telemetry, self.names, held, self.aliases.list)
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         self._figures = RemoteFigures(resolver, clock=clock)
-        views = Views(self.telemetry, held, clock, self._demand.failure)
+        self._breakers = Breakers(clock)
+        views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred)
         looks = Looks(views, self._figures)
         policy = registrations.policies.get(settings.queen.policy)()
         self.dispatcher = QueenDispatcher(
-            self.telemetry, self.names, views, looks, self._demand, policy, settings, token
+            self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
+        self._pool = Pool()
+        self.relay = Relay(self.dispatcher, self._pool, self.request_finished)
         self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(
             self.telemetry,
@@ -166,7 +171,9 @@ class QueenService:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
 
     async def stop(self) -> None:
-        """End streams, jobs and loads."""
+        """End requests, streams, jobs and loads."""
+        self.relay.close()
+        self._pool.close()
         self._stream.close()
         await self.jobs.stop()
         await self._demand.close()
@@ -384,6 +391,7 @@ class QueenService:
             for worker_id in self.telemetry.cleanup():
                 log.info("worker %s is gone", worker_id)
             self.catalogs.forget(self._knows_hive)
+            self._breakers.forget(lambda worker_id: self.telemetry.get_worker(worker_id) is not None)
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()

@@ -7,6 +7,16 @@ from rbee.jobs import narration
 from rbee.scheduler import Start
 
 
+def queued(name: str, position: int) -> JobEvent:
+    """That a request waits for a slot.
+
+    Args:
+        name: as the request has it.
+        position: its place in the queue, from 1.
+    """
+    return narration("queen", "queue", f"All slots for {name} are busy; place {position} in the queue", name)
+
+
 def choosing(name: str, start: Start) -> JobEvent:
     """What was chosen for a name, and why, in one sentence.
 

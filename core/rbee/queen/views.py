@@ -22,6 +22,7 @@ class Views:
         held: what lies on the disks.
         clock: the telemetry's.
         failure: when and why a variant last failed to load on a hive.
+        barred: why a worker is to get nothing for now; None when it may.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class Views:
         held: HeldIndex,
         clock: Callable[[], float],
         failure: FailureOf,
+        barred: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._telemetry = telemetry
+        self._barred = barred
         self._held = held
         self._clock = clock
         self._failure = failure
@@ -40,7 +43,7 @@ class Views:
         """Workers of any of the models; costs what these have workers."""
         telemetry = self._telemetry
         return [
-            _candidate(telemetry, entry)
+            _candidate(telemetry, entry, self._barred(entry.worker_id))
             for model_id in model_ids
             for entry in telemetry.find_workers_by_model(model_id)
         ]
@@ -48,7 +51,7 @@ class Views:
     def candidate(self, worker_id: str) -> Candidate | None:
         """One worker; None when it is not known."""
         entry = self._telemetry.get_worker(worker_id)
-        return None if entry is None else _candidate(self._telemetry, entry)
+        return None if entry is None else _candidate(self._telemetry, entry, self._barred(worker_id))
 
     def hives(self, variants: Sequence[ModelVariant]) -> list[HiveView]:
         """All hives as places for a new worker of a model.
@@ -68,24 +71,30 @@ class Views:
         ]
 
 
-def _candidate(telemetry: TelemetryRegistry, entry: WorkerEntry) -> Candidate:
+def view_of(entry: WorkerEntry) -> WorkerView:
+    """A worker as a policy sees it."""
     sample = entry.sample
+    return WorkerView(
+        worker_id=entry.worker_id,
+        hive_id=entry.hive_id,
+        gpu_pct=sample.gpu_util_pct if sample else None,
+        cpu_pct=sample.cpu_pct if sample else None,
+        slots_total=entry.slots_total,
+        slots_free=entry.slots_free,
+        queue_depth=entry.queue_depth,
+        latency_s=entry.latency_s,
+    )
+
+
+def _candidate(telemetry: TelemetryRegistry, entry: WorkerEntry, barred: str | None) -> Candidate:
     return Candidate(
-        view=WorkerView(
-            worker_id=entry.worker_id,
-            hive_id=entry.hive_id,
-            gpu_pct=sample.gpu_util_pct if sample else None,
-            cpu_pct=sample.cpu_pct if sample else None,
-            slots_total=entry.slots_total,
-            slots_free=entry.slots_free,
-            queue_depth=entry.queue_depth,
-            latency_s=entry.latency_s,
-        ),
+        view=view_of(entry),
         state=entry.state,
         presence=telemetry.presence(entry),
         routable=telemetry.is_routable(entry),
         capabilities=entry.capabilities,
         device=entry.device,
+        barred=barred,
     )
 
 

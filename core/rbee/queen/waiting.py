@@ -45,6 +45,18 @@ class WaitingRoom:
         keys = {key for model_id in models for key in self._by_model.get(model_id, ())}
         return sum(len(self._queues[key]) for key in keys)
 
+    @property
+    def empty(self) -> bool:
+        """Nobody waits."""
+        return not self._queues
+
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait, by the canonical name of the variant that each would have first."""
+        found: dict[str, int] = {}
+        for (models, _), queue in self._queues.items():
+            found[models[0]] = found.get(models[0], 0) + len(queue)
+        return found
+
     def earlier(self, model_id: str, ticket: int | None) -> Iterator[Wish]:
         """What those ask of a worker for whom a model would do and who came before a ticket; all for None."""
         for key in self._by_model.get(model_id, ()):

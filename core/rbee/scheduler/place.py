@@ -96,6 +96,8 @@ def _unfit(request: Wish, one: Candidate) -> str | None:
         return unwanted
     if not one.routable:
         return f"it is {one.presence}, state {one.state}"
+    if one.barred is not None:
+        return one.barred
     if request.capability is not None and one.capabilities is not None and request.capability not in one.capabilities:
         return f"its engine offers no {request.capability}"
     return None

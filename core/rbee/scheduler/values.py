@@ -32,6 +32,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         routable: presence, state and the last connection allow a request.
         capabilities: None when it has not told.
         device: id of its device.
+        barred: why it is to get nothing for now, though all the rest is well; None when it may.
     """
 
     view: WorkerView
@@ -40,6 +41,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     routable: bool
     capabilities: tuple[str, ...] | None = None
     device: str | None = None
+    barred: str | None = None
 
 
 class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,10 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The orchestrator and its gateway."""
 
     port: Annotated[Port, Meta(description="Port of the queen and the OpenAI API; 0 takes a free one.")] = 7833
+    ollama_port: Annotated[
+        Port | None,
+        Meta(description="Second port of the queen, for clients of Ollama, which ask 11434; unset for none."),
+    ] = None
     url: Annotated[Address | None, Meta(description="Where hives and workers find the queen.")] = None
     policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "seed"
     max_body_mb: Annotated[int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")] = 32
@@ -70,6 +74,10 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 3600.0
     slot_wait_s: Annotated[Seconds, Meta(description="Longest time a request waits for a free slot.")] = 120.0
     max_waiting: Annotated[int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")] = 512
+    drain_s: Annotated[
+        Seconds,
+        Meta(description="Longest time open requests get to finish when the queen stops."),
+    ] = 10.0
     beehives_url: Annotated[
         str | None,
         Meta(description="Data base for the list of hives, as an SQLAlchemy URL; unset for the file `beehives.db`."),

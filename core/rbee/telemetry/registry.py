@@ -130,6 +130,13 @@ class TelemetryRegistry:
         """A request sent there has ended."""
         self._workers.release(worker_id, first_byte_s)
 
+    def version(self) -> int:
+        """Another number once any worker has changed in more than the requests that the queen has sent to it.
+
+        While it is the same, so is everything that is asked of workers but their free slots, latency and order.
+        """
+        return self._workers.version()
+
     def mark_failed(self, worker_id: str) -> None:
         """A connection to the worker broke: nothing goes there until it has spoken again."""
         self._workers.mark_failed(worker_id)

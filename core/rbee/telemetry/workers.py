@@ -54,6 +54,9 @@ class WorkerTable:
             clock, limits.hive_down_s, on_silent=self._silent
         )
         self._indexes = WorkerIndexes()
+        self._version = 0
+        self._moved: dict[str, WorkerEntry] = {}
+        """Workers whose order has changed by the queen's own requests, and which the indexes do not know yet."""
         self._ending: Ranking[float] = Ranking()
 
     # --- what is told --------------------------------------------------------------------------------------------
@@ -161,6 +164,8 @@ class WorkerTable:
         self._samples.remove(worker_id)
         self._indexes.discard(worker_id)
         self._ending.discard(worker_id)
+        self._moved.pop(worker_id, None)
+        self._version += 1
         self._tell(entry)
         return True
 
@@ -172,20 +177,21 @@ class WorkerTable:
         if entry is not None:
             entry.reserved += 1
             entry.last_used_at = self._clock()
-            self._refresh(entry)
+            self._moves(entry, full=entry.slots_free == 0)
 
     def release(self, worker_id: str, first_byte_s: float | None) -> None:
         """See `TelemetryRegistry.release`."""
         entry = self._entries.get(worker_id)
         if entry is None:
             return
+        full = entry.slots_free == 0
         entry.reserved = max(0, entry.reserved - 1)
         entry.last_used_at = self._clock()
         entry.ended_at = (*entry.ended_at[-_ENDS_KEPT:], entry.last_used_at)
         if first_byte_s is not None:
             before = entry.latency_s if entry.latency_s is not None else first_byte_s
             entry.latency_s = before + _LATENCY_WEIGHT * (first_byte_s - before)
-        self._refresh(entry)
+        self._moves(entry, full=full)
 
     def mark_failed(self, worker_id: str) -> None:
         """See `TelemetryRegistry.mark_failed`."""
@@ -216,7 +222,17 @@ class WorkerTable:
         """The indexes as they are at this moment; to be read at once and not kept."""
         self._beats.settle()
         self._samples.settle()
+        if self._moved:
+            moved, self._moved = self._moved, {}
+            for entry in moved.values():
+                self._place(entry)
         return self._indexes
+
+    def version(self) -> int:
+        """See `TelemetryRegistry.version`."""
+        self._beats.settle()
+        self._samples.settle()
+        return self._version
 
     def beating(self) -> list[WorkerEntry]:
         """The records of workers that beat, the longest silent first."""
@@ -286,8 +302,22 @@ class WorkerTable:
     def _silent(self, worker_id: str) -> None:
         self._refresh(self._entries[worker_id])
 
+    def _moves(self, entry: WorkerEntry, *, full: bool) -> None:
+        """The order of a worker has changed: who waits for a slot hears at once, the indexes when they are asked."""
+        if full:
+            self._moved.pop(entry.worker_id, None)
+            self._place(entry)
+        else:
+            self._moved[entry.worker_id] = entry
+
     def _refresh(self, entry: WorkerEntry) -> bool:
-        """Bring the indexes in line with a record; whether that changed where or whether it is found."""
+        """Something has changed about a worker; whether that changed where or whether it is found."""
+        self._version += 1
+        self._moved.pop(entry.worker_id, None)
+        return self._place(entry)
+
+    def _place(self, entry: WorkerEntry) -> bool:
+        """Bring the indexes in line with a record."""
         worker_id = entry.worker_id
         measured = self._samples.is_online(worker_id)
         presence = presence_of(beating=self._beats.is_online(worker_id), observed=measured)

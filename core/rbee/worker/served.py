@@ -20,11 +20,11 @@ from rbee.contract.errors import RbeeError, WorkerFailedError
 from rbee.contract.types import LoadSpec
 from rbee.contract.wire import InferRequest
 from rbee.gateway import (
+    AsgiRelay,
     Dispatcher,
     Lease,
     Outcome,
     Pool,
-    Relay,
     Route,
     Target,
     UpstreamError,
@@ -83,7 +83,7 @@ class ServedFace(EngineFace):
         self._whole_answers_cancel = True
         self._stream_fields: dict[str, Any] = {}
         self._model: str | None = None
-        self._relay: Relay | None = None
+        self._relay: AsgiRelay | None = None
 
     async def start(self, report: StageReport) -> int | None:
         endpoint = await self._life.call(self._engine.start, self._spec, report)
@@ -92,7 +92,7 @@ class ServedFace(EngineFace):
         self._stream_fields = endpoint.stream_fields
         self._model = endpoint.model
         lease = _EngineLease(self._worker_id, self._target)
-        self._relay = Relay(_ToEngine(lease), self._pool, _render, self._max_body)
+        self._relay = AsgiRelay(_ToEngine(lease), self._pool, _render, self._max_body)
         return endpoint.context_length
 
     async def stop(self) -> None:
@@ -172,7 +172,8 @@ class ServedFace(EngineFace):
         """
         if self._target is None:
             raise WorkerFailedError("The engine is not loaded.")
-        message = request_bytes(path, headers, msgspec.json.encode(body), self._target, request_id)
+        named = [(b"x-request-id", request_id.encode("latin-1"))]
+        message = request_bytes(path, headers, msgspec.json.encode(body), self._target, named)
         try:
             exchange = await self._pool.request(self._target, message)
         except UpstreamError as error:

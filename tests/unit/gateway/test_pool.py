@@ -9,7 +9,7 @@ import pytest
 from rbee.gateway import Pool, Target, UpstreamError
 from rbee.gateway.message import request_bytes
 from rbee.gateway.pool import Exchange
-from rbee.gateway.upstream import _HIGH_WATER
+from rbee.gateway.waited import _HIGH_WATER
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX-Odd: Yes\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n"
 SIZED = b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\nX-Odd: Yes\r\n\r\nhello, world"
@@ -103,7 +103,7 @@ async def test_a_line_that_is_not_in_step_is_not_used_again(serve, pool: Pool, a
     target = await serve(scripted(answer))
     exchange = await pool.request(target, ASK)
     assert await body_of(exchange) == b"hello, world"
-    assert not exchange.connection.reusable
+    assert pool.idle(target) == 0
     pool.done(exchange)
 
 
@@ -183,7 +183,7 @@ async def test_a_slow_reader_keeps_the_buffer_bounded(serve, pool: Pool) -> None
             before = sent
             await asyncio.sleep(0.02)
     assert sent < total
-    assert exchange.connection._buffered <= _HIGH_WATER + 1024 * 1024
+    assert exchange.response._buffered <= _HIGH_WATER + 1024 * 1024
     async with asyncio.timeout(PATIENCE_S):
         assert len(await body_of(exchange)) == total
 
@@ -232,4 +232,4 @@ async def test_nobody_there_is_an_error_that_names_the_address(pool: Pool) -> No
 
 
 def test_an_address_of_version_six_is_bracketed() -> None:
-    assert b"host: [::1]:8080\r\n" in request_bytes("/x", [], b"", Target(host="::1", port=8080), "r")
+    assert b"host: [::1]:8080\r\n" in request_bytes("/x", [], b"", Target(host="::1", port=8080), [])

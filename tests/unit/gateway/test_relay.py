@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rbee.contract.errors import NoPlacementError, RbeeError
 from rbee.contract.wire import RequestRecord
-from rbee.gateway import Dispatcher, Lease, Outcome, Pool, Relay, Route, Target
+from rbee.gateway import AsgiRelay, Dispatcher, Lease, Outcome, Pool, Route, Target
 from rbee.http.errors import render
 
 PATIENCE_S = 10
@@ -65,7 +65,7 @@ class Client:
         self.gone = asyncio.Event()
         self._body: list[bytes] = [body]
         self._headers = list(headers)
-        self.relay = Relay(places, pool, self._render, max_body, self.records.append)
+        self.relay = AsgiRelay(places, pool, self._render, max_body, self.records.append)
 
     @staticmethod
     def _render(error: RbeeError, request_id: str) -> Any:
@@ -178,7 +178,8 @@ async def test_a_whole_answer_comes_back_as_it_was(serve, pool: Pool) -> None:
     assert client.headers[b"content-type"] == b"application/json"
     assert client.headers[b"x-request-id"] == b"req-1"
     assert b"server" not in client.headers
-    assert places.routes == [Route(request_id="req-1", path="/v1/chat/completions", model="m", stream=True)]
+    (route,) = places.routes
+    assert (route.request_id, route.path, route.model, route.stream) == ("req-1", "/v1/chat/completions", "m", True)
     (outcome,) = places.leases[0].outcomes
     assert outcome.reached is True
     assert outcome.first_byte_s > 0

@@ -18,7 +18,7 @@ class Site:
     def __init__(self, *, data_plane: bool = True) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
-        self.front = Front(self._app, GUARD, self._plane if data_plane else None)
+        self.front = Front(self._app, GUARD, data_plane=self._plane if data_plane else None)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls.append(("app", scope))
@@ -113,7 +113,7 @@ class Shop(Site):
     def __init__(self) -> None:
         super().__init__()
         guard = Guard(token="the-colonys-own-token", host="127.0.0.1", allowed_origins=("https://page.example",))
-        self.front = Front(self._answer, guard, None)
+        self.front = Front(self._answer, guard)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})

@@ -38,7 +38,7 @@ async def swallow(scope: Any, receive: Any, send: Any, *, path: str, request_id:
 async def talk():
     """Sends bytes to a server of its own and gives what comes back until the server closes."""
     sock = listen("127.0.0.1", 0, "a test")
-    server = HttpServer(Front(app, Guard(token=TOKEN, host="127.0.0.1"), swallow), sock, grace_s=1)
+    server = HttpServer(Front(app, Guard(token=TOKEN, host="127.0.0.1"), data_plane=swallow), sock, grace_s=1)
     port = port_of(sock)
     await server.start()
 

@@ -22,6 +22,7 @@ from rbee.contract.errors import (
 )
 from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, NodeStats, WorkerBeat, utc_now
 from rbee.gateway import Outcome
+from rbee.queen.breakers import Breakers
 from rbee.queen.demand import Demand
 from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
 from rbee.queen.held import HeldIndex
@@ -82,10 +83,13 @@ class Colony:
         resolver = Resolver([shelf])
         names = ModelNames(resolver, self.telemetry, clock, self.held)
         demand = Demand(self.hives, clock, lambda worker_id: True, self.telemetry.remove_worker)
-        views = Views(self.telemetry, self.held, clock, demand.failure)
+        breakers = Breakers(clock)
+        views = Views(self.telemetry, self.held, clock, demand.failure, breakers.barred)
         looks = Looks(views, RemoteFigures(resolver, clock=clock))
         settings = Settings(queen=QueenSettings(**queen))
-        self.dispatcher = QueenDispatcher(self.telemetry, names, views, looks, demand, SeedPolicy(), settings, "token")
+        self.dispatcher = QueenDispatcher(
+            self.telemetry, names, views, looks, demand, SeedPolicy(), settings, "token", breakers
+        )
         self._seq = 0
 
     def _changed(self, model_id: str) -> None:

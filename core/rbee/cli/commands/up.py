@@ -64,6 +64,7 @@ def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached
                     "queen_url": record.queen_url,
                     "hive_url": record.hive_url,
                     "openai_base_url": f"{record.queen_url}/v1",
+                    "ollama_url": record.ollama_url,
                     "token_file": str(context.folders.token_file),
                 }
             ).decode()
@@ -79,6 +80,8 @@ def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached
     say(f"The colony is up{' in the background' if detached else ''} (process {record.pid}).")
     say(f"  registry  {record.registry_url}")
     say(f"  queen     {record.queen_url}   OpenAI API: {api}")
+    if record.ollama_url is not None:
+        say(f"  ollama    {record.ollama_url}")
     say(f"  hive      {record.hive_url}")
     say(f"  token     {token_file}  (needed {needed})")
     say("")

@@ -76,4 +76,5 @@ async def _host(
         # From here on nobody finds it any more.
         files.record.unlink(missing_ok=True)
         log.info("stopping")
+        await parts.drain()
     return ends.number

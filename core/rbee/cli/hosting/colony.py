@@ -98,6 +98,7 @@ async def _host(
             hive_url=urls["hive"],
             started_at=time.time(),
             while_used=while_used,
+            ollama_url=parts.ollama_url,
         )
         files.keep.unlink(missing_ok=True)
         files.write(record)
@@ -122,6 +123,8 @@ async def _host(
             # Whoever asked is gone, by accident perhaps: workers need not finish what nobody reads.
             await queen.jobs.cancel_all()
         log.info("stopping")
+        if not unused:
+            await parts.drain()
     return ends.number
 
 
@@ -164,6 +167,10 @@ async def _until_unused(files: ColonyFiles) -> None:
 
 def _refuse_equal_ports(context: Context, *, free: bool) -> None:
     settings = context.settings
-    chosen = [port for port in (settings.registry.port, settings.queen.port, settings.hive.port) if port]
+    queen = settings.queen
+    chosen = [port for port in (settings.registry.port, queen.port, settings.hive.port, queen.ollama_port) if port]
     if not free and len(set(chosen)) < len(chosen):
-        raise ConfigurationError(f"registry.port, queen.port and hive.port must differ: {', '.join(map(str, chosen))}.")
+        names = "registry.port, queen.port and hive.port"
+        if queen.ollama_port:
+            names = "registry.port, queen.port, hive.port and queen.ollama_port"
+        raise ConfigurationError(f"{names} must differ: {', '.join(map(str, chosen))}.")

@@ -9,7 +9,6 @@ import socket
 from rbee.cli.context import Context
 from rbee.cli.hosting.ends import Ends
 from rbee.cli.programs import ProgramName
-from rbee.gateway import Pool
 from rbee.hive import HiveService
 from rbee.hive import make_app as make_hive_app
 from rbee.http.front import Front
@@ -50,6 +49,8 @@ class Parts:
         )
         self._sockets: list[socket.socket] = []
         self._servers: list[HttpServer] = []
+        self._queens: list[QueenService] = []
+        self._ollama: socket.socket | None = None
         # Left last: services first, whose ends end the streams that servers would wait for.
         stack.callback(self._close_sockets)
         stack.push_async_callback(self._stop_servers)
@@ -68,7 +69,16 @@ class Parts:
         port = 0 if free else getattr(settings, program).port
         sock = listen(settings.server.host, port, f"the {program}", f"{program}.port")
         self._sockets.append(sock)
+        if program == "queen" and settings.queen.ollama_port is not None and not free:
+            what = "the queen's clients of Ollama"
+            self._ollama = listen(settings.server.host, settings.queen.ollama_port, what, "queen.ollama_port")
+            self._sockets.append(self._ollama)
         return sock, url_of(settings.server.host, port_of(sock))
+
+    @property
+    def ollama_url(self) -> str | None:
+        """Address of the queen's second port, None when there is none."""
+        return None if self._ollama is None else url_of(self._context.settings.server.host, port_of(self._ollama))
 
     async def registry(self, sock: socket.socket) -> RegistryService:
         """Start the registry."""
@@ -86,9 +96,11 @@ class Parts:
         service = QueenService(settings, self._context.folders, self._plugins, url, self._token, registry_url)
         self._stack.push_async_callback(service.stop)
         await service.start()
-        pool = Pool()
-        self._stack.callback(pool.close)
-        await self._serve(make_queen_app(service, self._guard, pool, settings.queen.max_body_mb * _MIB), sock)
+        self._queens.append(service)
+        app = make_queen_app(service, self._guard, settings.queen.max_body_mb * _MIB)
+        await self._serve(app, sock)
+        if self._ollama is not None:
+            await self._serve(app, self._ollama)
         return service
 
     async def hive(self, sock: socket.socket, url: str, queen_url: str | None, registry_url: str | None) -> HiveService:
@@ -110,8 +122,13 @@ class Parts:
         await self._serve(make_hive_app(service, self._guard), sock)
         return service
 
+    async def drain(self) -> None:
+        """Refuse new requests for inference and wait for the open ones, as long as the settings say."""
+        within_s = self._context.settings.queen.drain_s
+        await asyncio.gather(*(queen.relay.drain(within_s) for queen in self._queens))
+
     async def _serve(self, app: Front, sock: socket.socket) -> None:
-        server = HttpServer(app, sock)
+        server = HttpServer(app, sock, direct=app.direct)
         self._servers.append(server)
         await server.start()
 

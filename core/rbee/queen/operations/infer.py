@@ -24,8 +24,9 @@ from rbee.contract.wire import InferRequest, RequestRecord
 from rbee.gateway import Outcome
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.jobs import Narrator, parse
-from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
+from rbee.queen.dispatcher import QueenDispatcher, Wanted
 from rbee.queen.hives import Hives
+from rbee.queen.leases import WorkerLease
 
 _ATTEMPTS = 3
 _CLIENTS_KEPT = 256

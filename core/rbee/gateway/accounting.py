@@ -1,0 +1,77 @@
+"""What an answer cost, read from its bytes without holding them up."""
+
+from __future__ import annotations
+
+import msgspec
+
+_COMMENT = b": rbee-usage "
+_FRAMING_EVENTS = 3
+"""The role, the reason of the end and ``[DONE]`` are events too."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens as OpenAI's `usage` counts them; None is unknown."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _WithUsage(msgspec.Struct, frozen=True):
+    usage: Usage | None = None
+
+
+_NOTHING = Usage()
+_USAGE = msgspec.json.Decoder(Usage)
+_DOCUMENT = msgspec.json.Decoder(_WithUsage)
+
+
+def usage_of(body: bytes) -> Usage:
+    """The usage in a whole answer, as far as it tells."""
+    try:
+        return _DOCUMENT.decode(body).usage or _NOTHING
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _NOTHING
+
+
+class StreamUsage:
+    """Watches a stream of events: its last ones tell the usage, and where they do not, its events are counted.
+
+    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else a worker of ours tells it
+    in a comment, ``: rbee-usage {...}``, because it was sent ``x-rbee-usage: 1``.
+    """
+
+    __slots__ = ("_before", "_events", "_last")
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._before = b""
+        self._last = b""
+
+    def saw(self, data: bytes) -> None:
+        """More of the stream."""
+        self._events += data.count(b"\n\n")
+        self._before, self._last = self._last, data
+
+    def usage(self) -> Usage:
+        """Tokens, as far as the stream has told them."""
+        tail = self._before + self._last
+        found = _told(tail)
+        if found is not None:
+            return found
+        return Usage(None, max(0, self._events - _FRAMING_EVENTS) if self._events else None)
+
+
+def _told(tail: bytes) -> Usage | None:
+    at = tail.rfind(_COMMENT)
+    if at >= 0:
+        line = tail[at + len(_COMMENT) :].partition(b"\n")[0]
+        try:
+            return _USAGE.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+    for event in reversed(tail.split(b"\n\n")):
+        if b'"usage"' in event and event.startswith(b"data:"):
+            found = usage_of(event[5:])
+            if found.completion_tokens is not None:
+                return found
+    return None

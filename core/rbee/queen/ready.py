@@ -1,0 +1,107 @@
+"""The decision of the common case, made cheap: which workers could take a request for a name, until that changes.
+
+It is the same decision as `scheduler.place` makes: the filters do not look at slots, so that what they let through
+stays the same from one request to the next; slots and order are looked at for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rbee.contract.policy import Policy
+from rbee.queen.breakers import Breakers
+from rbee.queen.names import ModelNames, Resolved
+from rbee.queen.views import Views, view_of
+from rbee.scheduler import Wish, suits
+from rbee.telemetry import TelemetryRegistry, WorkerEntry
+
+_REMEMBERED = 1_000
+
+_Stamp = tuple[int, int, tuple[int, int]]
+
+
+class _Able:
+    __slots__ = ("entries", "found", "stamp")
+
+    def __init__(self, stamp: _Stamp, found: Resolved, entries: tuple[WorkerEntry, ...]) -> None:
+        self.stamp = stamp
+        self.found = found
+        self.entries = entries
+
+
+class ReadyWorkers:
+    """Workers that could take a request now.
+
+    Args:
+        telemetry: the colony.
+        names: from names to models.
+        views: of the colony.
+        breakers: keep requests from some.
+        policy: orders workers.
+        crowded: whether somebody waits for a slot at a worker of the model, and so comes first.
+    """
+
+    def __init__(
+        self,
+        telemetry: TelemetryRegistry,
+        names: ModelNames,
+        views: Views,
+        breakers: Breakers,
+        policy: Policy,
+        crowded: Callable[[Resolved], bool],
+    ) -> None:
+        self._telemetry = telemetry
+        self._names = names
+        self._views = views
+        self._breakers = breakers
+        self._policy = policy
+        self._crowded = crowded
+        self._known: dict[tuple[str, bool, str | None], _Able] = {}
+
+    def best(self, name: str, wish: Wish, *, trusted: bool) -> tuple[WorkerEntry, Resolved, int] | None:
+        """The worker to send a request to, what its name means, and how many workers could have taken it.
+
+        Args:
+            name: as the request has it.
+            wish: what is asked of the worker; its capability alone.
+            trusted: as in `ModelNames.resolve`.
+
+        Returns:
+            None when nobody can take it this instant, or the vendors would have to be asked what the name means.
+
+        Raises:
+            RbeeError: as `ModelNames.resolve`.
+        """
+        name, trusted = self._names.meant(name, trusted=trusted)
+        key = (name, trusted, wish.capability)
+        stamp = (self._telemetry.version(), self._names.changes, self._breakers.changes)
+        able = self._known.get(key)
+        if able is None or able.stamp != stamp:
+            able = self._look(key, wish, stamp)
+            if able is None:
+                return None
+        entries = able.entries
+        if not entries or self._crowded(able.found):
+            return None
+        if len(entries) == 1:
+            return None if entries[0].slots_free == 0 else (entries[0], able.found, 1)
+        free = {entry.worker_id: entry for entry in entries if entry.slots_free != 0}
+        if not free:
+            return None
+        first = self._policy.rank([view_of(entry) for entry in free.values()])[0]
+        return free[first.worker_id], able.found, len(entries)
+
+    def _look(self, key: tuple[str, bool, str | None], wish: Wish, stamp: _Stamp) -> _Able | None:
+        found = self._names.present(key[0], trusted=key[1])
+        if found is None:
+            self._known.pop(key, None)
+            return None
+        entries = []
+        for one in self._views.candidates(found.model_ids):
+            entry = self._telemetry.get_worker(one.view.worker_id)
+            if entry is not None and suits(wish, one):
+                entries.append(entry)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        able = self._known[key] = _Able(stamp, found, tuple(entries))
+        return able
