@@ -1,1 +1,8 @@
 """Doors for clients of other APIs, translated in front of the one path that all inference takes."""
+
+from rbee.doors.models import ModelList
+from rbee.doors.refusal import door_error
+from rbee.doors.serving import Door
+from rbee.doors.table import DOOR_ROUTES, make_doors
+
+__all__ = ["DOOR_ROUTES", "Door", "ModelList", "door_error", "make_doors"]

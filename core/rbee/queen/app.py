@@ -13,10 +13,12 @@ from litestar.response import Stream
 from rbee.contract.errors import ModelNotFoundError, NotFoundError
 from rbee.contract.version import __version__
 from rbee.contract.wire import AggregateHeartbeat, HiveBeatAnswer, Registration, WorkerHeartbeat, WorkerRecord
-from rbee.gateway import Asked
+from rbee.doors import door_error, make_doors
+from rbee.gateway import Asked, RelayCalls
 from rbee.gateway.passage import Passage
 from rbee.http.app import build, event_stream
 from rbee.http.direct import Admitted, DirectCycle
+from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
@@ -200,7 +202,14 @@ def make_app(service: QueenService, guard: Guard, max_body: int) -> Front:
         )
         return service.relay.serve(asked, answer)
 
-    return Front(build(HANDLERS, service), guard, direct=Plane(guard, serve, max_body))
+    calls = RelayCalls(service.relay, lambda error: STATUS_BY_CODE[error.code])
+    return Front(
+        build(HANDLERS, service),
+        guard,
+        direct=Plane(guard, serve, max_body),
+        doors=make_doors(calls, service, max_body),
+        door_error=door_error,
+    )
 
 
 def _is_trusted(request: Request[Any, Any, Any]) -> bool:
