@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,8 @@ from rbee.logs import Rotation
 
 R = TypeVar("R")
 
+_COLLECT_AFTER = 20_000
+"""Objects made, and not yet gone, before the youngest are looked at."""
 _CHATTY = ("httpx2", "httpcore2", "uvicorn", "aiosqlite", "alembic")
 
 
@@ -43,6 +46,8 @@ def run_program(
     """
 
     def ready(record: R) -> None:
+        if fast_loop:
+            _settle_memory()
         if report_fd is not None:
             report(report_fd, StartReport())
         else:
@@ -61,6 +66,16 @@ def run_program(
         report(report_fd, StartReport(code=RbeeError.code, message=told))
         raise
     return INTERRUPTED if ended_by is signal.SIGINT else OK
+
+
+def _settle_memory() -> None:
+    """Leave what the start has made out of every later garbage collection: it stays, and looking at it takes long.
+
+    A full collection would hold up every stream for as long as a token takes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

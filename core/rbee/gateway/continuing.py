@@ -8,7 +8,7 @@ import msgspec
 
 from rbee.gateway.events import Event, events_of, replaced_event
 
-_FOLD_BYTES = 16 * 1024
+_FOLD_BYTES = 4 * 1024
 _MAX_TEXT = 256 * 1024
 _CHAT = "/v1/chat/completions"
 _COMPLETIONS = "/v1/completions"
