@@ -17,6 +17,7 @@ from rbee.cli.main import cli
 from rbee.contract import hookspecs
 from rbee.contract.errors import error_types
 from rbee.contract.wire import HIVE_OPERATIONS, ModelPlan, ModelSearch
+from rbee.doors import DOOR_ROUTES
 from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS
@@ -95,6 +96,7 @@ def program_routes(program: str) -> set[str]:
         found |= routes("rbee.http.jobs")
     if program == "Queen":
         found |= routes("rbee.queen.beehive_routes") | routes("rbee.queen.alias_routes")
+        found |= {f"{method} {path}" for method, path in DOOR_ROUTES}
     if program == "Hive":
         found |= routes("rbee.hive.catalog_routes")
     if program in DATA_PLANES:

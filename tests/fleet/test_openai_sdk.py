@@ -38,6 +38,18 @@ def test_completions_continue_a_prompt(client):
     assert whole.usage.completion_tokens == 8
 
 
+def test_a_response_streamed_and_whole_has_the_same_text_at_temperature_zero(client):
+    asked = {"model": "demo", "input": PYTHON[0], "temperature": 0, "store": False}
+    whole = client.responses.create(**asked)
+    with client.responses.stream(**asked) as stream:
+        streamed = stream.get_final_response()
+    assert whole.output_text == streamed.output_text == PYTHON[1]
+    assert whole.usage.output_tokens == streamed.usage.output_tokens > 5
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(**(asked | {"store": True}))
+    assert refused.value.param == "store"
+
+
 def test_the_list_of_models_has_what_can_be_asked_for(client):
     listed = {model.id for model in client.models.list()}
     assert {"demo", "echo"} <= listed

@@ -11,8 +11,9 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveStatus, Entered, Place, checked
+from rbee.beehives.later import unknown
 from rbee.beehives.rows import SCHEMA, BeehiveRow, beehive_of, columns, row_of
-from rbee.contract.errors import ConflictError, NotFoundError
+from rbee.contract.errors import ConflictError
 from rbee.contract.wire import utc_now
 from rbee.storage import Store, file_url, in_turn
 
@@ -70,7 +71,7 @@ class BeehiveRegistry(Store):
         async with self.data_base.reading() as session:
             row = await session.get(BeehiveRow, node_name)
             if row is None:
-                raise _unknown(node_name)
+                raise unknown(node_name)
             return beehive_of(row)
 
     @in_turn
@@ -90,7 +91,7 @@ class BeehiveRegistry(Store):
         async with self.data_base.writing() as session:
             done = await session.exec(delete(BeehiveRow).where(col(BeehiveRow.node_name) == node_name))
             if done.rowcount == 0:
-                raise _unknown(node_name)
+                raise unknown(node_name)
 
     async def update(self, changes: BeehiveChanges) -> Beehive:
         """Change what is said of a machine; what is not said stays.
@@ -160,7 +161,7 @@ class BeehiveRegistry(Store):
         async with self.data_base.writing() as session:
             row = await _locked(session, changes.node_name)
             if row is None:
-                raise _unknown(changes.node_name)
+                raise unknown(changes.node_name)
             _apply(row, changes)
             return beehive_of(row)
 
@@ -172,7 +173,7 @@ class BeehiveRegistry(Store):
             for name, value in unless_moved.items():
                 statement = statement.where(getattr(BeehiveRow, name).is_not_distinct_from(value))
             if (await session.exec(statement)).rowcount == 0:
-                raise _unknown(node_name)
+                raise unknown(node_name)
 
 
 async def _locked(session: AsyncSession, node_name: str) -> BeehiveRow | None:
@@ -190,7 +191,3 @@ def _apply(row: BeehiveRow, changes: BeehiveChanges) -> None:
         row.host_key_fingerprint = None
     for name, value in {**said, "updated_at": utc_now()}.items():
         setattr(row, name, value)
-
-
-def _unknown(node_name: str) -> NotFoundError:
-    return NotFoundError(f"There is no beehive {node_name!r}. `rbee hive ls` lists all.")

@@ -7,12 +7,16 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rbee.catalog.alias_store import AliasStore
 from rbee.catalog.resolver import Resolver, supports
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError
 from rbee.contract.model_refs import parse_ref
 from rbee.contract.wire import Alias, utc_now
+from rbee.storage.later import Later
+
+if TYPE_CHECKING:
+    from rbee.catalog.alias_store import AliasStore
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +39,7 @@ class Aliases:
     """
 
     def __init__(self, path: Path, resolver: Resolver, whose: Callable[[str], str | None] = _nowhere) -> None:
-        self._store = AliasStore(path)
+        self._store = Later(path, lambda: _store_at(path))
         self._resolver = resolver
         self._whose = whose
         self._all: dict[str, Alias] = {}
@@ -43,13 +47,13 @@ class Aliases:
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Open the file and read it.
+        """Read the file, if there is one.
 
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        await self._store.open()
-        self._all = {alias.name: alias for alias in await self._store.list()}
+        store = await self._store.present()
+        self._all = {} if store is None else {alias.name: alias for alias in await store.list()}
 
     async def close(self) -> None:
         """Close the file."""
@@ -93,7 +97,7 @@ class Aliases:
             if present is None and len(self._all) >= _MOST:
                 raise ConflictError(f"There are {_MOST} aliases, which is the most; remove one first.")
             alias = Alias(name=name, model=model, created_at=present.created_at if present else now, updated_at=now)
-            await self._store.put(alias)
+            await (await self._store.made()).put(alias)
             self._all[name] = alias
         return alias, present is None
 
@@ -106,7 +110,7 @@ class Aliases:
         async with self._changing:
             if name not in self._all:
                 raise NotFoundError(f"There is no alias {name[:64]!r}; `rbee model alias` lists them.")
-            await self._store.remove(name)
+            await (await self._store.made()).remove(name)
             del self._all[name]
 
     def _check_model(self, model: str) -> None:
@@ -170,3 +174,9 @@ def _check_name(name: str) -> None:
         raise InvalidRequestError(
             f"{name!r} is no alias: it would be taken for a file, a quantisation or a size.", param="name"
         )
+
+
+def _store_at(path: Path) -> AliasStore:
+    from rbee.catalog.alias_store import AliasStore
+
+    return AliasStore(path)

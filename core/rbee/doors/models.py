@@ -41,12 +41,12 @@ async def model_named(models: ModelList, name: str, *, trusted: bool) -> dict[st
     raise ModelNotFoundError(f"There is no model {name!r}; GET /api/tags lists what there is.")
 
 
-def workers_of(models: ModelList, model: dict[str, Any]) -> list[WorkerRecord]:
-    """The workers that have loaded a model, as it is listed."""
+def workers_of(workers: Sequence[WorkerRecord], model: dict[str, Any]) -> list[WorkerRecord]:
+    """Those of the workers that are of a model, as it is listed."""
     model_id = model["rbee"].get("model_id")
     return [
         worker
-        for worker in models.workers()
+        for worker in workers
         if worker.model_id is not None and (worker.model_id == model_id or (worker.model_name or "") == model["id"])
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rbee.contract.errors import WorkerFailedError
+from rbee.contract.errors import InvalidRequestError, WorkerFailedError
 from rbee.doors.refusal import Refusal, refusal_in, refusal_of, refused
 from rbee.doors.writing import Translator
 from rbee.gateway.body import read_body
@@ -137,7 +137,10 @@ class _Exchange:
             body = await read_body(self._receive, self._scope, self._door.max_body)
             trusted = bool(self._scope.get("state", {}).get("trusted", False))
             asked = Asked(request_id=self._request_id, trusted=trusted, body=body)
-            translated = await self._door.translation.translate(asked)
+            try:
+                translated = await self._door.translation.translate(asked)
+            except RecursionError as error:
+                raise InvalidRequestError("The body is nested too deeply.") from error
             self._stream = translated.stream
             self._helpers.append(asyncio.create_task(self._watch_client(), name="a door's client"))
             if self._stream is not None and self._stream.writer.ping is not None:

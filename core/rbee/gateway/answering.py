@@ -19,7 +19,7 @@ _STREAM_HEADERS = (
     (b"x-accel-buffering", b"no"),
     (b"trailer", b"x-rbee-continued"),
 )
-_WAITING_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+_WAITING_HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 
 
 class Answering:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -15,8 +15,11 @@ from rbee.contract.errors import NotFoundError
 from rbee.contract.wire import JobDetail, JobEvent, JobSummary
 from rbee.jobs.live import LiveJob
 from rbee.jobs.recovery import STATES
-from rbee.jobs.store import JobRow, JobStore
 from rbee.jobs.summary import detail, summary
+
+if TYPE_CHECKING:
+    from rbee.jobs.later import JobStoreLater
+    from rbee.jobs.store import JobRow, JobStore
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class Reader:
         live: jobs in memory, by id.
     """
 
-    def __init__(self, store: JobStore, live: Mapping[str, LiveJob]) -> None:
+    def __init__(self, store: JobStore | JobStoreLater, live: Mapping[str, LiveJob]) -> None:
         self._store = store
         self._live = live
 

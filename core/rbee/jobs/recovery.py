@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from rbee.contract.wire import JobEvent
 from rbee.jobs.operation import Operation
-from rbee.jobs.store import JobRow, JobStore
+
+if TYPE_CHECKING:
+    from rbee.jobs.later import JobStoreLater
+    from rbee.jobs.store import JobRow, JobStore
 
 STATES = MappingProxyType({"done": "completed", "error": "failed", "cancelled": "cancelled"})
 """The state of a job by its terminal event."""
@@ -41,7 +44,7 @@ class Left(NamedTuple):
     told: list[JobEvent]
 
 
-async def recover(store: JobStore, operations: Mapping[str, Operation]) -> list[Left]:
+async def recover(store: JobStore | JobStoreLater, operations: Mapping[str, Operation]) -> list[Left]:
     """End what cannot be resumed, with the reason; returns the others, noted as resumed, oldest first."""
     found = []
     for row in sorted(await store.unfinished(), key=lambda row: row.created_at):
@@ -56,7 +59,7 @@ async def recover(store: JobStore, operations: Mapping[str, Operation]) -> list[
     return found
 
 
-async def _recover(store: JobStore, operation: Operation | None, row: JobRow) -> Left | None:
+async def _recover(store: JobStore | JobStoreLater, operation: Operation | None, row: JobRow) -> Left | None:
     """The job, when it is to be begun again; otherwise it is ended.
 
     Raises:
@@ -84,7 +87,7 @@ async def _recover(store: JobStore, operation: Operation | None, row: JobRow) ->
     return None
 
 
-async def _fail(store: JobStore, row: JobRow, seq: int, message: str) -> None:
+async def _fail(store: JobStore | JobStoreLater, row: JobRow, seq: int, message: str) -> None:
     end = JobEvent(
         type="error",
         job_id=row.id,

@@ -8,7 +8,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,8 +28,11 @@ from rbee.jobs.parsing import parse
 from rbee.jobs.reader import Reader
 from rbee.jobs.recorder import Recorder
 from rbee.jobs.recovery import MOST_RESUMED, Left, recover
-from rbee.jobs.store import JobStore
 from rbee.jobs.writer import End, Writer
+
+if TYPE_CHECKING:
+    from rbee.jobs.later import JobStoreLater
+    from rbee.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class JobRunner:
 
     def __init__(
         self,
-        store: JobStore,
+        store: JobStore | JobStoreLater,
         operations: Mapping[str, Operation],
         observe: Callable[[JobEvent], None] = lambda _: None,
         keep: timedelta = timedelta(days=7),
@@ -212,6 +215,7 @@ class JobRunner:
 
     async def check_store(self) -> None:
         """Raise unless the store takes what is written to it."""
+        await self._store.ready()
         await self._writer.flush()
         await self._writer.prune()
 

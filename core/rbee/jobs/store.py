@@ -69,6 +69,9 @@ class JobStore(Store):
         """A store in a SQLite file, readable by this user alone."""
         return cls(file_url(path))
 
+    async def ready(self) -> None:
+        """Nothing to do: it is open.  See `JobStoreLater`."""
+
     @in_turn
     async def add(self, job_id: str, operation: str, request: bytes, correlation_id: str | None) -> None:
         """Enter a queued job."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rbee.contract.wire import JobDetail, JobEvent, JobSummary
-from rbee.jobs.store import JobRow
+
+if TYPE_CHECKING:
+    from rbee.jobs.store import JobRow
 
 
 def summary(row: JobRow) -> JobSummary:

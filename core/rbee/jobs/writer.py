@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rbee.jobs.store import JobStore
+if TYPE_CHECKING:
+    from rbee.jobs.later import JobStoreLater
+    from rbee.jobs.store import JobStore
+
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class Writer:
         keep_ended: how many of them at most.
     """
 
-    def __init__(self, store: JobStore, keep: timedelta, keep_ended: int) -> None:
+    def __init__(self, store: JobStore | JobStoreLater, keep: timedelta, keep_ended: int) -> None:
         self._store = store
         self._keep = keep
         self._keep_ended = keep_ended

@@ -9,9 +9,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rbee.beehives import HIVE_PORT, Beehive, BeehiveChanges, Entered
-from rbee.beehives.registry import BeehiveRegistry
+from rbee.beehives.later import BeehivesLater
 from rbee.clients import keep_running
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
 from rbee.contract.wire import Registration
@@ -32,7 +33,7 @@ class BeehiveWatch:
     """Opens the registry of beehives and tries to reach each enabled one for as long as its task runs.
 
     Args:
-        url: of the registry's data base.
+        place: of the registry's data base: its file, or the URL of one elsewhere.
         telemetry: knows which hives beat.
         register: the fast path of hives, told of each hive that answers.
         token: the colony's.
@@ -41,13 +42,13 @@ class BeehiveWatch:
 
     def __init__(
         self,
-        url: str,
+        place: Path | str,
         telemetry: TelemetryRegistry,
         register: Callable[[Registration], None],
         token: str | None,
         tick_s: float = _TICK_S,
     ) -> None:
-        self._registry = BeehiveRegistry(url)
+        self._registry = BeehivesLater(place)
         self._telemetry = telemetry
         self._register = register
         self._token = token
@@ -107,8 +108,6 @@ class BeehiveWatch:
         while True:
             self._stale.clear()
             try:
-                if not self._registry.data_base.is_open:
-                    await self._registry.open()
                 self._reconcile(await self._registry.list())
                 failing = False
             except RbeeError as error:

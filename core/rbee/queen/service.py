@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from rbee.beehives import Beehive
-from rbee.beehives.place import data_base_url
 from rbee.catalog import Aliases, Resolver
 from rbee.clients import keep_running
 from rbee.contract.errors import InvalidRequestError
@@ -34,7 +33,7 @@ from rbee.contract.wire import (
     WorkerRecord,
 )
 from rbee.gateway import Pool, Relay
-from rbee.jobs import JobRunner, JobStore
+from rbee.jobs import JobRunner, JobStoreLater
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.breakers import Breakers
@@ -133,7 +132,7 @@ class QueenService:
             Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
         )
         every = aliased(operations.operations(), self.aliases.target)
-        self.jobs = JobRunner(JobStore.at(folders.home / "queen.db"), every, self._observe_job)
+        self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
         self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self.beat_hive)
         self._inquiries = Inquiries(token, self.beat_worker, self._is_unheard, url)
         self._introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
@@ -150,7 +149,10 @@ class QueenService:
             else None
         )
         self.beehives = BeehiveWatch(
-            data_base_url(settings, folders), self.telemetry, partial(self._introductions.hive, answers=True), token
+            settings.queen.beehives_url or folders.home / "beehives.db",
+            self.telemetry,
+            partial(self._introductions.hive, answers=True),
+            token,
         )
         self._stream = Broadcast()
         self._hive_arrived = asyncio.Event()

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rbee.cli.colony import ColonyFiles, ColonyRecord
 from rbee.cli.context import Context
@@ -16,8 +17,10 @@ from rbee.cli.hosting.ends import Ends
 from rbee.cli.hosting.parts import Parts
 from rbee.cli.programs import PROGRAMS, ProgramFiles, ProgramRecord
 from rbee.contract.errors import ConfigurationError, ConflictError, UnreachableError
-from rbee.hive import HiveService
-from rbee.queen import QueenService
+
+if TYPE_CHECKING:
+    from rbee.hive import HiveService
+    from rbee.queen import QueenService
 
 log = logging.getLogger(__name__)
 

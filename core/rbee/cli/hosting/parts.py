@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from typing import TYPE_CHECKING
 
 from rbee.cli.context import Context
 from rbee.cli.hosting.ends import Ends
 from rbee.cli.programs import ProgramName
-from rbee.hive import HiveService
-from rbee.hive import make_app as make_hive_app
 from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.ports import listen, port_of, url_of
 from rbee.http.server import HttpServer
 from rbee.plugins import load_plugins
-from rbee.queen import QueenService
-from rbee.queen import make_app as make_queen_app
-from rbee.registry import RegistryService
-from rbee.registry import make_app as make_registry_app
+
+if TYPE_CHECKING:
+    from rbee.hive import HiveService
+    from rbee.queen import QueenService
+    from rbee.registry import RegistryService
 
 _MIB = 1024 * 1024
 
 
 class Parts:
     """Starts programs in this process; what is started is stopped when the stack is left, the newest first.
+
+    Each is loaded when it is started: a queen alone carries no hive.
 
     Args:
         context: of the command.
@@ -82,6 +84,9 @@ class Parts:
 
     async def registry(self, sock: socket.socket) -> RegistryService:
         """Start the registry."""
+        from rbee.registry import RegistryService
+        from rbee.registry import make_app as make_registry_app
+
         settings = self._context.settings
         store = self._plugins.registrations.presence_stores.get(settings.registry.store)()
         service = RegistryService(store, settings.registry.online_s)
@@ -92,6 +97,9 @@ class Parts:
 
     async def queen(self, sock: socket.socket, url: str, registry_url: str | None) -> QueenService:
         """Start the queen."""
+        from rbee.queen import QueenService
+        from rbee.queen import make_app as make_queen_app
+
         settings = self._context.settings
         service = QueenService(settings, self._context.folders, self._plugins, url, self._token, registry_url)
         self._stack.push_async_callback(service.stop)
@@ -105,6 +113,9 @@ class Parts:
 
     async def hive(self, sock: socket.socket, url: str, queen_url: str | None, registry_url: str | None) -> HiveService:
         """Start the hive."""
+        from rbee.hive import HiveService
+        from rbee.hive import make_app as make_hive_app
+
         context = self._context
         service = HiveService(
             context.settings,

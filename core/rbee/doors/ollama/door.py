@@ -144,9 +144,9 @@ async def _fits(models: ModelList, name: str, num_ctx: int | None, asked: Asked)
         model = {"id": name, "rbee": {"model_id": name}}
 
     def check() -> None:
-        _check_context(workers_of(models, model), name, num_ctx)
+        _check_context(workers_of(models.workers(), model), name, num_ctx)
 
-    if context_of(workers_of(models, model)) is not None:
+    if context_of(workers_of(models.workers(), model)) is not None:
         check()
     return check
 

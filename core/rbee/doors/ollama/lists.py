@@ -96,7 +96,7 @@ class Running(_List):
         for model in await self.models.models(trusted=trusted):
             if "alias_of" in model["rbee"]:
                 continue
-            if workers := [one for one in workers_of(self.models, model) if one in loaded]:
+            if workers := workers_of(loaded, model):
                 found.append(_running(model["id"], workers))
         return {"models": found}
 
@@ -111,7 +111,7 @@ class Show(_List):
         if name is None:
             raise InvalidRequestError("The parameter 'model' is missing.", param="model")
         model = await model_named(self.models, name, trusted=trusted)
-        workers = workers_of(self.models, model)
+        workers = workers_of(self.models.workers(), model)
         info: dict[str, Any] = {"general.name": model["id"]}
         if (context := context_of(workers)) is not None:
             info["rbee.context_length"] = context
