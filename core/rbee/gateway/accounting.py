@@ -16,8 +16,17 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens: int | None = None
 
 
+class _Timings(msgspec.Struct, frozen=True):
+    """What llama.cpp tells at the end of every answer."""
+
+    prompt_n: int = 0
+    cache_n: int = 0
+    predicted_n: int | None = None
+
+
 class _WithUsage(msgspec.Struct, frozen=True):
     usage: Usage | None = None
+    timings: _Timings | None = None
 
 
 _NOTHING = Usage()
@@ -28,16 +37,20 @@ _DOCUMENT = msgspec.json.Decoder(_WithUsage)
 def usage_of(body: bytes) -> Usage:
     """The usage in a whole answer, as far as it tells."""
     try:
-        return _DOCUMENT.decode(body).usage or _NOTHING
+        found = _DOCUMENT.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOTHING
+    if found.usage is None and found.timings is not None:
+        timings = found.timings
+        return Usage(timings.prompt_n + timings.cache_n, timings.predicted_n)
+    return found.usage or _NOTHING
 
 
 class StreamUsage:
     """Watches a stream of events: its last ones tell the usage, and where they do not, its events are counted.
 
-    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else a worker of ours tells it
-    in a comment, ``: rbee-usage {...}``, because it was sent ``x-rbee-usage: 1``.
+    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else llama.cpp tells its timings
+    there, and a worker of ours tells it in a comment, ``: rbee-usage {...}``, because it was sent ``x-rbee-usage: 1``.
     """
 
     __slots__ = ("_before", "_events", "_last")
@@ -70,7 +83,7 @@ def _told(tail: bytes) -> Usage | None:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
     for event in reversed(tail.split(b"\n\n")):
-        if b'"usage"' in event and event.startswith(b"data:"):
+        if (b'"usage"' in event or b'"timings"' in event) and event.startswith(b"data:"):
             found = usage_of(event[5:])
             if found.completion_tokens is not None:
                 return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -20,6 +21,7 @@ from rbee.contract.errors import (
     RbeeError,
 )
 from rbee.http.errors import public_error, render
+from rbee.http.openapi import Description, openapi_document
 from rbee.http.sse import MEDIA_TYPE, with_pings
 
 _CONTROL_BODY = 4 * 1024 * 1024
@@ -33,6 +35,9 @@ def build(
     handlers: Sequence[Any],
     service: Any,
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
+    *,
+    title: str = "rbee",
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> Litestar:
     """An application over a service: handlers get it as their argument ``service``.
 
@@ -40,16 +45,22 @@ def build(
         handlers: Litestar route handlers.
         service: knows no HTTP; shared by all requests.
         lifespan: entered at start, left at stop.
+        title: the program's name, for the description of its routes.
+        further: what is served beside the handlers, as `Description` takes it.
     """
+    description = Description(title, (*handlers, openapi_document), further)
 
     async def provide_service() -> Any:
         return service
 
+    async def provide_description() -> Description:
+        return description
+
     from litestar.di import Provide
 
     return Litestar(
-        route_handlers=list(handlers),
-        dependencies={"service": Provide(provide_service)},
+        route_handlers=[*handlers, openapi_document],
+        dependencies={"service": Provide(provide_service), "description": Provide(provide_description)},
         exception_handlers={Exception: _on_exception},
         lifespan=list(lifespan),
         openapi_config=None,

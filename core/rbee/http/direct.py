@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from rbee.contract.errors import PayloadTooLargeError, RbeeError, RequestTimeoutError
+from rbee.http.errors import public_error
 
 if TYPE_CHECKING:
     import asyncio
@@ -302,7 +303,11 @@ class DirectCycle:
             return
         parts, self._parts = self._parts, []
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        underway = self._routes.serve(admitted, body, self)
+        try:
+            underway = self._routes.serve(admitted, body, self)
+        except Exception as error:
+            self.fail(public_error(error, where="the gateway"))
+            return
         if self.response_complete:
             return
         self._underway = underway

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -40,6 +40,11 @@ def openai_path(path: str) -> str:
     return path.removeprefix(_PREFIX) if path.startswith(_PREFIX + "/v1/") else path
 
 
+def errs_as_openai(path: str) -> bool:
+    """Whether a route, named without prefix, tells its errors as OpenAI's API does."""
+    return path in OPENAI_POSTS or path == "/v1/models" or path.startswith("/v1/models/")
+
+
 def access_of(path: str) -> Access:
     """What a route asks of its caller; everything not named is control."""
     plain = openai_path(path)
@@ -63,6 +68,7 @@ class Front:
         data_plane: serves them as an ASGI application instead, with the arguments of a door.
         doors: routes of other APIs, by method and path.
         door_error: an error as such a route tells it.
+        open_paths: further routes that ask nothing of their caller.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Front:
         data_plane: Door | None = None,
         doors: Mapping[tuple[str, str], Door] = MappingProxyType({}),
         door_error: DoorError | None = None,
+        open_paths: Collection[str] = (),
     ) -> None:
         self._app = app
         self._guard = guard
@@ -82,6 +89,7 @@ class Front:
         self._doors = doors
         self._door_paths = frozenset(path for _, path in doors)
         self._door_error = door_error
+        self._open_paths = frozenset(open_paths)
         self._routes = routes_of(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +102,7 @@ class Front:
             return
         request_id = request_id_of(scope["headers"])
         method, path = scope["method"], openai_path(scope["path"])
-        openai = path in OPENAI_POSTS or path == "/v1/models" or path.startswith("/v1/models/")
+        openai = errs_as_openai(path)
         origin = allowed_origin(self._guard, scope["headers"])
         if origin is not None:
             # Refusals too: without it a page could not read why.
@@ -111,7 +119,7 @@ class Front:
                 # Said before a token is asked for: whoever mistyped a path would look for a token in vain.
                 self._guard.check(scope["headers"], Access.OPEN)
                 raise NotFoundError(f"There is no route {scope['path']!r} here.")
-            self._guard.check(scope["headers"], Access.INFERENCE if path in self._door_paths else access_of(path))
+            self._guard.check(scope["headers"], self._access(path))
             receive = within(receive)
             if door is None and path in OPENAI_POSTS:
                 door = self._plane(method, path)
@@ -133,6 +141,11 @@ class Front:
         trusted = self._guard.knows(scope["headers"])
         inner["state"] = dict(inner["state"], request_id=request_id, openai=openai, trusted=trusted)
         await self._app(inner, receive, send)
+
+    def _access(self, path: str) -> Access:
+        if path in self._open_paths:
+            return Access.OPEN
+        return Access.INFERENCE if path in self._door_paths else access_of(path)
 
     def _plane(self, method: str, path: str) -> Door:
         """What serves a POST on an OpenAI route by way of ASGI.

@@ -16,6 +16,7 @@ from litestar.response import Stream
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import JobAccepted, JobDetail, JobSummary
 from rbee.http.app import event_stream
+from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.jobs import JobRunner
 
@@ -70,7 +71,7 @@ async def job(service: HasJobs, job_id: str) -> JobDetail:
     return await service.jobs.get(job_id)
 
 
-@get("/v1/jobs/{job_id:str}/stream")
+@get("/v1/jobs/{job_id:str}/stream", media_type=MEDIA_TYPE)
 async def stream(service: HasJobs, job_id: str, request: Request[Any, Any, Any]) -> Stream:
     """A job's events, from the beginning or after ``Last-Event-ID``, to its end."""
     last = request.headers.get("last-event-id", "0")

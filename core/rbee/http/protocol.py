@@ -1,5 +1,5 @@
 """uvicorn's HTTP protocol with bounds on what comes before a request is known, its size and its time; with files, and
-with a way below ASGI.
+with a way below ASGI.  What could be read in two ways is refused.
 """
 
 from __future__ import annotations
@@ -8,19 +8,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from rbee.contract.errors import InvalidRequestError, RbeeError
 from rbee.http.direct import DirectCycle, DirectRoutes
 from rbee.http.filesend import with_files
+from rbee.http.head_checks import head_fault
+from rbee.http.strict import StrictProtocol
+from rbee.http.upgrades import BodyParser, body_framing
 
 HEAD_BYTES = 64 * 1024
 HEAD_S = 30.0
 _WRITE_HIGH = 16 * 1024
 """Bytes that wait for a slow client before its worker is read no further."""
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
+_FRAMING = 16
+"""Bytes around each byte of a body: five where every byte is a chunk of its own, without extensions."""
+_MOST_WAITING = 32
+"""Requests that may be sent before the first of them is answered."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(StrictProtocol):
     """Closes connections whose request line and headers are too large, or do not come.
 
     Args:
@@ -30,15 +36,16 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     def __init__(self, *args: Any, direct: DirectRoutes | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, direct=direct, **kwargs)
         self.app = with_files(self.app)
-        self._direct = direct
-        self.active: DirectCycle | None = None
-        """The request below ASGI that is being answered: of several in a row, `cycle` is the last that came."""
         self._local = False
-        self._in_head = True
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        """Of the head, at most: what came in one piece with it is counted, too.  Behind it, of the body's coding."""
+        self._strange_bytes = 0
+        """Of those, at most, what belongs to earlier requests."""
+        self._piece = 0
+        self._mid_piece = False
+        self._trailer_bytes = 0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
 
@@ -52,10 +59,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        for timer in (self._head_timer, self._idle_timer):
+        for timer in (self._head_timer, self._idle_timer, self._closing_timer):
             if timer is not None:
                 timer.cancel()
-        self._head_timer = self._idle_timer = None
+        self._head_timer = self._idle_timer = self._closing_timer = None
         cycle: Any = self.cycle
         if isinstance(cycle, DirectCycle):
             cycle.gone()
@@ -66,17 +73,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes: of a head that is not whole yet, at most so many."""
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("The head of the request is too large.")
+        """Bytes: of a head that is not whole yet, and of what frames a body, at most so many."""
+        if self._refused is not None:
+            return
+        cycle: Any = self.cycle
+        self._piece = len(data)
+        self._mid_piece = cycle is not None and cycle.more_body
+        self._head_bytes += self._piece
+        self._feed(data)
+        if self.transport.is_closing() or self._refused is not None:
+            return
+        cycle = self.cycle
+        if self._in_head:
+            if self._head_bytes - self._strange_bytes > HEAD_BYTES:
+                self._refuse(_too_large())
             elif self._head_timer is None:
                 self._await_head()
-        cycle: Any = self.cycle
-        if type(cycle) is DirectCycle and cycle.more_body:
-            cycle.await_body()
+        elif cycle is not None and cycle.more_body:
+            if self._head_bytes > HEAD_BYTES + _FRAMING * self._body_bytes:
+                self._refuse(InvalidRequestError("The chunks of the body have too much around them."))
+            elif type(cycle) is DirectCycle:
+                cycle.await_body()
 
     def on_message_begin(self) -> None:
         """A request begins; what ASGI needs to know of it is put together once it is known to go that way."""
@@ -84,6 +101,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self.headers = []
         self._in_head = True
+        self._head_bytes = self._piece
+        self._strange_bytes = self._piece if self._mid_piece else 0
+        self._mid_piece = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; one that comes behind the body is nobody's: what was checked stays what was sent."""
+        if self._in_head:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+            return
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailer_bytes > HEAD_BYTES:
+            raise _too_large()
 
     def on_headers_complete(self) -> None:
         """The head is whole; one that came in a single piece is measured here."""
@@ -95,34 +127,52 @@ class BoundedProtocol(HttpToolsProtocol):
             # Bodies and earlier requests have been counted, too.
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > HEAD_BYTES:
-                raise ValueError("the head of the request is too large")
-        self._head_bytes = 0
-        path = None if self._direct is None else self._direct.takes(self.parser.get_method(), self.url)
+                raise _too_large()
+        self._head_bytes = self._body_bytes = self._trailer_bytes = 0
+        parser = self.parser
+        method = parser.get_method()
+        fault = head_fault(method, self.url, parser.get_http_version(), self.headers)
+        if fault is not None:
+            raise fault
+        if len(self.pipeline) >= _MOST_WAITING:
+            raise InvalidRequestError(f"More than {_MOST_WAITING} requests wait on this connection.")
+        self._framing = body_framing(self.headers) if parser.should_upgrade() else None
+        path = None if self._direct is None else self._direct.takes(method, self.url)
         if path is not None:
             self._begin_direct(path)
-            return
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.expect_100_continue = url, expects
-        self.headers.extend(headers)
-        super().on_headers_complete()
+        else:
+            url, headers, expects = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expects
+            self.headers.extend(headers)
+            super().on_headers_complete()
+        if self._framing is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
         cycle: Any = self.cycle
-        if type(cycle) is DirectCycle:
-            if not cycle.response_complete:
-                cycle.took(body)
+        self._body_bytes += len(body)
+        if cycle.response_complete:
+            self._drained()
+        elif type(cycle) is DirectCycle:
+            cycle.took(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
+        parser: Any = self.parser
+        if self._framing is not None and type(parser) is not BodyParser:
+            # It offers to change the protocol: the parser believes that its body were that protocol's.
+            return
         cycle: Any = self.cycle
         if type(cycle) is DirectCycle:
             cycle.complete()
-        else:
+        elif not cycle.response_complete:
             super().on_message_complete()
+        cycle.more_body = False
+        self._read_to_its_end()
 
     def pause_writing(self) -> None:
         """The client takes no more for now."""
@@ -171,6 +221,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
+        if self._refused is not None:
+            self._tell_refusal(self._refused)
+            return
+        cycle: Any = self.cycle
+        if cycle.more_body and cycle.response_complete:
+            self._answered_early()
         # One timer for many requests: to make and cancel one for each costs more than the rest of this.
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
@@ -196,3 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer = None
         if self._in_head and not self.transport.is_closing():
             self.transport.close()
+
+
+def _too_large() -> RbeeError:
+    return InvalidRequestError(f"The head of the request is too large: at most {HEAD_BYTES} bytes are taken.")

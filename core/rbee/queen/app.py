@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, delete, get, post
+from litestar.openapi import ResponseSpec
 from litestar.response import Stream
 
 from rbee.contract.errors import ModelNotFoundError, NotFoundError
@@ -23,10 +24,13 @@ from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
 from rbee.http.plane import Plane
+from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.queen.alias_routes import ALIAS_ROUTES
 from rbee.queen.beehive_routes import BEEHIVE_ROUTES
 from rbee.queen.hive_beats import hive_beat
+from rbee.queen.inference_paths import inference_paths
+from rbee.queen.metrics_routes import METRICS_ROUTES
 from rbee.queen.service import QueenService
 
 
@@ -80,7 +84,11 @@ async def register_worker(service: QueenService, data: Registration) -> dict[str
     return {"status": "ok", "message": "registered" if created else "updated"}
 
 
-@post("/v1/workers/register", status_code=201)
+@post(
+    "/v1/workers/register",
+    status_code=201,
+    responses={200: ResponseSpec(dict[str, str], generate_examples=False, description="It was known.")},
+)
 async def ready_callback(service: QueenService, data: Registration) -> Response[dict[str, str]]:
     """The ready callback: 201 registered, 200 updated."""
     created = service.register_worker(data)
@@ -141,7 +149,7 @@ async def hive_heartbeat(service: QueenService, request: Request[Any, Any, Any])
     return HiveBeatAnswer(message=message, subscribed=service.subscriptions.hears(beat.hive.id))
 
 
-@get("/v1/heartbeats/stream")
+@get("/v1/heartbeats/stream", media_type=MEDIA_TYPE)
 async def heartbeats(service: QueenService) -> Stream:
     """The colony as it lives."""
 
@@ -179,16 +187,18 @@ HANDLERS = (
     *ALIAS_ROUTES,
     *BEEHIVE_ROUTES,
     *JOB_ROUTES,
+    *METRICS_ROUTES,
 )
 
 
-def make_app(service: QueenService, guard: Guard, max_body: int) -> Front:
+def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics: bool = False) -> Front:
     """The queen's application: guard, relay, control routes.
 
     Args:
         service: the queen.
         guard: who may call what.
         max_body: bytes that a request for inference may have.
+        open_metrics: whether ``GET /metrics`` asks for no token.
     """
 
     def serve(admitted: Admitted, body: bytes, answer: DirectCycle) -> Passage:
@@ -204,11 +214,12 @@ def make_app(service: QueenService, guard: Guard, max_body: int) -> Front:
 
     calls = RelayCalls(service.relay, lambda error: STATUS_BY_CODE[error.code])
     return Front(
-        build(HANDLERS, service),
+        build(HANDLERS, service, title="rbee queen", further=inference_paths()),
         guard,
         direct=Plane(guard, serve, max_body),
         doors=make_doors(calls, service, max_body),
         door_error=door_error,
+        open_paths=("/metrics",) if open_metrics else (),
     )
 
 

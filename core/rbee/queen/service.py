@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -34,6 +35,8 @@ from rbee.contract.wire import (
 )
 from rbee.gateway import Pool, Relay
 from rbee.jobs import JobRunner, JobStoreLater
+from rbee.observability import GatewayMetrics, access_log
+from rbee.observability.tracing import make_tracer
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.breakers import Breakers
@@ -43,6 +46,7 @@ from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
+from rbee.queen.gauges import gauges
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
@@ -112,8 +116,11 @@ class QueenService:
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
+        self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher))
+        self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()
-        self.relay = Relay(self.dispatcher, self._pool, self.request_finished)
+        self._tracer = make_tracer(os.environ)
+        self.relay = Relay(self.dispatcher, self._pool, self.request_finished, self._tracer)
         self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(
             self.telemetry,
@@ -176,6 +183,9 @@ class QueenService:
         """End requests, streams, jobs and loads."""
         self.relay.close()
         self._pool.close()
+        if self._tracer is not None:
+            # It waits for whoever takes the traces.
+            await asyncio.to_thread(self._tracer.close)
         self._stream.close()
         await self.jobs.stop()
         await self._demand.close()
@@ -297,17 +307,8 @@ class QueenService:
 
     def request_finished(self, record: RequestRecord) -> None:
         """An inference request has ended."""
-        log.info(
-            "%s %s model=%s worker=%s status=%d%s first_byte=%s duration=%.3fs",
-            record.request_id,
-            record.path,
-            record.model,
-            record.worker_id,
-            record.status,
-            f" error={record.error_code}" if record.error_code else "",
-            "-" if record.first_byte_s is None else f"{record.first_byte_s:.3f}s",
-            record.duration_s,
-        )
+        access_log.write(record, self._access_log)
+        self.metrics.observe(record)
         self._plugins.notify("rbee_request_finished", record=record)
 
     # --- what others ask -----------------------------------------------------------------------------------------

@@ -78,6 +78,11 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Seconds,
         Meta(description="Longest time open requests get to finish when the queen stops."),
     ] = 10.0
+    access_log: Annotated[
+        Literal["off", "text", "json"],
+        Meta(description="One line a request in the log, at level info: for people, or one JSON object each."),
+    ] = "text"
+    open_metrics: Annotated[bool, Meta(description="Let GET /metrics be read without the token.")] = False
     beehives_url: Annotated[
         str | None,
         Meta(description="Data base for the list of hives, as an SQLAlchemy URL; unset for the file `beehives.db`."),

@@ -175,10 +175,11 @@ async def test_a_whole_answer_is_accounted_for(serve, pool: Pool) -> None:
     [
         (b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}\n\n' + DONE, 3, 2),
         (b': rbee-usage {"prompt_tokens":5,"completion_tokens":6}\n\n' + DONE, 5, 6),
+        (b'data: {"choices": [], "timings": {"cache_n": 4, "prompt_n": 3, "predicted_n": 2}}\n\n' + DONE, 7, 2),
         (b": rbee-usage nonsense\n\n" + DONE, None, None),
         (DONE, None, 2),
     ],
-    ids=["usage that was asked for", "a comment of the worker's", "a comment that is none", "counted"],
+    ids=["usage that was asked for", "a comment of the worker's", "timings", "a comment that is none", "counted"],
 )
 async def test_a_stream_is_accounted_for_by_what_it_tells(
     serve, pool: Pool, tail: bytes, prompt: int | None, completion: int | None

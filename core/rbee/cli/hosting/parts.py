@@ -105,7 +105,9 @@ class Parts:
         self._stack.push_async_callback(service.stop)
         await service.start()
         self._queens.append(service)
-        app = make_queen_app(service, self._guard, settings.queen.max_body_mb * _MIB)
+        app = make_queen_app(
+            service, self._guard, settings.queen.max_body_mb * _MIB, open_metrics=settings.queen.open_metrics
+        )
         await self._serve(app, sock)
         if self._ollama is not None:
             await self._serve(app, self._ollama)

@@ -1,0 +1,45 @@
+"""What is true of the colony at this moment, as metrics tell it; asked when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+
+class WorkerGauge(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker; what is unknown is None and left out."""
+
+    worker_id: str
+    hive_id: str | None
+    model_id: str | None
+    state: str
+    slots_total: int | None
+    slots_free: int | None
+
+
+class MemoryGauge(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory of one device of a hive, ``ram`` or the id of a GPU, in bytes."""
+
+    hive_id: str
+    device: str
+    used_bytes: int | None
+    total_bytes: int | None
+
+
+class ColonyGauges(msgspec.Struct, frozen=True, kw_only=True):
+    """The colony now.
+
+    Attributes:
+        running: requests with a worker, by canonical name of the model.
+        waiting: requests that wait for a place, likewise.
+        hives: whether each beats.
+        workers: every one known.
+        memory: of every device that has been measured.
+    """
+
+    running: Mapping[str, int]
+    waiting: Mapping[str, int]
+    hives: Mapping[str, bool]
+    workers: Sequence[WorkerGauge]
+    memory: Sequence[MemoryGauge]

@@ -1,0 +1,56 @@
+"""The colony at this moment, for its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rbee.observability import ColonyGauges, MemoryGauge, WorkerGauge
+from rbee.queen.dispatcher import QueenDispatcher
+from rbee.telemetry import HiveRecord, TelemetryRegistry
+
+_MIB = 1024 * 1024
+
+
+def gauges(telemetry: TelemetryRegistry, dispatcher: QueenDispatcher) -> ColonyGauges:
+    """What is true now.
+
+    Args:
+        telemetry: hives and workers.
+        dispatcher: requests.
+    """
+    hives = telemetry.list_all_hives()
+    return ColonyGauges(
+        running=dispatcher.running(),
+        waiting=dispatcher.waiting(),
+        hives={hive.hive_id: telemetry.is_hive_online(hive.hive_id) for hive in hives},
+        workers=[
+            WorkerGauge(
+                worker_id=entry.worker_id,
+                hive_id=entry.hive_id,
+                model_id=entry.model_id,
+                state=str(entry.state),
+                slots_total=entry.slots_total,
+                slots_free=entry.slots_free,
+            )
+            for entry in telemetry.list_all_workers()
+        ],
+        memory=[one for hive in hives if telemetry.is_hive_online(hive.hive_id) for one in _memory(hive)],
+    )
+
+
+def _memory(hive: HiveRecord) -> Iterator[MemoryGauge]:
+    node = hive.node
+    if node is None:
+        return
+    yield _gauge(hive.hive_id, "ram", node.ram_used_mb, node.ram_total_mb)
+    for gpu in node.gpus:
+        yield _gauge(hive.hive_id, gpu.id, gpu.vram_used_mb, gpu.vram_total_mb)
+
+
+def _gauge(hive_id: str, device: str, used_mb: int | None, total_mb: int | None) -> MemoryGauge:
+    return MemoryGauge(
+        hive_id=hive_id,
+        device=device,
+        used_bytes=None if used_mb is None else used_mb * _MIB,
+        total_bytes=None if total_mb is None else total_mb * _MIB,
+    )
