@@ -91,7 +91,7 @@ def routes(module: str) -> set[str]:
 
 def program_routes(program: str) -> set[str]:
     module = f"rbee.{PROGRAMS[program]}.app"
-    found = routes(module)
+    found = routes(module) | routes("rbee.http.openapi")
     if program in {"Queen", "Hive"}:
         found |= routes("rbee.http.jobs")
     if program == "Queen":

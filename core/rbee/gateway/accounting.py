@@ -30,6 +30,8 @@ class _WithUsage(msgspec.Struct, frozen=True):
 
 
 _NOTHING = Usage()
+_TAIL = 4 * 1024
+"""Bytes of a piece in which its last events are looked for."""
 _USAGE = msgspec.json.Decoder(Usage)
 _DOCUMENT = msgspec.json.Decoder(_WithUsage)
 
@@ -63,6 +65,9 @@ class StreamUsage:
     def saw(self, data: bytes) -> None:
         """More of the stream."""
         self._events += data.count(b"\n\n")
+        if len(data) > _TAIL:
+            # A client that reads nothing would hold two whole pieces for this.
+            data = data[-_TAIL:]
         self._before, self._last = self._last, data
 
     def usage(self) -> Usage:

@@ -108,6 +108,11 @@ class Answering:
         self.bytes_out += len(data)
         self._sink.data(data)
 
+    def stalls(self) -> None:
+        """The client takes no more for now."""
+        if self._transcript is not None:
+            self._transcript.stalls()
+
     def end(self) -> int:
         """The worker's answer is complete; returns the status that the client has got."""
         status, headers = self._head or (500, [])

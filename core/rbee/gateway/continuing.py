@@ -9,7 +9,10 @@ import msgspec
 from rbee.gateway.events import Event, events_of, replaced_event
 
 _FOLD_BYTES = 4 * 1024
-_MAX_TEXT = 256 * 1024
+_FOLD_TEXTS = 32
+_MAX_TEXT = 64 * 1024
+_STALLED_TEXT = 16 * 1024
+"""Bytes of text that are kept for a client that takes no more."""
 _CHAT = "/v1/chat/completions"
 _COMPLETIONS = "/v1/completions"
 _FORBIDDING = ("tools", "functions", "response_format", "grammar", "guided_json", "guided_regex", "logprobs",
@@ -28,12 +31,13 @@ class Transcript:
         path: OpenAI path of the request.
     """
 
-    __slots__ = ("_parts", "_raw", "_size", "_text_size", "first", "plain", "tokens")
+    __slots__ = ("_raw", "_size", "_text", "_text_size", "first", "plain", "tokens")
 
     def __init__(self, path: str) -> None:
         self._raw: list[bytes] = []
         self._size = 0
-        self._parts: list[str] = []
+        self._text: list[str] = []
+        """Of many events each: that of one, of a few letters, would take ten times as much."""
         self._text_size = 0
         self.plain = path in {_CHAT, _COMPLETIONS}
         """So far it is text alone, of one choice, which has not ended."""
@@ -51,13 +55,21 @@ class Transcript:
         if self._size > _FOLD_BYTES:
             self._fold()
 
+    def stalls(self) -> None:
+        """The client takes no more for now: much is no longer kept for it, and its answer not continued."""
+        if self._text_size > _STALLED_TEXT:
+            self.plain = False
+            self._text.clear()
+            self._raw.clear()
+
     def text(self) -> str | None:
         """All text so far; None when the answer is not text that can be gone on with."""
         self._fold()
-        return "".join(self._parts) if self.plain else None
+        return "".join(self._text) if self.plain else None
 
     def _fold(self) -> None:
         raw, self._raw, self._size = self._raw, [], 0
+        texts = []
         for event in events_of(b"".join(raw)):
             if event is None:
                 self.plain = False
@@ -69,12 +81,16 @@ class Transcript:
                 break
             if text:
                 self.tokens += 1
-                self._parts.append(text)
-                self._text_size += len(text)
+                texts.append(text)
+        if texts:
+            self._text.append("".join(texts))
+            self._text_size += len(self._text[-1])
+            if len(self._text) > _FOLD_TEXTS:
+                self._text = ["".join(self._text)]
         if self._text_size > _MAX_TEXT:
             self.plain = False
         if not self.plain:
-            self._parts.clear()
+            self._text.clear()
 
 
 def rest_of(path: str, body: bytes, transcript: Transcript) -> bytes | None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from rbee.gateway.relay import Relay
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _ATTEMPTS = 3
 _SERVER_ERRORS = 500
@@ -118,7 +120,7 @@ class Passage:
             if route.stream and not self._keeping:
                 self._keeping = True
                 self._after(self._relay.keep_alive_s, self._keep_alive)
-            self._later(self._wait_for_place(route))
+            self._later(self._wait_for_place, route)
         else:
             self._go(lease)
 
@@ -150,7 +152,7 @@ class Passage:
         self._sent_at = now
         connection = self._relay.pool.take(lease.target)
         if connection is None:
-            self._later(self._connect(lease))
+            self._later(self._connect, lease)
         else:
             self._to(connection)
 
@@ -208,7 +210,7 @@ class Passage:
             return
         if connection is not None and not connection.fresh and not answered and self._lease is not None:
             # An idle line that its worker had closed: nothing of the request has been seen, so it is no failure.
-            self._later(self._connect(self._lease))
+            self._later(self._connect, self._lease)
             return
         self._failed(why)
 
@@ -309,6 +311,7 @@ class Passage:
     def pause(self) -> None:
         """The client takes no more for now."""
         self._paused = True
+        self._answer.stalls()
         if self._connection is not None:
             self._connection.pause()
 
@@ -346,6 +349,8 @@ class Passage:
             timer.cancel()
         self._release(outcome)
         record = self._record()
+        # A place may know whom to tell of its worker's end: a circle, which would keep all of this for a while.
+        self._worker = None
         self._relay.over(self, record)
         if self._trace is not None:
             self._trace.end(record)
@@ -386,13 +391,14 @@ class Passage:
     def _after(self, seconds: float, what: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, what))
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._guarded(work))
+    def _later(self, work: Callable[[T], Coroutine[Any, Any, None]], given: T) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._guarded(work, given))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[T], Coroutine[Any, Any, None]], given: T) -> None:
         me = asyncio.current_task()
         try:
-            await work
+            # Called here: a client that leaves before this begins would leave a coroutine that nobody awaits.
+            await work(given)
         except RbeeError as error:
             self.refuse(_both(self._trouble, error))
         except Exception as error:

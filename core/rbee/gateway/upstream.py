@@ -12,7 +12,7 @@ import httptools
 log = logging.getLogger(__name__)
 
 _MAX_HEAD = 64 * 1024
-READ_BYTES = 32 * 1024
+READ_BYTES = 16 * 1024
 """Read at a time: what a slow client makes wait is at most about this much."""
 
 Headers = list[tuple[bytes, bytes]]

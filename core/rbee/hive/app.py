@@ -17,6 +17,7 @@ from rbee.http.app import build, event_stream
 from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
+from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 
 
@@ -32,7 +33,7 @@ async def capabilities(service: HiveService, queen_url: str | None = None) -> Hi
     return service.capabilities(queen_url)
 
 
-@get("/v1/heartbeats/stream")
+@get("/v1/heartbeats/stream", media_type=MEDIA_TYPE)
 async def heartbeats(service: HiveService) -> Stream:
     """Telemetry, every second."""
 
@@ -53,6 +54,5 @@ async def shutdown(service: HiveService, keep_workers: bool = False) -> dict[str
 
 def make_app(service: HiveService, guard: Guard) -> Front:
     """The hive's application behind its guard."""
-    return Front(
-        build([health, capabilities, heartbeats, worker_log, *CATALOG_ROUTES, shutdown, *JOB_ROUTES], service), guard
-    )
+    handlers = [health, capabilities, heartbeats, worker_log, *CATALOG_ROUTES, shutdown, *JOB_ROUTES]
+    return Front(build(handlers, service, title="rbee hive"), guard)

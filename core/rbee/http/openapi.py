@@ -23,12 +23,14 @@ from rbee.http.guard import Access
 
 PATH = "/v1/openapi.json"
 _METHODS = ("get", "put", "post", "delete", "patch")
-_ERRORS = {"4XX": "It was refused; the message says why.", "5XX": "It failed here, or further on."}
-_TOKEN: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
-_SECURITY: Mapping[Access, list[dict[str, list[str]]]] = MappingProxyType(
-    {Access.OPEN: [{}], Access.INFERENCE: [{}, *_TOKEN], Access.CONTROL: _TOKEN}
+_ERRORS = (("4XX", "It was refused; the message says why."), ("5XX", "It failed here, or further on."))
+_SECURITY: Mapping[Access, Sequence[Mapping[str, Sequence[str]]]] = MappingProxyType(
+    {
+        Access.OPEN: ({},),
+        Access.INFERENCE: ({}, {"bearer": ()}, {"apiKey": ()}),
+        Access.CONTROL: ({"bearer": ()}, {"apiKey": ()}),
+    }
 )
-_TEXT = {"type": "string"}
 _SCHEMAS: Mapping[str, Any] = MappingProxyType(
     {
         "Error": {
@@ -39,8 +41,8 @@ _SCHEMAS: Mapping[str, Any] = MappingProxyType(
                     "type": "object",
                     "required": ["code", "message", "details", "correlation_id"],
                     "properties": {
-                        "code": _TEXT,
-                        "message": _TEXT,
+                        "code": {"type": "string"},
+                        "message": {"type": "string"},
                         "details": {"type": "object"},
                         "correlation_id": {"type": ["string", "null"]},
                     },
@@ -55,8 +57,8 @@ _SCHEMAS: Mapping[str, Any] = MappingProxyType(
                     "type": "object",
                     "required": ["message", "type", "param", "code"],
                     "properties": {
-                        "message": _TEXT,
-                        "type": _TEXT,
+                        "message": {"type": "string"},
+                        "type": {"type": "string"},
                         "param": {"type": ["string", "null"]},
                         "code": {"type": ["string", "null"]},
                         "details": {"type": "object"},
@@ -127,7 +129,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("400", None)
     shape = {"$ref": f"#/components/schemas/{'OpenAiError' if errs_as_openai(path) else 'Error'}"}
-    for status, meaning in _ERRORS.items():
+    for status, meaning in _ERRORS:
         responses.setdefault(status, {"description": meaning, "content": {"application/json": {"schema": shape}}})
 
 

@@ -1,7 +1,8 @@
 """What happens, told to machines: metrics in the vocabulary of Prometheus, traces, the access log."""
 
 from rbee.observability import access_log
-from rbee.observability.gauges import ColonyGauges, MemoryGauge, WorkerGauge
+from rbee.observability.gauges import SILENT, ColonyGauges, MemoryGauge, WorkerGauge
 from rbee.observability.metrics import GatewayMetrics
+from rbee.observability.tracing import make_tracer
 
-__all__ = ["ColonyGauges", "GatewayMetrics", "MemoryGauge", "WorkerGauge", "access_log"]
+__all__ = ["SILENT", "ColonyGauges", "GatewayMetrics", "MemoryGauge", "WorkerGauge", "access_log", "make_tracer"]

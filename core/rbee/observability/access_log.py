@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -13,22 +14,40 @@ log = logging.getLogger("rbee.access")
 
 Form = Literal["off", "text", "json"]
 _SHOWN = 200
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@+-")
 
 
 def write(record: RequestRecord, form: Form) -> None:
-    """Write a finished request into the log ``rbee.access``, at level info.
+    """Write a finished request into the log ``rbee.access``, at level info; costs nothing where that is not kept.
 
     Args:
         record: the request.
-        form: ``text`` for people, ``json`` for one object a line with every field of the record, ``off`` for nothing.
+        form: ``text`` for people, ``json`` for one object a line, ``off`` for nothing.
     """
     if form == "off" or not log.isEnabledFor(logging.INFO):
         return
-    log.info("%s", msgspec.json.encode(record).decode() if form == "json" else as_text(record))
+    log.info("%s", as_json(record) if form == "json" else as_text(record))
+
+
+def write_bare(handler: logging.Handler) -> None:
+    """Let the lines go to a handler of their own as they are, without the time and names of other lines.
+
+    For the program that sets up its logs and wants ``json``.
+    """
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.propagate = False
+
+
+def as_json(record: RequestRecord) -> str:
+    """Every field of the record and the time of its end; what is unknown is null."""
+    facts = {"time": datetime.now(UTC), **msgspec.structs.asdict(record)}
+    facts["model"] = None if record.model is None else record.model[:_SHOWN]
+    return msgspec.json.encode(facts).decode()
 
 
 def as_text(record: RequestRecord) -> str:
-    """The line for people; what a client named is quoted where it could be taken for more."""
+    """The line for people, without what is unknown; words of the client's are quoted where they could be misread."""
     facts = {
         "model": _word(record.model),
         "worker": record.worker_id,
@@ -47,9 +66,10 @@ def as_text(record: RequestRecord) -> str:
 
 
 def _word(name: str | None) -> str | None:
-    if name is None or (name.isprintable() and " " not in name and len(name) <= _SHOWN):
-        return name
-    return ascii(name[:_SHOWN])
+    if name is None:
+        return None
+    shown = name[:_SHOWN]
+    return shown if shown and _PLAIN.issuperset(shown) else ascii(shown)
 
 
 def _seconds(value: float | None) -> str | None:

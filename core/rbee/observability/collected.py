@@ -1,25 +1,98 @@
-"""The colony's gauges as Prometheus' families."""
+"""A snapshot of the metrics in Prometheus' words.  Loaded when somebody asks for them: most queens are never asked."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
-from rbee.observability.gauges import ColonyGauges
+from rbee.contract.types import WorkerState
+from rbee.contract.version import __version__
+from rbee.observability.gauges import SILENT, ColonyGauges
+from rbee.observability.histogram import Histogram
+from rbee.observability.metrics import OfModel, Snapshot
+
+_HISTOGRAMS: tuple[tuple[str, str, Callable[[OfModel], Histogram]], ...] = (
+    ("time_to_first_token_seconds", "From a streamed request's arrival to its first token.", lambda m: m.first),
+    ("time_per_output_token_seconds", "Between two tokens of a stream.", lambda m: m.token),
+    ("e2e_request_latency_seconds", "From a request's arrival to the end of its answer.", lambda m: m.whole),
+    ("request_queue_time_seconds", "From a request's arrival until it had a worker.", lambda m: m.queue),
+)
+_COUNTERS: tuple[tuple[str, str, Callable[[OfModel], int]], ...] = (
+    ("prompt_tokens", "Tokens of prompts, as workers told them.", lambda m: m.prompt),
+    ("generation_tokens", "Tokens of answers, as workers told them.", lambda m: m.completion),
+    ("request_success", "Requests that ended well.", lambda m: m.succeeded),
+    ("request_uncounted", "Of these, without a word of their tokens.", lambda m: m.uncounted),
+    ("request_retries", "Times a request was sent to another worker because one failed.", lambda m: m.retries),
+    ("request_continuations", "Answers that another worker took up.", lambda m: m.continued),
+)
 
 
-def colony_metrics(now: ColonyGauges, requests: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
-    """Every gauge of the colony, and the requests that each of its workers got.
+def encode(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
+    """A page of metrics and its content type.
 
     Args:
-        now: the colony.
-        requests: by worker and hive.
+        snapshot: what to tell.
+        accept: header of the request: OpenMetrics for who takes it, else Prometheus' text.
     """
+    encoder, content_type = choose_encoder(accept or "")
+    return encoder(_Page(snapshot)), content_type
+
+
+class _Page(Collector):
+    """All metrics; stands where the encoder wants a registry."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric."""
+        yield from _gateway(self._snapshot)
+        yield from _colony(self._snapshot.colony)
+        yield InfoMetricFamily("rbee:build", "This program.", value={"version": __version__})
+        # The figures of the process that every exporter has, where the system tells them.
+        yield from ProcessCollector(registry=None).collect()
+
+
+def _gateway(snapshot: Snapshot) -> Iterator[Metric]:
+    """What was counted of requests."""
+    models = sorted(snapshot.models.items())
+    for name, what, of in _HISTOGRAMS:
+        histogram = HistogramMetricFamily(f"rbee:{name}", what, labels=["model_name"])
+        for model, found in models:
+            histogram.add_metric([model], of(found).cumulative(), of(found).total)
+        yield histogram
+    for name, what, count in _COUNTERS:
+        counter = CounterMetricFamily(f"rbee:{name}", what, labels=["model_name"])
+        for model, found in models:
+            counter.add_metric([model], count(found))
+        yield counter
+    failed = CounterMetricFamily("rbee:request_failure", "Requests that failed.", labels=["model_name", "code"])
+    for model, found in models:
+        for code, times in sorted(found.failed.items()):
+            failed.add_metric([model, code], times)
+    yield failed
+    asked = CounterMetricFamily("rbee:worker_requests", "Requests that a worker had.", labels=["worker_id", "hive_id"])
+    for (worker_id, hive_id), times in sorted(snapshot.requests.items()):
+        asked.add_metric([worker_id, hive_id], times)
+    yield asked
+
+
+def _colony(now: ColonyGauges) -> Iterator[Metric]:
+    """What is true now."""
     names = sorted({*now.running, *now.waiting, *(one.model_id for one in now.workers if one.model_id)})
     for name, what, by_model in (
-        ("num_requests_running", "Requests that a worker is answering.", now.running),
+        ("num_requests_running", "Requests that are with a worker.", now.running),
         ("num_requests_waiting", "Requests that wait for a place.", now.waiting),
     ):
         family = GaugeMetricFamily(f"rbee:{name}", what, labels=["model_name"])
@@ -31,9 +104,16 @@ def colony_metrics(now: ColonyGauges, requests: Mapping[tuple[str, str], int]) -
         hives.add_metric([hive_id], float(up))
     yield hives
     states = GaugeMetricFamily("rbee:workers", "Workers, by state.", labels=["state"])
-    for state, count in sorted(Counter(one.state for one in now.workers).items()):
-        states.add_metric([state], count)
+    counts = Counter(one.state for one in now.workers)
+    for state in (*WorkerState, SILENT):
+        # Those that nobody is in, too: a line that ends would look like one whose value stays.
+        states.add_metric([str(state)], counts[state])
     yield states
+    yield from _slots(now)
+    yield from _memory(now)
+
+
+def _slots(now: ColonyGauges) -> Iterator[Metric]:
     labels = ["worker_id", "hive_id", "model_name"]
     total = GaugeMetricFamily("rbee:worker_slots", "Requests that a worker serves at the same time.", labels=labels)
     free = GaugeMetricFamily("rbee:worker_slots_free", "Of these, free.", labels=labels)
@@ -45,17 +125,16 @@ def colony_metrics(now: ColonyGauges, requests: Mapping[tuple[str, str], int]) -
             free.add_metric(values, one.slots_free)
     yield total
     yield free
-    asked = CounterMetricFamily("rbee:worker_requests", "Requests sent to a worker.", labels=["worker_id", "hive_id"])
-    for (worker_id, hive_id), times in sorted(requests.items()):
-        asked.add_metric([worker_id, hive_id], times)
-    yield asked
+
+
+def _memory(now: ColonyGauges) -> Iterator[Metric]:
     places = ["hive_id", "device"]
     used = GaugeMetricFamily("rbee:memory_used_bytes", "Memory in use, of a machine or a GPU.", labels=places)
-    whole = GaugeMetricFamily("rbee:memory_total_bytes", "Memory in all.", labels=places)
-    for memory in now.memory:
-        if memory.used_bytes is not None:
-            used.add_metric([memory.hive_id, memory.device], memory.used_bytes)
-        if memory.total_bytes is not None:
-            whole.add_metric([memory.hive_id, memory.device], memory.total_bytes)
+    whole = GaugeMetricFamily("rbee:memory_total_bytes", "Memory in all, likewise.", labels=places)
+    for one in now.memory:
+        if one.used_bytes is not None:
+            used.add_metric([one.hive_id, one.device], one.used_bytes)
+        if one.total_bytes is not None:
+            whole.add_metric([one.hive_id, one.device], one.total_bytes)
     yield used
     yield whole

@@ -6,9 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+SILENT = "silent"
+"""State of a worker that does not beat, whatever it was in before."""
+
 
 class WorkerGauge(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker; what is unknown is None and left out."""
+    """A worker; what is unknown is None and left out.
+
+    Attributes:
+        worker_id: identity.
+        hive_id: its machine.
+        model_id: canonical name of its model.
+        state: a `WorkerState`, or `SILENT`.
+        slots_total: requests that it serves at the same time.
+        slots_free: of these, free.
+    """
 
     worker_id: str
     hive_id: str | None

@@ -25,6 +25,18 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
+    def observe_many(self, value: float, times: int) -> None:
+        """Count a value as often as told."""
+        self._counts[bisect_left(self._bounds, value)] += times
+        self.total += value * times
+
+    def copy(self) -> Histogram:
+        """What has been counted so far, for another thread."""
+        made = Histogram(self._bounds)
+        made._counts = self._counts.copy()
+        made.total = self.total
+        return made
+
     def cumulative(self) -> list[tuple[str, float]]:
         """Each bucket's upper end and how many values are not above it, as Prometheus wants them."""
         found: list[tuple[str, float]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, delete, get, put
+from litestar.openapi import ResponseSpec
 
 from rbee.contract.wire import Alias, AliasList, AliasTarget
 from rbee.queen.service import QueenService
@@ -14,7 +15,7 @@ async def list_aliases(service: QueenService) -> AliasList:
     return AliasList(aliases=tuple(service.aliases.list()))
 
 
-@put("/v1/aliases/{name:path}")
+@put("/v1/aliases/{name:path}", responses={201: ResponseSpec(Alias, generate_examples=False, description="It is new.")})
 async def put_alias(service: QueenService, name: str, data: AliasTarget) -> Response[Alias]:
     """Set one: 201 new, 200 changed."""
     alias, new = await service.aliases.put(_plain(name), data.model)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rbee.observability import ColonyGauges, MemoryGauge, WorkerGauge
+from rbee.observability import SILENT, ColonyGauges, MemoryGauge, WorkerGauge
 from rbee.queen.dispatcher import QueenDispatcher
-from rbee.telemetry import HiveRecord, TelemetryRegistry
+from rbee.telemetry import HiveRecord, Presence, TelemetryRegistry
 
 _MIB = 1024 * 1024
+_BEATING = frozenset({Presence.ONLINE, Presence.UNOBSERVED})
 
 
 def gauges(telemetry: TelemetryRegistry, dispatcher: QueenDispatcher) -> ColonyGauges:
@@ -28,7 +29,8 @@ def gauges(telemetry: TelemetryRegistry, dispatcher: QueenDispatcher) -> ColonyG
                 worker_id=entry.worker_id,
                 hive_id=entry.hive_id,
                 model_id=entry.model_id,
-                state=str(entry.state),
+                # What it said last is no longer true of one that says nothing.
+                state=str(entry.state) if telemetry.presence(entry) in _BEATING else SILENT,
                 slots_total=entry.slots_total,
                 slots_free=entry.slots_free,
             )

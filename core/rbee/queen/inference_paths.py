@@ -25,12 +25,14 @@ _MEANING: Mapping[str, str] = MappingProxyType(
         "/v1/messages": "Anthropic's Messages API.",
     }
 )
-_ANY = {"type": "object"}
-_NAMED = {
-    "type": "object",
-    "required": ["model"],
-    "properties": {"model": {"type": "string", "minLength": 1}, "stream": {"type": ["boolean", "null"]}},
-}
+_ANY: Mapping[str, Any] = MappingProxyType({"type": "object"})
+_NAMED: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "object",
+        "required": ["model"],
+        "properties": {"model": {"type": "string", "minLength": 1}, "stream": {"type": ["boolean", "null"]}},
+    }
+)
 
 
 def inference_paths() -> dict[str, Any]:
@@ -43,7 +45,7 @@ def inference_paths() -> dict[str, Any]:
 
 
 def _operation(method: str, path: str) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": _ANY}}
+    content: dict[str, Any] = {"application/json": {"schema": dict(_ANY)}}
     if path in _STREAMED:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     elif path in _LINES:
@@ -56,10 +58,10 @@ def _operation(method: str, path: str) -> dict[str, Any]:
     }
     if method == "POST":
         body = _NAMED if path in OPENAI_POSTS else _ANY
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": dict(body)}}}
     # The other APIs have each their own form of an error.
     openai = path in OPENAI_POSTS or path == "/v1/responses"
-    shape = {"$ref": "#/components/schemas/OpenAiError"} if openai else _ANY
+    shape = {"$ref": "#/components/schemas/OpenAiError"} if openai else dict(_ANY)
     for status in ("4XX", "5XX"):
         operation["responses"][status] = {
             "description": "An error as that API tells it.",

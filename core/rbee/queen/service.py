@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,8 +35,7 @@ from rbee.contract.wire import (
 )
 from rbee.gateway import Pool, Relay
 from rbee.jobs import JobRunner, JobStoreLater
-from rbee.observability import GatewayMetrics, access_log
-from rbee.observability.tracing import make_tracer
+from rbee.observability import GatewayMetrics, access_log, make_tracer
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.breakers import Breakers
@@ -80,6 +79,7 @@ class QueenService:
         url: address under which others reach the queen.
         token: the colony's.
         registry_url: None for no registry.
+        environment: whose variables for OpenTelemetry say where traces go.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class QueenService:
         url: str,
         token: str | None,
         registry_url: str | None,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.url = url
         self.instance_id = uuid.uuid4().hex
@@ -119,7 +120,7 @@ class QueenService:
         self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher))
         self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()
-        self._tracer = make_tracer(os.environ)
+        self._tracer = make_tracer(environment)
         self.relay = Relay(self.dispatcher, self._pool, self.request_finished, self._tracer)
         self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(

@@ -15,6 +15,7 @@ from rbee.contract.wire import Component, LeaseRenewal, Registration
 from rbee.http.app import build, event_stream
 from rbee.http.front import Front
 from rbee.http.guard import Guard
+from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.registry.service import RegistryService
 
@@ -69,7 +70,7 @@ async def queen(service: RegistryService) -> dict[str, Component | None]:
     return {"queen": await service.queen()}
 
 
-@get("/v1/registry/events")
+@get("/v1/registry/events", media_type=MEDIA_TYPE)
 async def events(service: RegistryService, request: Request[Any, Any, Any]) -> Stream:
     """What is there, then every change, as server-sent events; after ``Last-Event-ID`` only what came behind it."""
     after = request.headers.get("last-event-id")
@@ -85,4 +86,4 @@ async def events(service: RegistryService, request: Request[Any, Any, Any]) -> S
 def make_app(service: RegistryService, guard: Guard) -> Front:
     """The registry's application behind its guard."""
     handlers = [health, register, heartbeat, unregister, components, hives, workers, queen, events]
-    return Front(build(handlers, service), guard)
+    return Front(build(handlers, service, title="rbee registry"), guard)

@@ -117,4 +117,4 @@ def make_app(service: WorkerHost, guard: Guard, max_body: int) -> Front:
         if one.cancelled:
             await ending.cancelled()
 
-    return Front(build(handlers, service), guard, data_plane=openai)
+    return Front(build(handlers, service, title="rbee worker"), guard, data_plane=openai)

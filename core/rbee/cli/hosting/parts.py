@@ -100,8 +100,11 @@ class Parts:
         from rbee.queen import QueenService
         from rbee.queen import make_app as make_queen_app
 
-        settings = self._context.settings
-        service = QueenService(settings, self._context.folders, self._plugins, url, self._token, registry_url)
+        context = self._context
+        settings = context.settings
+        service = QueenService(
+            settings, context.folders, self._plugins, url, self._token, registry_url, context.environment()
+        )
         self._stack.push_async_callback(service.stop)
         await service.start()
         self._queens.append(service)
