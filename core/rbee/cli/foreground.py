@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,13 +12,11 @@ from rbee.cli.context import Context
 from rbee.cli.detached import StartReport, report
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.contract.errors import RbeeError
-from rbee.logs import Rotation
+from rbee.http.loop import fast_loop as make_fast_loop
+from rbee.http.loop import settle_memory
+from rbee.logs import Rotation, configure_logging
 
 R = TypeVar("R")
-
-_COLLECT_AFTER = 20_000
-"""Objects made, and not yet gone, before the youngest are looked at."""
-_CHATTY = ("httpx2", "httpcore2", "uvicorn", "aiosqlite", "alembic")
 
 
 def run_program(
@@ -47,7 +43,7 @@ def run_program(
 
     def ready(record: R) -> None:
         if fast_loop:
-            _settle_memory()
+            settle_memory()
         if report_fd is not None:
             report(report_fd, StartReport())
         else:
@@ -56,7 +52,7 @@ def run_program(
     detached = report_fd is not None
     try:
         _configure_logging(context, detached=detached)
-        with asyncio.Runner(loop_factory=_fast_loop() if fast_loop else None) as runner:
+        with asyncio.Runner(loop_factory=make_fast_loop() if fast_loop else None) as runner:
             ended_by = runner.run(_keeping(context, log, host(ready)) if detached else host(ready))
     except RbeeError as error:
         report(report_fd, StartReport(code=error.code, message=error.message))
@@ -66,24 +62,6 @@ def run_program(
         report(report_fd, StartReport(code=RbeeError.code, message=told))
         raise
     return INTERRUPTED if ended_by is signal.SIGINT else OK
-
-
-def _settle_memory() -> None:
-    """Leave what the start has made out of every later garbage collection: it stays, and looking at it takes long.
-
-    A full collection would hold up every stream for as long as a token takes.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _keeping(
@@ -105,6 +83,4 @@ def _configure_logging(context: Context, *, detached: bool) -> None:
     # In the foreground the terminal is for people: requests by the hundred would hide what matters.
     if not detached and level == "INFO":
         level = "WARNING"
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in _CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    configure_logging(level)

@@ -3,6 +3,6 @@
 from rbee.doors.models import ModelList
 from rbee.doors.refusal import door_error
 from rbee.doors.serving import Door
-from rbee.doors.table import DOOR_ROUTES, make_doors
+from rbee.doors.table import DOOR_ROUTES, make_doors, make_stateless_doors
 
-__all__ = ["DOOR_ROUTES", "Door", "ModelList", "door_error", "make_doors"]
+__all__ = ["DOOR_ROUTES", "Door", "ModelList", "door_error", "make_doors", "make_stateless_doors"]

@@ -32,6 +32,23 @@ DOOR_ROUTES = frozenset(
 """Method and path of every door."""
 
 
+def make_stateless_doors(calls: Calls, max_body: int = MAX_BODY) -> Mapping[tuple[str, str], Door]:
+    """Those doors by their method and path that need to know of no model or worker.
+
+    Args:
+        calls: the gateway.
+        max_body: bytes a request may have.
+    """
+    translations = {
+        "/v1/responses": Responses(),
+        "/v1/messages": Messages(),
+        "/v1/messages/count_tokens": CountTokens(),
+    }
+    return MappingProxyType(
+        {("POST", path): TranslatingDoor(calls, translation, max_body) for path, translation in translations.items()}
+    )
+
+
 def make_doors(calls: Calls, models: ModelList, max_body: int = MAX_BODY) -> Mapping[tuple[str, str], Door]:
     """Every door by its method and path.
 
@@ -41,17 +58,14 @@ def make_doors(calls: Calls, models: ModelList, max_body: int = MAX_BODY) -> Map
         max_body: bytes a request may have.
     """
     translations = {
-        "/v1/responses": Responses(),
-        "/v1/messages": Messages(),
-        "/v1/messages/count_tokens": CountTokens(),
         "/api/chat": Chat(models),
         "/api/generate": Generate(models),
         "/api/embed": Embed(models),
         "/api/embeddings": Embeddings(models),
     }
-    doors: dict[tuple[str, str], Door] = {
-        ("POST", path): TranslatingDoor(calls, translation, max_body) for path, translation in translations.items()
-    }
+    doors = dict(make_stateless_doors(calls, max_body))
+    for path, translation in translations.items():
+        doors["POST", path] = TranslatingDoor(calls, translation, max_body)
     doors["POST", "/api/show"] = Show(models)
     doors["GET", "/api/tags"] = Tags(models)
     doors["GET", "/api/ps"] = Running(models)

@@ -106,6 +106,14 @@ class Dispatcher(ABC):
         """
         return None
 
+    async def acquire_free(self, route: Route) -> Lease | None:
+        """As `try_acquire`, where whoever knows must be asked.
+
+        Raises:
+            RbeeError: as `acquire`.
+        """
+        return self.try_acquire(route)
+
     @abstractmethod
     async def acquire(self, route: Route) -> Lease:
         """A reserved place; waits while the model loads or all slots are busy.  Cancelled when the client goes away.

@@ -198,8 +198,13 @@ class Passage:
             return
         self._connection = None
         status, _ = self._head or (0, False)
-        if status >= _SERVER_ERRORS and not self._answer.begun and self._try_another(status):
-            return
+        if status >= _SERVER_ERRORS and not self._answer.begun and self._attempts < _ATTEMPTS:
+            self._later(self._try_another, status)
+        else:
+            self._ended(status)
+
+    def _ended(self, status: int) -> None:
+        """The worker's answer stands."""
         self._status = self._answer.end()
         self._finish(Outcome(reached=True, first_byte_s=self._first_byte_s, status=status))
 
@@ -216,27 +221,29 @@ class Passage:
 
     # --- trouble -------------------------------------------------------------------------------------------------
 
-    def _try_another(self, status: int) -> bool:
+    async def _try_another(self, status: int) -> None:
         """Send the request to another worker that is free now, rather than pass a server's error on."""
         route, lease = self._route, self._lease
-        if route is None or lease is None or self._attempts >= _ATTEMPTS:
-            return False
+        if route is None or lease is None:
+            return
         another = self._tried(route, lease)
         try:
-            found = self._relay.dispatcher.try_acquire(another)
+            found = await self._relay.dispatcher.acquire_free(another)
         except RbeeError:
-            return False
-        if found is None:
-            return False
-        if found.worker_id in another.tried:
+            found = None
+        if found is not None and (self._over or found.worker_id in another.tried):
             found.finish(Outcome(reached=True))
-            return False
+            found = None
+        if self._over:
+            return
+        if found is None:
+            self._ended(status)
+            return
         log.warning("request %s: worker %s answered %d; trying another", route.request_id, lease.worker_id, status)
         self._release(Outcome(reached=True, status=status))
         self._answer.forget()
         self._route = another
         self._go(found)
-        return True
 
     def _failed(self, why: str) -> None:
         """The worker has broken off, or could not be reached."""

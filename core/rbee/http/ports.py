@@ -14,7 +14,7 @@ _SHARING = ("darwin", "freebsd", "openbsd", "netbsd", "dragonfly")
 """Systems on which, with SO_REUSEADDR, an address and the wildcard may listen on one port at the same time."""
 
 
-def listen(host: str, port: int, what: str, setting: str | None = None) -> socket.socket:
+def listen(host: str, port: int, what: str, setting: str | None = None, *, shared: bool = False) -> socket.socket:
     """A listening socket.
 
     Args:
@@ -22,6 +22,7 @@ def listen(host: str, port: int, what: str, setting: str | None = None) -> socke
         port: 0 takes a free one.
         what: who wants it, for the message.
         setting: name of the setting that chooses the port, for the message.
+        shared: `listen_too` may follow.
 
     Raises:
         PortTakenError: somebody listens there; the message says who, where the system tells.
@@ -44,6 +45,35 @@ def listen(host: str, port: int, what: str, setting: str | None = None) -> socke
         if error.errno == errno.EADDRINUSE:
             raise _taken(port, what, setting) from error
         raise ConfigurationError(f"{what} cannot listen on {host}:{port}: {error.strerror}.") from error
+    if not shared:
+        return sock
+    # A shared one would be had beside another program that shares: that nobody was there is known only now.
+    port = port_of(sock)
+    sock.close()
+    return _listen_shared(family, host, port)
+
+
+def listen_too(sock: socket.socket) -> socket.socket:
+    """One more listening socket on a shared one's port; the system spreads connections over all of them.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    host, port, *_ = sock.getsockname()
+    return _listen_shared(sock.family, host, port)
+
+
+def _listen_shared(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

@@ -34,16 +34,23 @@ class HttpServer:
         sock: listening already, so that a taken port was noticed earlier.
         grace_s: seconds that open requests get when it stops.
         direct: serves some routes below ASGI; None where a program has none.
+        first: no other server has this application: it is told of its start and end once.
     """
 
     def __init__(
-        self, app: Any, sock: socket.socket, grace_s: int = _GRACE_S, direct: DirectRoutes | None = None
+        self,
+        app: Any,
+        sock: socket.socket,
+        grace_s: int = _GRACE_S,
+        direct: DirectRoutes | None = None,
+        *,
+        first: bool = True,
     ) -> None:
         config = uvicorn.Config(
             app,
             http=functools.partial(BoundedProtocol, direct=direct),  # type: ignore[arg-type]  # called as the class is
             loop="none",
-            lifespan="on",
+            lifespan="on" if first else "off",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -70,6 +77,11 @@ class HttpServer:
                 raise RuntimeError("an application did not start; the log has the reason")
             # uvicorn has no event for this.
             await asyncio.sleep(0.005)
+
+    def stop_listening(self) -> None:
+        """Take no new connection; those that are open go on."""
+        for server in getattr(self._server, "servers", ()):
+            server.close()
 
     async def stop(self) -> None:
         """Refuse new connections, let open requests finish for the grace period, close."""

@@ -73,6 +73,12 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Seconds, Meta(description="Longest time a request waits for its model to be fetched and loaded.")
     ] = 3600.0
     slot_wait_s: Annotated[Seconds, Meta(description="Longest time a request waits for a free slot.")] = 120.0
+    processes: Annotated[
+        int,
+        Meta(
+            ge=1, le=64, description="Processes that share the queen's port and carry requests; more than one on Linux."
+        ),
+    ] = 1
     max_waiting: Annotated[int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")] = 512
     drain_s: Annotated[
         Seconds,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from rbee.cli.context import Context
 from rbee.cli.hosting.ends import Ends
 from rbee.cli.programs import ProgramName
-from rbee.http.front import Front
+from rbee.contract.errors import ConfigurationError
+from rbee.http.direct import DirectRoutes
+from rbee.http.front import AsgiApp, Front
 from rbee.http.guard import Guard
 from rbee.http.ports import listen, port_of, url_of
 from rbee.http.server import HttpServer
 from rbee.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from rbee.gates import GateKeeper
     from rbee.hive import HiveService
     from rbee.queen import QueenService
     from rbee.registry import RegistryService
@@ -52,6 +57,7 @@ class Parts:
         self._sockets: list[socket.socket] = []
         self._servers: list[HttpServer] = []
         self._queens: list[QueenService] = []
+        self._keepers: list[GateKeeper] = []
         self._ollama: socket.socket | None = None
         # Left last: services first, whose ends end the streams that servers would wait for.
         stack.callback(self._close_sockets)
@@ -69,7 +75,12 @@ class Parts:
         """
         settings = self._context.settings
         port = 0 if free else getattr(settings, program).port
-        sock = listen(settings.server.host, port, f"the {program}", f"{program}.port")
+        shared = program == "queen" and settings.queen.processes > 1
+        if shared and not sys.platform.startswith("linux"):
+            raise ConfigurationError(
+                "Only Linux spreads connections over processes that share a port: set queen.processes to 1."
+            )
+        sock = listen(settings.server.host, port, f"the {program}", f"{program}.port", shared=shared)
         self._sockets.append(sock)
         if program == "queen" and settings.queen.ollama_port is not None and not free:
             what = "the queen's clients of Ollama"
@@ -111,10 +122,33 @@ class Parts:
         app = make_queen_app(
             service, self._guard, settings.queen.max_body_mb * _MIB, open_metrics=settings.queen.open_metrics
         )
-        await self._serve(app, sock)
+        await self._serve(app, sock, direct=app.direct)
         if self._ollama is not None:
-            await self._serve(app, self._ollama)
+            await self._serve(app, self._ollama, direct=app.direct, first=False)
+        if settings.queen.processes > 1:
+            await self._gates(settings.queen.processes - 1, sock, service, app)
         return service
+
+    async def _gates(self, count: int, sock: socket.socket, service: QueenService, app: Front) -> None:
+        """Start further processes of the queen."""
+        from rbee.gates import GateKeeper, Welcome, strangers
+
+        context = self._context
+        queen = context.settings.queen
+        inner = listen("127.0.0.1", 0, "the queen's own processes")
+        self._sockets.append(inner)
+        await self._serve(strangers(app), inner, first=False)
+        welcome = Welcome(
+            guard=self._guard,
+            max_body=queen.max_body_mb * _MIB,
+            queen_port=port_of(inner),
+            log_level=logging.getLogger().getEffectiveLevel(),
+            drain_s=queen.drain_s,
+        )
+        keeper = GateKeeper(count, sock, service.dispatcher, service.request_finished, welcome, context.environment())
+        self._stack.push_async_callback(keeper.stop)
+        self._keepers.append(keeper)
+        await keeper.start()
 
     async def hive(self, sock: socket.socket, url: str, queen_url: str | None, registry_url: str | None) -> HiveService:
         """Start the hive."""
@@ -141,10 +175,13 @@ class Parts:
     async def drain(self) -> None:
         """Refuse new requests for inference and wait for the open ones, as long as the settings say."""
         within_s = self._context.settings.queen.drain_s
-        await asyncio.gather(*(queen.relay.drain(within_s) for queen in self._queens))
+        relays = [queen.relay.drain(within_s) for queen in self._queens]
+        await asyncio.gather(*relays, *(keeper.drain(within_s) for keeper in self._keepers))
 
-    async def _serve(self, app: Front, sock: socket.socket) -> None:
-        server = HttpServer(app, sock, direct=app.direct)
+    async def _serve(
+        self, app: AsgiApp, sock: socket.socket, direct: DirectRoutes | None = None, *, first: bool = True
+    ) -> None:
+        server = HttpServer(app, sock, direct=direct, first=first)
         self._servers.append(server)
         await server.start()
 
