@@ -6,16 +6,13 @@ from collections.abc import Callable
 
 from rbee.contract.tracing import Tracer
 from rbee.contract.wire import RequestRecord
-from rbee.doors import door_error, make_stateless_doors
+from rbee.doors import door_error, make_plane, make_stateless_doors
 from rbee.gates.messages import Welcome
 from rbee.gates.passing import Receive, Scope, Send, ToQueen
 from rbee.gates.places import GatePlaces
-from rbee.gateway import Asked, Pool, Relay, RelayCalls
-from rbee.gateway.passage import Passage
-from rbee.http.direct import Admitted, DirectCycle
+from rbee.gateway import Pool, Relay, RelayCalls
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS, Front, openai_path
-from rbee.http.plane import Plane
 
 
 class GateApp:
@@ -39,7 +36,7 @@ class GateApp:
         self.relay = Relay(places, self.pool, observe, tracer)
         calls = RelayCalls(self.relay, lambda error: STATUS_BY_CODE[error.code])
         doors = make_stateless_doors(calls, welcome.max_body)
-        self.direct = Plane(welcome.guard, self._serve, welcome.max_body)
+        self.direct = make_plane(self.relay, welcome.guard, welcome.max_body)
         self._queen = ToQueen(welcome.queen_port)
         self._front = Front(self._queen, welcome.guard, direct=self.direct, doors=doors, door_error=door_error)
         self._served = OPENAI_POSTS | {path for _, path in doors}
@@ -62,17 +59,6 @@ class GateApp:
         self.relay.close()
         self.pool.close()
         await self._queen.close()
-
-    def _serve(self, admitted: Admitted, body: bytes, answer: DirectCycle) -> Passage:
-        asked = Asked(
-            path=admitted.path,
-            request_id=admitted.request_id,
-            headers=admitted.headers,
-            body=body,
-            trusted=admitted.trusted,
-            local=admitted.local,
-        )
-        return self.relay.serve(asked, answer)
 
 
 async def _live(receive: Receive, send: Send) -> None:

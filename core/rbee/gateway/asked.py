@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from rbee.gateway.message import ClientHead
+
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A whole request.
@@ -16,6 +18,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         trusted: the caller has sent the colony's token.
         local: the caller is on this machine: it may know which worker answered, and why.
         door: path that the client called, for records.
+        head: what the relay needs of `headers`, where that is known already.
     """
 
     path: str
@@ -25,3 +28,4 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     local: bool = False
     door: str | None = None
+    head: ClientHead | None = None

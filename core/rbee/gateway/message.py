@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
+from rbee.gateway.deadline import HEADER as DEADLINE
 from rbee.gateway.dispatch import Target
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -53,18 +56,23 @@ _NOT_RETURNED = frozenset(
 )
 
 
-def request_bytes(path: str, headers: Headers, body: bytes, target: Target, added: Headers) -> bytes:
-    """A whole POST request for a worker: end-to-end headers of the client, ours added, body untouched.
+class ClientHead(msgspec.Struct, frozen=True):
+    """What the relay needs of a client's headers.
 
-    Args:
-        path: the worker's.
-        headers: the client's, names in lower case.
-        body: the client's.
-        target: the worker.
-        added: the gateway's own.
+    Attributes:
+        forwarded: lines for the worker.
+        deadline: value of ``X-Request-Deadline``, None where there is none.
     """
-    parts = [b"POST ", path.encode("ascii"), target.head, b"%d\r\n" % len(body)]
+
+    forwarded: bytes
+    deadline: bytes | None
+
+
+def client_head(headers: Headers) -> ClientHead:
+    """What the relay needs of a client's headers, names in lower case."""
+    parts: list[bytes] = []
     dropped = _NOT_FORWARDED
+    deadline = None
     for name, value in headers:
         if name == b"connection" and value.lower() not in _PLAIN_CONNECTION:
             # What a client names there is meant for this hop alone.
@@ -72,6 +80,22 @@ def request_bytes(path: str, headers: Headers, body: bytes, target: Target, adde
     for name, value in headers:
         if name not in dropped:
             parts += (name, b": ", value, b"\r\n")
+        elif deadline is None and name == DEADLINE:
+            deadline = value
+    return ClientHead(b"".join(parts), deadline)
+
+
+def request_bytes(path: str, head: ClientHead, body: bytes, target: Target, added: Headers) -> bytes:
+    """A whole POST request for a worker: end-to-end headers of the client, ours added, body untouched.
+
+    Args:
+        path: the worker's.
+        head: of the client's headers.
+        body: the client's.
+        target: the worker.
+        added: the gateway's own.
+    """
+    parts = [b"POST ", path.encode("ascii"), target.head, str(len(body)).encode("ascii"), b"\r\n", head.forwarded]
     for name, value in added:
         parts += (name, b": ", value, b"\r\n")
     parts += (b"\r\n", body)
@@ -85,4 +109,7 @@ def answer_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 def is_event_stream(headers: Headers) -> bool:
     """Whether an answer is a stream of server-sent events."""
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+    for name, value in headers:
+        if name == b"content-type":
+            return value.startswith(b"text/event-stream")
+    return False

@@ -25,9 +25,9 @@ from rbee.gateway.answering import Answering
 from rbee.gateway.asked import Asked
 from rbee.gateway.body import routing_fields
 from rbee.gateway.deadline import HEADER as DEADLINE_HEADER
-from rbee.gateway.deadline import deadline_of
+from rbee.gateway.deadline import seconds_of
 from rbee.gateway.dispatch import Lease, Outcome, Route
-from rbee.gateway.message import is_event_stream, request_bytes
+from rbee.gateway.message import client_head, is_event_stream, request_bytes
 from rbee.gateway.sink import Sink
 from rbee.gateway.upstream import Connection, UpstreamError
 
@@ -54,7 +54,7 @@ class Passage:
     """
 
     __slots__ = (
-        "_answer", "_asked", "_attempts", "_body", "_connection", "_deadline", "_error",
+        "_answer", "_asked", "_attempts", "_body", "_client", "_connection", "_deadline", "_error",
         "_first_byte_at", "_head", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at", "_relay",
         "_route", "_sent_at", "_sink", "_started", "_status", "_task", "_timers", "_trace", "_trouble", "_worker",
     )  # fmt: skip
@@ -65,6 +65,7 @@ class Passage:
         self._sink = sink
         self._answer = Answering(asked, sink)
         self._body = asked.body
+        self._client = asked.head or client_head(asked.headers)
         self._route: Route | None = None
         self._lease: Lease | None = None
         self._worker: Lease | None = None
@@ -96,7 +97,7 @@ class Passage:
         asked = self._asked
         try:
             fields = routing_fields(self._body)
-            seconds = deadline_of(asked.headers)
+            seconds = None if self._client.deadline is None else seconds_of(self._client.deadline)
             self._route = Route(
                 request_id=asked.request_id,
                 path=asked.path,
@@ -148,7 +149,7 @@ class Passage:
             added.append((DEADLINE_HEADER, b"%d" % max(1, int((self._deadline - now) * 1000))))
         if self._trace is not None:
             added.append(self._trace.header)
-        self._message = request_bytes(asked.path, asked.headers, self._body, lease.target, added)
+        self._message = request_bytes(asked.path, self._client, self._body, lease.target, added)
         self._sent_at = now
         connection = self._relay.pool.take(lease.target)
         if connection is None:

@@ -7,7 +7,7 @@ connection, its limits and pipelining; `DirectCycle` stands where a cycle of ASG
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -33,6 +33,15 @@ def _status_lines() -> dict[int, bytes]:
 _STATUS_LINES = _status_lines()
 
 
+class Shared:
+    """What all requests with one and the same head have in common; made by whoever serves the first of them."""
+
+    __slots__ = ("made",)
+
+    def __init__(self) -> None:
+        self.made: Any = None
+
+
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose head has passed the guard.
 
@@ -43,6 +52,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
         trusted: the caller has sent the colony's token.
         local: the caller is on this machine.
         told: headers that every answer to it bears.
+        shared: with every request that repeats this head.
     """
 
     path: str
@@ -51,6 +61,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     local: bool
     told: Headers = msgspec.field(default_factory=list)
+    shared: Shared = msgspec.field(default_factory=Shared)
 
 
 class Underway(Protocol):
@@ -81,6 +92,9 @@ class DirectRoutes(Protocol):
         Raises:
             RbeeError: it is refused.
         """
+
+    def again(self, admitted: Admitted) -> Admitted:
+        """A further request with the very head of one that was admitted, of another length perhaps."""
 
     def refusal(self, error: RbeeError, request_id: str | None) -> tuple[int, Headers, bytes]:
         """An error as an answer: status, headers and body."""
@@ -167,10 +181,22 @@ class DirectCycle:
         try:
             for name, value in headers:
                 if name == b"content-length" and int(value) > self._limit:
-                    raise PayloadTooLargeError(f"The body has {int(value)} bytes; at most {self._limit} are taken.")
+                    raise _too_large(int(value), self._limit)
             self._admitted = self._routes.admit(self._path, headers, local=local)
         except RbeeError as error:
             self._refused = error
+
+    def admit_again(self, admitted: Admitted, length: int) -> None:
+        """The head has come, the same as that of an earlier request."""
+        if length > self._limit:
+            self._refused = _too_large(length, self._limit)
+        else:
+            self._admitted = self._routes.again(admitted)
+
+    @property
+    def admitted(self) -> Admitted | None:
+        """The request, None for one that was refused."""
+        return self._admitted
 
     def start(self) -> None:
         """It is this request's turn to be answered."""
@@ -317,19 +343,23 @@ class DirectCycle:
             underway.pause()
 
     def _head_of(self, status: int, headers: Headers, framing: bytes) -> bytes:
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-        told = () if self._admitted is None else self._admitted.told
-        for name, value in (*headers, *told):
+        parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        if self._admitted is not None and self._admitted.told:
+            headers = [*headers, *self._admitted.told]
+        lines = 2
+        for name, value in headers:
             if name != b"content-length":
-                lines.append(b"%b: %b\r\n" % (name, value))
-        lines.append(framing)
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) - (not framing):
+                lines += 1
+                parts += (name, b": ", value, b"\r\n")
+        if framing:
+            lines += 1
+            parts.append(framing)
+        parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        head = b"".join(parts)
+        if head.count(b"\n") != lines + (not self.keep_alive) or head.count(b"\r") != head.count(b"\n"):
             # A value with a line of its own would be a header, or an answer, that nobody meant.
-            head = b"".join(line for line in lines if b"\n" not in line[:-2] and b"\r" not in line[:-2])
+            clean = [one for one in headers if not any(byte in b"\r\n" for part in one for byte in part)]
+            return self._head_of(status, clean, framing)
         return head
 
     def _over(self) -> None:
@@ -355,3 +385,7 @@ class DirectCycle:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _too_large(size: int, limit: int) -> RbeeError:
+    return PayloadTooLargeError(f"The body has {size} bytes; at most {limit} are taken.")

@@ -95,8 +95,20 @@ class Plane:
             told=[] if told is None else told_to_pages(told),
         )
 
+    def again(self, admitted: Admitted) -> Admitted:
+        """See `DirectRoutes.again`."""
+        return Admitted(
+            path=admitted.path,
+            request_id=self._fresh_id(),
+            headers=admitted.headers,
+            trusted=admitted.trusted,
+            local=admitted.local,
+            told=admitted.told,
+            shared=admitted.shared,
+        )
+
     def _fresh_id(self) -> str:
-        return f"{self._prefix}{next(self._numbers):08x}"
+        return self._prefix + str(next(self._numbers))
 
     def refusal(self, error: RbeeError, request_id: str | None) -> tuple[int, Headers, bytes]:
         """See `DirectRoutes.refusal`."""

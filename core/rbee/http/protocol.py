@@ -12,6 +12,7 @@ from rbee.contract.errors import InvalidRequestError, RbeeError
 from rbee.http.direct import DirectCycle, DirectRoutes
 from rbee.http.filesend import with_files
 from rbee.http.head_checks import head_fault
+from rbee.http.known import KnownHead, may_be_known
 from rbee.http.strict import StrictProtocol
 from rbee.http.upgrades import BodyParser, body_framing
 
@@ -48,6 +49,7 @@ class BoundedProtocol(StrictProtocol):
         self._trailer_bytes = 0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
+        self._known: KnownHead | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """A connection: its first request's head is awaited."""
@@ -130,17 +132,23 @@ class BoundedProtocol(StrictProtocol):
                 raise _too_large()
         self._head_bytes = self._body_bytes = self._trailer_bytes = 0
         parser = self.parser
+        known = self._known
+        if known is not None:
+            length = known.length_of(self.url, self.headers)
+            if length is not None and parser.get_method() == b"POST" and parser.get_http_version() == "1.1":
+                self._begin_known(known, length)
+                return
         method = parser.get_method()
         fault = head_fault(method, self.url, parser.get_http_version(), self.headers)
         if fault is not None:
             raise fault
-        if len(self.pipeline) >= _MOST_WAITING:
-            raise InvalidRequestError(f"More than {_MOST_WAITING} requests wait on this connection.")
         self._framing = body_framing(self.headers) if parser.should_upgrade() else None
         path = None if self._direct is None else self._direct.takes(method, self.url)
         if path is not None:
             self._begin_direct(path)
         else:
+            if len(self.pipeline) >= _MOST_WAITING:
+                raise _too_many()
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
             self.url, self.expect_100_continue = url, expects
@@ -188,23 +196,47 @@ class BoundedProtocol(StrictProtocol):
 
     def _begin_direct(self, path: str) -> None:
         assert self._direct is not None  # noqa: S101  # it has taken the request
-        before: Any = self.cycle
         one_point_one = self.parser.get_http_version() == "1.1"
+        keep_alive = one_point_one and self.parser.should_keep_alive()
         cycle = DirectCycle(
             self,
             self._direct,
             path,
             chunked=one_point_one,
-            keep_alive=one_point_one and self.parser.should_keep_alive(),
+            keep_alive=keep_alive,
             expects_continue=self.expect_100_continue,
         )
         cycle.admit(self.headers, local=self._local)
-        self.cycle = cycle  # type: ignore[assignment]  # it stands for one
+        if cycle.admitted is not None and one_point_one and may_be_known(self.headers):
+            self._known = KnownHead(self.url, self.headers, cycle.admitted, keep_alive=keep_alive)
+        self._take_turn(cycle)
+
+    def _begin_known(self, known: KnownHead, length: int) -> None:
+        """Nothing in its head that has not been judged before, but for the length."""
+        assert self._direct is not None  # noqa: S101  # it has taken one like it
+        self._framing = None
+        cycle = DirectCycle(
+            self,
+            self._direct,
+            known.admitted.path,
+            chunked=True,
+            keep_alive=known.keep_alive,
+            expects_continue=False,
+        )
+        cycle.admit_again(known.admitted, length)
+        self._take_turn(cycle)
+
+    def _take_turn(self, cycle: DirectCycle) -> None:
+        before: Any = self.cycle
         if before is None or before.response_complete:
+            self.cycle = cycle  # type: ignore[assignment]  # it stands for one
             cycle.start()
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]  # likewise
+            return
+        if len(self.pipeline) >= _MOST_WAITING:
+            raise _too_many()
+        self.cycle = cycle  # type: ignore[assignment]  # likewise
+        self.flow.pause_reading()
+        self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]  # likewise
 
     def _start_asgi_task(self, cycle: Any, app: Callable[..., Any]) -> None:
         if isinstance(cycle, DirectCycle):
@@ -252,6 +284,10 @@ class BoundedProtocol(StrictProtocol):
         self._head_timer = None
         if self._in_head and not self.transport.is_closing():
             self.transport.close()
+
+
+def _too_many() -> RbeeError:
+    return InvalidRequestError(f"More than {_MOST_WAITING} requests wait on this connection.")
 
 
 def _too_large() -> RbeeError:

@@ -14,16 +14,13 @@ from litestar.response import Stream
 from rbee.contract.errors import ModelNotFoundError, NotFoundError
 from rbee.contract.version import __version__
 from rbee.contract.wire import AggregateHeartbeat, HiveBeatAnswer, Registration, WorkerHeartbeat, WorkerRecord
-from rbee.doors import door_error, make_doors
-from rbee.gateway import Asked, RelayCalls
-from rbee.gateway.passage import Passage
+from rbee.doors import door_error, make_doors, make_plane
+from rbee.gateway import RelayCalls
 from rbee.http.app import build, event_stream
-from rbee.http.direct import Admitted, DirectCycle
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
-from rbee.http.plane import Plane
 from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.queen.alias_routes import ALIAS_ROUTES
@@ -200,23 +197,11 @@ def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics
         max_body: bytes that a request for inference may have.
         open_metrics: whether ``GET /metrics`` asks for no token.
     """
-
-    def serve(admitted: Admitted, body: bytes, answer: DirectCycle) -> Passage:
-        asked = Asked(
-            path=admitted.path,
-            request_id=admitted.request_id,
-            headers=admitted.headers,
-            body=body,
-            trusted=admitted.trusted,
-            local=admitted.local,
-        )
-        return service.relay.serve(asked, answer)
-
     calls = RelayCalls(service.relay, lambda error: STATUS_BY_CODE[error.code])
     return Front(
         build(HANDLERS, service, title="rbee queen", further=inference_paths()),
         guard,
-        direct=Plane(guard, serve, max_body),
+        direct=make_plane(service.relay, guard, max_body),
         doors=make_doors(calls, service, max_body),
         door_error=door_error,
         open_paths=("/metrics",) if open_metrics else (),

@@ -32,7 +32,7 @@ from rbee.gateway import (
     read_body,
     routing_fields,
 )
-from rbee.gateway.message import is_event_stream, request_bytes
+from rbee.gateway.message import client_head, is_event_stream, request_bytes
 from rbee.http.errors import render
 from rbee.worker.assemble import as_stream, assemble
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
@@ -173,7 +173,7 @@ class ServedFace(EngineFace):
         if self._target is None:
             raise WorkerFailedError("The engine is not loaded.")
         named = [(b"x-request-id", request_id.encode("latin-1"))]
-        message = request_bytes(path, headers, msgspec.json.encode(body), self._target, named)
+        message = request_bytes(path, client_head(headers), msgspec.json.encode(body), self._target, named)
         try:
             exchange = await self._pool.request(self._target, message)
         except UpstreamError as error:

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from rbee.gateway import Pool, Target, UpstreamError
-from rbee.gateway.message import request_bytes
+from rbee.gateway.message import client_head, request_bytes
 from rbee.gateway.pool import Exchange
 from rbee.gateway.waited import _HIGH_WATER
 
@@ -232,4 +232,4 @@ async def test_nobody_there_is_an_error_that_names_the_address(pool: Pool) -> No
 
 
 def test_an_address_of_version_six_is_bracketed() -> None:
-    assert b"host: [::1]:8080\r\n" in request_bytes("/x", [], b"", Target(host="::1", port=8080), [])
+    assert b"host: [::1]:8080\r\n" in request_bytes("/x", client_head([]), b"", Target(host="::1", port=8080), [])
