@@ -12,8 +12,8 @@ from rbee.cli.context import Context
 from rbee.cli.detached import StartReport, report
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.contract.errors import RbeeError
-from rbee.http.loop import fast_loop as make_fast_loop
-from rbee.http.loop import settle_memory
+from rbee.eventloop import fast_loop as make_fast_loop
+from rbee.eventloop import settle_memory
 from rbee.logs import Rotation, configure_logging
 
 R = TypeVar("R")

@@ -11,11 +11,11 @@ import socket
 import sys
 
 from rbee.contract.wire import RequestRecord
+from rbee.eventloop import fast_loop, settle_memory
 from rbee.gates.app import GateApp
 from rbee.gates.channel import Channel
 from rbee.gates.messages import Drain, Drained, Ended, FromQueen, Opened, Welcome
 from rbee.gates.places import GatePlaces
-from rbee.http.loop import fast_loop, settle_memory
 from rbee.http.server import HttpServer
 from rbee.logs import configure_logging
 from rbee.observability import make_tracer

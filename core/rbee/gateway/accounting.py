@@ -17,7 +17,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class _Timings(msgspec.Struct, frozen=True):
-    """What llama.cpp tells at the end of every answer."""
+    """What some engines tell at the end of every answer, asked or not."""
 
     prompt_n: int = 0
     cache_n: int = 0
@@ -51,7 +51,7 @@ def usage_of(body: bytes) -> Usage:
 class StreamUsage:
     """Watches a stream of events: its last ones tell the usage, and where they do not, its events are counted.
 
-    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else llama.cpp tells its timings
+    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else some engines tell their timings
     there, and a worker of ours tells it in a comment, ``: rbee-usage {...}``, because it was sent ``x-rbee-usage: 1``.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rbee.eventloop import Writes
 from rbee.gateway.dispatch import Target
 from rbee.gateway.upstream import READ_BYTES, Connection, UpstreamError
 from rbee.gateway.waited import Exchange
@@ -19,6 +20,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._idle: dict[_Key, list[Connection]] = {}
+        self._writes = Writes()
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._closed = False
 
@@ -50,7 +52,7 @@ class Pool:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self._buffer, lambda one: self._free(key, one)), *key
+                    lambda: Connection(self._buffer, lambda one: self._free(key, one), self._writes), *key
                 )
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"{key[0]}:{key[1]}: {str(error) or 'no answer'}", answered=False) from error

@@ -9,6 +9,8 @@ from typing import Protocol, cast
 
 import httptools
 
+from rbee.eventloop import GatheredTransport, Writes
+
 log = logging.getLogger(__name__)
 
 _MAX_HEAD = 64 * 1024
@@ -52,10 +54,12 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         buffer: read into; shared by all connections of a loop, since each read is taken in before the next.
         free: given the connection when it can be used again.
+        writes: of all connections; what they send leaves together.
     """
 
-    def __init__(self, buffer: memoryview, free: Callable[[Connection], None]) -> None:
+    def __init__(self, buffer: memoryview, free: Callable[[Connection], None], writes: Writes) -> None:
         self._buffer = buffer
+        self._writes = writes
         self._free = free
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -112,7 +116,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A stream socket has no other; uvloop's are not of asyncio's class.
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = GatheredTransport(cast("asyncio.Transport", transport), self._writes)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rbee.contract.errors import InvalidRequestError, RbeeError
+from rbee.eventloop import GatheredTransport, Writes
 from rbee.http.direct import DirectCycle, DirectRoutes
 from rbee.http.filesend import with_files
 from rbee.http.head_checks import head_fault
@@ -33,12 +34,18 @@ class BoundedProtocol(StrictProtocol):
     Args:
         args: as uvicorn gives them.
         direct: serves some routes below ASGI; None where a program has none.
+        writes: of all connections; what they send leaves together.  None where each sends for itself.
         kwargs: as uvicorn gives them.
     """
 
-    def __init__(self, *args: Any, direct: DirectRoutes | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, direct: DirectRoutes | None = None, writes: Writes | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, direct=direct, **kwargs)
-        self.app = with_files(self.app)
+        self._writes = writes
+        if writes is None:
+            # The event loop sends files by transports of its own alone.
+            self.app = with_files(self.app)
         self._local = False
         self._head_bytes = 0
         """Of the head, at most: what came in one piece with it is counted, too.  Behind it, of the body's coding."""
@@ -53,10 +60,10 @@ class BoundedProtocol(StrictProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """A connection: its first request's head is awaited."""
-        super().connection_made(transport)
-        self._local = self.client is not None and self.client[0].startswith(_LOOPBACK)
         if self._direct is not None:
             transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        super().connection_made(transport if self._writes is None else GatheredTransport(transport, self._writes))
+        self._local = self.client is not None and self.client[0].startswith(_LOOPBACK)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

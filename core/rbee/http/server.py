@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from rbee.eventloop import Writes
 from rbee.http.direct import DirectRoutes
 from rbee.http.protocol import BoundedProtocol
 
@@ -48,7 +49,7 @@ class HttpServer:
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=functools.partial(BoundedProtocol, direct=direct),  # type: ignore[arg-type]  # called as the class is
+            http=functools.partial(BoundedProtocol, direct=direct, writes=None if direct is None else Writes()),  # type: ignore[arg-type]  # called as the class is
             loop="none",
             lifespan="on" if first else "off",
             log_config=None,
