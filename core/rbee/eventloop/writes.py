@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+_MOST = 64
+"""Connections that wait for one another."""
+
 
 class Writes:
     """Transports that have something to send at the end of this turn; belongs to one event loop."""
@@ -25,6 +28,9 @@ class Writes:
                 self._loop = asyncio.get_running_loop()
             self._loop.call_soon(self._flush)
         waiting.append(transport)
+        if len(waiting) >= _MOST:
+            # The first of them should not wait for hundreds of others.
+            self._flush()
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -49,9 +55,9 @@ class GatheredTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send at the end of this turn."""
-        if not self._parts:
-            self._writes.add(self)
         self._parts.append(bytes(data))
+        if len(self._parts) == 1:
+            self._writes.add(self)
 
     def flush(self) -> None:
         """Send now; nothing when the connection is closed."""

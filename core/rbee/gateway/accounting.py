@@ -51,8 +51,9 @@ def usage_of(body: bytes) -> Usage:
 class StreamUsage:
     """Watches a stream of events: its last ones tell the usage, and where they do not, its events are counted.
 
-    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else some engines tell their timings
-    there, and a worker of ours tells it in a comment, ``: rbee-usage {...}``, because it was sent ``x-rbee-usage: 1``.
+    The usage is in the last chunk before ``[DONE]`` when the client has asked for it; else some engines tell their
+    timings there, and a worker of ours tells it in a comment, ``: rbee-usage {...}``, because it was sent
+    ``x-rbee-usage: 1``.
     """
 
     __slots__ = ("_before", "_events", "_last")
