@@ -12,6 +12,7 @@ import click
 import pytest
 from docs.reading import section
 from litestar.handlers import HTTPRouteHandler
+from prometheus_client.parser import text_string_to_metric_families
 from rbee import contract
 from rbee.cli.main import cli
 from rbee.contract import hookspecs
@@ -21,6 +22,8 @@ from rbee.doors import DOOR_ROUTES
 from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS
+from rbee.observability import GatewayMetrics
+from rbee.observability.collected import encode
 from rbee.queen.operations import Forwards
 from rbee.queen.operations import Operations as QueenOperations
 from rbee.settings import load_settings
@@ -37,6 +40,8 @@ ABCS = {
     "PresenceStore": "presence-store",
     "Register": "hooks",
 }
+from unit.observability.building import colony, record, refused
+
 PROGRAMS = {"Queen": "queen", "Hive": "hive", "Registry": "registry", "Worker": "worker"}
 DATA_PLANES = {"Queen", "Worker"}
 
@@ -95,7 +100,8 @@ def program_routes(program: str) -> set[str]:
     if program in {"Queen", "Hive"}:
         found |= routes("rbee.http.jobs")
     if program == "Queen":
-        found |= routes("rbee.queen.beehive_routes") | routes("rbee.queen.alias_routes")
+        for name in ("beehive_routes", "alias_routes", "metrics_routes"):
+            found |= routes(f"rbee.queen.{name}")
         found |= {f"{method} {path}" for method, path in DOOR_ROUTES}
     if program == "Hive":
         found |= routes("rbee.hive.catalog_routes")
@@ -164,6 +170,26 @@ def test_every_route_of_a_program_stands_and_no_other(docs: Path, program: str) 
     page = section((docs / "reference" / "http-api.md").read_text("utf-8"), f"## {program}")
     told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", page, re.MULTILINE))
     assert told == program_routes(program)
+
+
+def test_every_metric_stands_with_its_labels_and_no_other(docs: Path) -> None:
+    page = (docs / "reference" / "metrics.md").read_text("utf-8")
+    told = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(rbee:\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    }
+    metrics = GatewayMetrics(colony)
+    for one in (record(), refused()):
+        metrics.observe(one)
+    body, _ = encode(metrics.snapshot(), None)
+    families = [family for family in text_string_to_metric_families(body.decode()) if family.name.startswith("rbee:")]
+    exposed = {
+        family.name + ("_total" if family.type == "counter" else ""): {
+            label for sample in family.samples for label in sample.labels if label != "le"
+        }
+        for family in families
+    }
+    assert told == exposed
 
 
 def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) -> None:

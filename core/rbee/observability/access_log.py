@@ -29,11 +29,11 @@ def write(record: RequestRecord, form: Form) -> None:
     log.info("%s", as_json(record) if form == "json" else as_text(record))
 
 
-def write_bare(handler: logging.Handler) -> None:
-    """Let the lines go to a handler of their own as they are, without the time and names of other lines.
-
-    For the program that sets up its logs and wants ``json``.
-    """
+def write_bare() -> None:
+    """Let the lines go to stderr as they are, without the time and names of other lines; for who wants ``json``."""
+    if log.handlers:
+        return
+    handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     log.addHandler(handler)
     log.propagate = False

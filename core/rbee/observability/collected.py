@@ -14,6 +14,8 @@ from prometheus_client.metrics_core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.openmetrics.exposition import ALLOWUTF8
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.registry import Collector
 
 from rbee.contract.types import WorkerState
@@ -22,6 +24,7 @@ from rbee.observability.gauges import SILENT, ColonyGauges
 from rbee.observability.histogram import Histogram
 from rbee.observability.metrics import OfModel, Snapshot
 
+_OPEN = "application/openmetrics-text"
 _HISTOGRAMS: tuple[tuple[str, str, Callable[[OfModel], Histogram]], ...] = (
     ("time_to_first_token_seconds", "From a streamed request's arrival to its first token.", lambda m: m.first),
     ("time_per_output_token_seconds", "Between two tokens of a stream.", lambda m: m.token),
@@ -46,6 +49,10 @@ def encode(snapshot: Snapshot, accept: str | None) -> tuple[bytes, str]:
         accept: header of the request: OpenMetrics for who takes it, else Prometheus' text.
     """
     encoder, content_type = choose_encoder(accept or "")
+    if content_type.startswith(_OPEN):
+        # All names here are as every version of the format has them, and its escaping would take colons for strange.
+        page: bytes = openmetrics(_Page(snapshot), escaping=ALLOWUTF8)  # type: ignore[no-untyped-call]
+        return page, f"{_OPEN}; version=1.0.0; charset=utf-8"
     return encoder(_Page(snapshot)), content_type
 
 

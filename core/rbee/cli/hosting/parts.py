@@ -108,11 +108,14 @@ class Parts:
 
     async def queen(self, sock: socket.socket, url: str, registry_url: str | None) -> QueenService:
         """Start the queen."""
+        from rbee.observability import access_log
         from rbee.queen import QueenService
         from rbee.queen import make_app as make_queen_app
 
         context = self._context
         settings = context.settings
+        if settings.queen.access_log == "json":
+            access_log.write_bare()
         service = QueenService(
             settings, context.folders, self._plugins, url, self._token, registry_url, context.environment()
         )

@@ -1,0 +1,66 @@
+"""``GET /metrics`` of a real queen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from rbee.http.guard import Guard
+from rbee.plugins import load_plugins
+from rbee.queen import QueenService
+from rbee.queen import make_app as queen_app
+from rbee.settings import Folders, Settings
+from unit.observability.building import record
+from unit.programs import TOKEN, Program, Programs
+
+pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+WITH_TOKEN = {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+async def programs(tmp_path: Path) -> AsyncIterator[Programs]:
+    made = Programs(tmp_path, Settings())
+    yield made
+    await made.close()
+
+
+async def test_metrics_are_for_who_has_the_token(programs: Programs) -> None:
+    queen = await programs.queen()
+    queen.service.request_finished(record())
+    async with httpx2.AsyncClient(base_url=queen.url) as client:
+        refused = await client.get("/metrics")
+        answer = await client.get("/metrics", headers=WITH_TOKEN)
+    assert refused.status_code == 401
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    assert families["rbee:prompt_tokens"].samples[0].value == 7
+    assert families["rbee:time_to_first_token_seconds"].type == "histogram"
+    assert "process_resident_memory_bytes" in families
+
+
+async def test_who_takes_openmetrics_gets_it(programs: Programs) -> None:
+    queen = await programs.queen()
+    accept = {**WITH_TOKEN, "accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    async with httpx2.AsyncClient(base_url=queen.url, headers=accept) as client:
+        answer = await client.get("/metrics")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_metrics_may_be_left_open_and_nothing_else_is(programs: Programs, tmp_path: Path) -> None:
+    folders = Folders.locate({"RBEE_HOME": str(tmp_path / "open")})
+    folders.make()
+    guard = Guard(token=TOKEN, host="127.0.0.1")
+    queen = await programs.add(
+        Program(
+            lambda url: QueenService(msgspec.structs.replace(Settings()), folders, load_plugins(""), url, TOKEN, None),
+            lambda service: queen_app(service, guard, 2**20, open_metrics=True),
+        )
+    )
+    async with httpx2.AsyncClient(base_url=queen.url) as client:
+        assert (await client.get("/metrics")).status_code == 200
+        assert (await client.get("/v1/info")).status_code == 401
