@@ -27,6 +27,7 @@ from rbee.observability.collected import encode
 from rbee.queen.operations import Forwards
 from rbee.queen.operations import Operations as QueenOperations
 from rbee.settings import load_settings
+from unit.observability.building import colony, record, refused
 
 ABCS = {
     "Engine": "engine",
@@ -40,7 +41,6 @@ ABCS = {
     "PresenceStore": "presence-store",
     "Register": "hooks",
 }
-from unit.observability.building import colony, record, refused
 
 PROGRAMS = {"Queen": "queen", "Hive": "hive", "Registry": "registry", "Worker": "worker"}
 DATA_PLANES = {"Queen", "Worker"}
@@ -100,7 +100,7 @@ def program_routes(program: str) -> set[str]:
     if program in {"Queen", "Hive"}:
         found |= routes("rbee.http.jobs")
     if program == "Queen":
-        for name in ("beehive_routes", "alias_routes", "metrics_routes"):
+        for name in ("beehive_routes", "alias_routes", "drain_routes", "metrics_routes"):
             found |= routes(f"rbee.queen.{name}")
         found |= {f"{method} {path}" for method, path in DOOR_ROUTES}
     if program == "Hive":

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from rbee.clients.jobs import JobsClient
 from rbee.clients.transport import Transport, segment
-from rbee.contract.wire import HeldModels, HiveCapabilities, HiveTelemetry, LogPart, ModelStanding
+from rbee.contract.wire import HeldModels, HiveCapabilities, HiveDrain, HiveTelemetry, LogPart, ModelStanding
 
 
 class HiveClient:
@@ -33,6 +33,10 @@ class HiveClient:
         """
         query = {"keep_workers": "true"} if keep_workers else None
         await self._transport.call("POST", "/v1/shutdown", dict, query=query)
+
+    async def drain(self, *, on: bool) -> HiveDrain:
+        """Start no workers and have those there are take no more requests, or work again."""
+        return await self._transport.call("POST" if on else "DELETE", "/v1/drain", HiveDrain)
 
     async def telemetry(self) -> AsyncGenerator[HiveTelemetry]:
         """What the hive measures, every second, until it stops.

@@ -8,7 +8,15 @@ import msgspec
 
 from rbee.clients.jobs import JobsClient
 from rbee.clients.transport import Transport, segment
-from rbee.contract.wire import HiveBeatAnswer, HiveHeartbeat, Registration, WorkerHeartbeat, WorkerRecord
+from rbee.contract.wire import (
+    HiveBeatAnswer,
+    HiveDrain,
+    HiveHeartbeat,
+    Registration,
+    WorkerDrain,
+    WorkerHeartbeat,
+    WorkerRecord,
+)
 
 
 class WorkerList(msgspec.Struct, frozen=True):
@@ -74,6 +82,16 @@ class QueenClient:
     async def workers(self) -> list[WorkerRecord]:
         """All workers."""
         return (await self._transport.call("GET", "/v1/workers/list", WorkerList)).workers
+
+    async def drain_worker(self, worker_id: str, *, on: bool) -> WorkerDrain:
+        """Have a worker take no more requests, or take them again."""
+        path = f"/v1/workers/{segment(worker_id)}/drain"
+        return await self._transport.call("POST" if on else "DELETE", path, WorkerDrain, timeout_s=20.0)
+
+    async def drain_hive(self, hive_id: str, *, on: bool) -> HiveDrain:
+        """Have a hive take no more work, with all its workers, or take it again."""
+        path = f"/v1/hives/{segment(hive_id)}/drain"
+        return await self._transport.call("POST" if on else "DELETE", path, HiveDrain, timeout_s=20.0)
 
     async def info(self) -> dict[str, Any]:
         """What the queen says of itself and the colony."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from rbee.clients.transport import Transport, segment
 from rbee.contract.errors import RbeeError, error_types
-from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerHeartbeat
+from rbee.contract.wire import ColonyAddresses, InferRequest, WorkerDrain, WorkerHeartbeat
 
 _TERMINAL = ("end", "error")
 
@@ -56,6 +56,10 @@ class WorkerClient:
     async def move(self, addresses: ColonyAddresses) -> None:
         """Tell the worker where queen and registry are now."""
         await self._transport.call("POST", "/v1/colony", dict, body=addresses)
+
+    async def drain(self, *, on: bool) -> WorkerDrain:
+        """Take no more requests, or take them again; to say it again tells how many are still open."""
+        return await self._transport.call("POST" if on else "DELETE", "/v1/drain", WorkerDrain)
 
     async def shutdown(self) -> None:
         """Finish open requests, then exit."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
-from litestar import get, post
+from litestar import delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.version import __version__
-from rbee.contract.wire import HiveCapabilities
+from rbee.contract.wire import HiveCapabilities, HiveDrain
 from rbee.hive.catalog_routes import CATALOG_ROUTES
 from rbee.hive.log_routes import worker_log
 from rbee.hive.service import HiveService
@@ -45,6 +45,18 @@ async def heartbeats(service: HiveService) -> Stream:
     return event_stream(body())
 
 
+@post("/v1/drain", status_code=200)
+async def drain(service: HiveService) -> HiveDrain:
+    """Start no workers; those there are take no more requests.  Again, how many are still open."""
+    return await service.drain(on=True)
+
+
+@delete("/v1/drain", status_code=200)
+async def resume(service: HiveService) -> HiveDrain:
+    """Work again."""
+    return await service.drain(on=False)
+
+
 @post("/v1/shutdown", status_code=202)
 async def shutdown(service: HiveService, keep_workers: bool = False) -> dict[str, str]:
     """Stop the workers, or leave those that serve for the next life of the hive, then the program."""
@@ -54,5 +66,5 @@ async def shutdown(service: HiveService, keep_workers: bool = False) -> dict[str
 
 def make_app(service: HiveService, guard: Guard) -> Front:
     """The hive's application behind its guard."""
-    handlers = [health, capabilities, heartbeats, worker_log, *CATALOG_ROUTES, shutdown, *JOB_ROUTES]
+    handlers = [health, capabilities, heartbeats, worker_log, *CATALOG_ROUTES, drain, resume, shutdown, *JOB_ROUTES]
     return Front(build(handlers, service, title="rbee hive"), guard)

@@ -19,6 +19,7 @@ from rbee.contract.version import __version__
 from rbee.contract.wire import (
     HealthStatus,
     HiveCapabilities,
+    HiveDrain,
     HiveHeartbeat,
     HiveInfo,
     JobEvent,
@@ -28,7 +29,8 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.hive.budget import ThreadBudget
-from rbee.hive.children import Child
+from rbee.hive.children import Child, address
+from rbee.hive.draining import Draining
 from rbee.hive.engines import EnginesFound, described, in_environments, installed_engines, merged
 from rbee.hive.operations import Operations
 from rbee.hive.peers import Peers
@@ -93,6 +95,11 @@ class HiveService:
             lambda stats: plugins.notify("rbee_worker_telemetry", hive_id=self.hive_id, sample=stats),
             settings.hive.probe_timeout_s,
         )
+        self.draining = Draining(
+            self.hive_id,
+            lambda: {one.worker_id: address(settings, one) for one in self.supervisor.children()},
+            token,
+        )
         self._reporter = Reporter(self, settings, token, queen_url, registry_url)
         self._environment = dict(environment)
         self._workers = WorkerCatalog(
@@ -149,6 +156,13 @@ class HiveService:
         self._keep_workers = keep_workers
         self.shutdown_asked.set()
 
+    async def drain(self, *, on: bool) -> HiveDrain:
+        """Take no more work, or take it again; see `Draining.turn`."""
+        told = await self.draining.turn(on=on)
+        # The queen hears of it now and not with the next beat.
+        await self.measure()
+        return told
+
     async def stop(self) -> None:
         """Tell the queen, then stop jobs, workers and telemetry, in this order.  Every step is tried.
 
@@ -193,7 +207,7 @@ class HiveService:
             id=self.hive_id,
             hostname=socket.gethostname(),
             port=int(self.url.rpartition(":")[2]),
-            operational_status="stopping" if self._stopping else "ready",
+            operational_status="stopping" if self._stopping else "draining" if self.draining.active else "ready",
             health_status=HealthStatus(),
             version=__version__,
             url=self.url,

@@ -121,7 +121,7 @@ class Hives:
             NotFoundError: the hive is not known.
             RbeeError: what the job raised there.
         """
-        self._address(hive_id)
+        self.address(hive_id)
         async with self._reach(hive_id) as hive:
             submitting = asyncio.ensure_future(
                 # By name: at an address that was announced in error another hive may answer, who then refuses.
@@ -167,7 +167,7 @@ class Hives:
     async def _reach(self, hive_id: str) -> AsyncIterator[HiveClient]:
         """A line to a hive at its present address.  Jobs are few: nothing is kept that could be of an old address."""
         try:
-            url = self._address(hive_id)
+            url = self.address(hive_id)
         except NotFoundError as error:
             raise UnreachableError(f"Hive {hive_id!r} has not been heard for long.") from error
         transport = Transport(url, self._token, f"Hive {hive_id!r}")
@@ -176,7 +176,12 @@ class Hives:
         finally:
             await transport.close()
 
-    def _address(self, hive_id: str) -> str:
+    def address(self, hive_id: str) -> str:
+        """Where a hive is now.
+
+        Raises:
+            NotFoundError: it is not known.
+        """
         record = self._telemetry.get_hive_state(hive_id)
         if record is None or record.url is None:
             raise NotFoundError(f"Hive {hive_id!r} is not known.")

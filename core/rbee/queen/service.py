@@ -45,6 +45,7 @@ from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
+from rbee.queen.drains import Drains
 from rbee.queen.gauges import gauges
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
@@ -103,6 +104,7 @@ class QueenService:
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
         self._hives = Hives(self.telemetry, token)
+        self.drains = Drains(self.telemetry, self._hives, token)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)

@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request, Response, Router, delete, get, post
 from litestar.response import Stream
 
-from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerHeartbeat
+from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerDrain, WorkerHeartbeat
 from rbee.http.app import build, event_stream
 from rbee.http.front import Front, Receive, Scope, Send, send_error
 from rbee.http.guard import Guard
@@ -87,6 +87,18 @@ async def colony(service: WorkerHost, data: ColonyAddresses) -> dict[str, str]:
     return {"status": "ok"}
 
 
+@post("/v1/drain", status_code=200)
+async def drain(service: WorkerHost) -> WorkerDrain:
+    """Take no more requests, finish those under way, stay; again, how many are still open."""
+    return service.rest()
+
+
+@delete("/v1/drain", status_code=200)
+async def resume(service: WorkerHost) -> WorkerDrain:
+    """Take requests again."""
+    return service.resume()
+
+
 @post("/v1/shutdown", status_code=202)
 async def shutdown(service: WorkerHost) -> dict[str, str]:
     """Finish open requests, then exit."""
@@ -103,7 +115,7 @@ def make_app(service: WorkerHost, guard: Guard, max_body: int) -> Front:
         max_body: bytes an inference request may have; the OpenAI routes' is the engine's face's to keep.
     """
     inference = Router("/", route_handlers=[infer], request_max_body_size=max_body)
-    handlers = [health, ready, info, capabilities, models, inference, cancel, colony, shutdown]
+    handlers = [health, ready, info, capabilities, models, inference, cancel, colony, drain, resume, shutdown]
 
     async def openai(scope: Scope, receive: Receive, send: Send, *, path: str, request_id: str) -> None:
         ending = Ending(send, request_id)

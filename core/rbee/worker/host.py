@@ -15,7 +15,15 @@ from rbee.contract.errors import InvalidRequestError, RbeeError, WorkerFailedErr
 from rbee.contract.infer_rules import validated
 from rbee.contract.types import LoadSpec, WorkerState
 from rbee.contract.version import CONTRACT_VERSION
-from rbee.contract.wire import ColonyAddresses, InferRequest, Registration, WorkerBeat, WorkerHeartbeat, utc_now
+from rbee.contract.wire import (
+    ColonyAddresses,
+    InferRequest,
+    Registration,
+    WorkerBeat,
+    WorkerDrain,
+    WorkerHeartbeat,
+    utc_now,
+)
 from rbee.worker.face import EngineFace, InferDelta
 from rbee.worker.underway import UnderWay
 
@@ -65,6 +73,7 @@ class WorkerHost:
         self._context_length: int | None = None
         self._seq = 0
         self._inflight: dict[str, set[UnderWay]] = {}
+        self._leaving = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._rate_at: tuple[float, int] | None = None
@@ -115,6 +124,10 @@ class WorkerHost:
             if self.face.alive():
                 return
             raise WorkerFailedError(f"The engine of worker {self.worker_id!r} has died.")
+        if self.state is WorkerState.DRAINING:
+            raise WorkerNotReadyError(
+                f"Worker {self.worker_id!r} is draining: it takes no new requests.", retry_after_s=5
+            )
         doing = f"{self.state}" + (f" ({self.stage})" if self.stage else "")
         raise WorkerNotReadyError(f"Worker {self.worker_id!r} is {doing}.", retry_after_s=1)
 
@@ -167,7 +180,7 @@ class WorkerHost:
 
     async def engine_died(self) -> WorkerFailedError:
         """Wait for the engine to die under a serving worker; no requests are taken from then on."""
-        while not self.state.serving or self.face.alive():  # noqa: ASYNC110  # an engine has no event for it
+        while not (self.state.serving or self.state is WorkerState.DRAINING) or self.face.alive():  # noqa: ASYNC110  # an engine has no event for it
             await asyncio.sleep(_ALIVE_POLL_S)
         died = WorkerFailedError(f"The engine of worker {self.worker_id!r} has died.")
         self.error = died
@@ -191,8 +204,40 @@ class WorkerHost:
         self.introduced = address
         self.changed.set()
 
+    def rest(self) -> WorkerDrain:
+        """Take no more requests until `resume`; those under way go on.  Again, it tells how many they are.
+
+        Raises:
+            RbeeError: it serves nothing that it could stop serving.
+        """
+        if self.state is not WorkerState.DRAINING:
+            self.check_ready()
+            log.info("taking no more requests; %d are under way", self.open_requests)
+            self._become(WorkerState.DRAINING)
+        return self._as_drained()
+
+    def resume(self) -> WorkerDrain:
+        """Take requests again; harmless when they are taken.
+
+        Raises:
+            WorkerNotReadyError: it is about to end.
+        """
+        if self.state is WorkerState.DRAINING and not self._leaving:
+            self._become(WorkerState.READY)
+        self.check_ready()
+        return self._as_drained()
+
+    def _as_drained(self) -> WorkerDrain:
+        return WorkerDrain(worker_id=self.worker_id, state=self.state, open_requests=self.open_requests)
+
+    @property
+    def open_requests(self) -> int:
+        """Requests under way."""
+        return sum(map(len, self._inflight.values()))
+
     async def drain(self, seconds: float) -> None:
-        """Take no more requests and let those under way finish, for that long at most."""
+        """Take no more requests and let those under way finish, for that long at most; there is no way back."""
+        self._leaving = True
         if self.state is not WorkerState.FAILED:
             self._become(WorkerState.DRAINING)
         try:
@@ -200,7 +245,7 @@ class WorkerHost:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            log.warning("%d requests were cut off after %g s", sum(map(len, self._inflight.values())), seconds)
+            log.warning("%d requests were cut off after %g s", self.open_requests, seconds)
             for request_id in list(self._inflight):
                 self.cancel(request_id)
         self._become(WorkerState.STOPPING)
@@ -223,8 +268,8 @@ class WorkerHost:
         state = self.state
         if state.serving:
             state = WorkerState.BUSY if total is not None and busy is not None and busy >= total else WorkerState.READY
-            if not self.face.alive():
-                state = WorkerState.FAILED
+        if (state.serving or state is WorkerState.DRAINING) and not self.face.alive():
+            state = WorkerState.FAILED
         return WorkerHeartbeat(
             worker=WorkerBeat(
                 id=self.worker_id,

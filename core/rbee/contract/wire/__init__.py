@@ -6,6 +6,7 @@ UTC, unknown values are ``null``.
 
 from rbee.contract.wire.aggregate import AggregateHeartbeat, AggregateWorker
 from rbee.contract.wire.aliases import Alias, AliasList, AliasTarget
+from rbee.contract.wire.draining import HiveDrain, WorkerDrain
 from rbee.contract.wire.inference import InferAnswer, InferRequest, RequestRecord
 from rbee.contract.wire.jobs import JobAccepted, JobDetail, JobEvent, JobSummary
 from rbee.contract.wire.logs import LogPart
@@ -85,6 +86,7 @@ __all__ = [
     "HeldModels",
     "HiveBeatAnswer",
     "HiveCapabilities",
+    "HiveDrain",
     "HiveHeartbeat",
     "HiveInfo",
     "HiveTelemetry",
@@ -120,6 +122,7 @@ __all__ = [
     "RequestRecord",
     "WorkerBeat",
     "WorkerCatalogGet",
+    "WorkerDrain",
     "WorkerHeartbeat",
     "WorkerProcess",
     "WorkerProcessDelete",

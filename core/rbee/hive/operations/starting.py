@@ -102,6 +102,7 @@ class Starting:
 
         Raises:
             InvalidRequestError: the id is not for workers.
+            NoPlacementError: the hive drains.
             RbeeError: it cannot be started, and why.
         """
         if wanted.worker_id is not None and is_program_log(wanted.worker_id):
@@ -109,6 +110,7 @@ class Starting:
                 f"No worker can be called {wanted.worker_id!r}: that is the name of a program's log. Take another id.",
                 param="worker_id",
             )
+        self._hive.draining.check()
         # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
         device, backend = self.device(wanted.device, self._opening(variant, wanted.worker))
         engine = self.engine(variant, wanted.worker, backend)

@@ -12,6 +12,7 @@ _COMMANDS = MappingProxyType(
     {
         "start": "Run the hive of this machine.",
         "stop": "Stop the hive of this machine.",
+        "drain": "Take a machine out of work.",
         "status": "Say whether the hive of this machine runs, and where.",
         "add": "Enter a machine into the list of hives.",
         "ls": "List the hives that were entered.",

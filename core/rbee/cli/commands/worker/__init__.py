@@ -13,6 +13,7 @@ _COMMANDS = MappingProxyType(
         "spawn": "Start a worker for a model.",
         "ls": "List workers.",
         "show": "Show one worker with everything known of it.",
+        "drain": "Have a worker finish its requests and take no more.",
         "stop": "Stop a worker.",
         "list": "List installed engines.",
         "available": "List engines that can be installed.",

@@ -1,0 +1,64 @@
+"""A hive that is taken out of work: it starts nothing, and its workers finish what they have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from rbee.clients import Transport, WorkerClient
+from rbee.contract.errors import NoPlacementError, RbeeError
+from rbee.contract.wire import HiveDrain, WorkerDrain
+
+_ANSWER_S = 5.0
+
+
+class Draining:
+    """Whether the hive drains; ends with its process.
+
+    Args:
+        hive_id: whose.
+        workers: addresses of its children, by their ids.
+        token: the colony's.
+    """
+
+    def __init__(self, hive_id: str, workers: Callable[[], Mapping[str, str]], token: str | None) -> None:
+        self._hive_id = hive_id
+        self._workers = workers
+        self._token = token
+        self.active = False
+
+    def check(self) -> None:
+        """Pass when work is taken.
+
+        Raises:
+            NoPlacementError: it is not.
+        """
+        if self.active:
+            raise NoPlacementError(
+                f"Hive {self._hive_id!r} is draining and starts no workers. Put it back to work: "
+                f"rbee hive drain {self._hive_id} --undo"
+            )
+
+    async def turn(self, *, on: bool) -> HiveDrain:
+        """Begin, or end; to begin again tells how many requests are still open.
+
+        Args:
+            on: take no more work.
+        """
+        self.active = on
+        told = await asyncio.gather(*(self._tell(name, url, on=on) for name, url in sorted(self._workers().items())))
+        return HiveDrain(
+            hive_id=self._hive_id,
+            operational_status="draining" if self.active else "ready",
+            workers=tuple(told),
+        )
+
+    async def _tell(self, worker_id: str, url: str, *, on: bool) -> WorkerDrain:
+        transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+        try:
+            return await WorkerClient(transport).drain(on=on)
+        except RbeeError as error:
+            # One that is dead or still starts takes no requests either; the others are told all the same.
+            return WorkerDrain(worker_id=worker_id, state="unknown", error=error.message)
+        finally:
+            await transport.close()
