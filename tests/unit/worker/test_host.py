@@ -20,7 +20,7 @@ from rbee.contract import (
     ModelVariant,
     ServedEngine,
 )
-from rbee.contract.errors import InvalidRequestError, WorkerFailedError
+from rbee.contract.errors import InvalidRequestError, WorkerFailedError, WorkerNotReadyError
 from rbee.contract.types import WorkerState
 from rbee.contract.wire import InferRequest
 from rbee.http.guard import Guard
@@ -264,3 +264,39 @@ async def test_what_nobody_planned_is_one_error_event_and_logged(caplog: pytest.
     assert [event["type"] for event in told] == ["started", "token", "error"]
     assert "secret" not in told[-1]["message"]
     assert "secret detail" in caplog.text
+
+
+async def test_a_worker_that_rests_refuses_and_goes_on_with_what_it_has(host: WorkerHost) -> None:
+    with host.request("r1"):
+        host.changed.clear()
+        told = host.rest()
+        assert (told.worker_id, told.state, told.open_requests) == (host.worker_id, "draining", 1)
+        # Whoever waits for news of the worker tells the queen at once.
+        assert host.changed.is_set()
+        with pytest.raises(WorkerNotReadyError, match="draining") as caught, host.request("r2"):
+            pass
+        assert caught.value.retry_after_s == 5
+    assert host.rest().open_requests == 0
+    assert (await host.beat()).worker.status == "draining"
+    assert host.resume().state == "ready"
+    with host.request("r3"):
+        assert host.open_requests == 1
+
+
+async def test_a_worker_that_is_about_to_end_does_not_come_back(host: WorkerHost) -> None:
+    with host.request("r1"):
+        ending = asyncio.create_task(host.drain(5.0))
+        await asyncio.sleep(0)
+        with pytest.raises(WorkerNotReadyError):
+            host.resume()
+    await ending
+
+
+async def test_an_engine_that_dies_while_its_worker_rests_is_noticed(
+    host: WorkerHost, face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ALIVE_POLL_S", 0.01)
+    host.rest()
+    face.lives = False
+    await asyncio.wait_for(host.engine_died(), 5)
+    assert (await host.beat()).worker.status == "failed"
