@@ -22,7 +22,7 @@ from rbee.contract.errors import ContextLengthError, ModelFileError
 from rbee_echo import __version__
 from rbee_echo.ref import EchoRef
 from rbee_echo.vendor import CONTEXT_LENGTH
-from rbee_echo.words import answer_to, prompt_tokens, tokens
+from rbee_echo.words import answer_to, behind, prompt_tokens, tokens
 
 EXIT_CODE_OF_DEATH = 70
 
@@ -77,7 +77,7 @@ class EchoEngine(TokenEngine):
     name = "echo"
     formats = frozenset({"echo"})
     backends = frozenset({Backend.CPU})
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS})
+    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.CONTINUATION})
 
     def __init__(self) -> None:
         self._ref = EchoRef()
@@ -124,6 +124,8 @@ class EchoEngine(TokenEngine):
                 f"The prompt has {prompt} tokens, the context is {self._context_length}; shorten the prompt."
             )
         words = tokens(answer_to(request.messages, request.prompt), self._ref.faulty_after or self._ref.tokens)
+        if request.continues and request.messages is not None:
+            words = behind(words, request.messages[-1]["content"])
         limit = room if request.max_tokens is None else min(room, request.max_tokens)
         self._speeches[request.request_id] = _Speech(words, prompt, limit, ends=not self._ref.faulty_after)
 

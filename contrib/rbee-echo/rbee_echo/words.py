@@ -43,3 +43,13 @@ def tokens(text: str, exactly: int | None = None) -> Iterator[str]:
     words = words or ["echo"]
     again = [word if word[0].isspace() else f" {word}" for word in words]
     return islice(chain(words, cycle(again)), exactly)
+
+
+def behind(words: Iterator[str], said: str) -> Iterator[str]:
+    """What is left of the words when so much has been said already."""
+    passed = 0
+    for word in words:
+        left = word[max(0, len(said) - passed) :]
+        passed += len(word)
+        if left:
+            yield left

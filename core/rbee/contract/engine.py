@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from rbee.contract.errors import RbeeError
 from rbee.contract.types import EngineInfo, LoadSpec
 
 StageReport = Callable[[str], None]
@@ -128,6 +129,10 @@ class ServedEngine(Engine):
     The worker host calls `start` and `stop` once each, in one thread, relays bytes to the endpoint in between, and
     cancels a request by closing its connection, upon which the engine must free the slot.
 
+    Attributes:
+        ignored_parameters: of OpenAI's API, those that the server would drop without a word; the host refuses requests
+            in which they ask for something.
+
     Processes that the engine starts must stay in the worker's session or inherit its environment: by these the hive
     finds them, and ends them when the worker has crashed or was stopped while it loaded, and `stop` was not called.
 
@@ -155,6 +160,8 @@ class ServedEngine(Engine):
                 return EngineStatus(slots_total=1, slots_busy=self.server.busy)
     """
 
+    ignored_parameters: ClassVar[frozenset[str]] = frozenset()
+
     @abstractmethod
     def start(self, spec: LoadSpec, report: StageReport) -> Endpoint:
         """Load the model and listen on a free loopback port; blocks until requests can be answered.
@@ -170,6 +177,18 @@ class ServedEngine(Engine):
     @abstractmethod
     def stop(self) -> None:
         """Unload and release all memory; harmless when nothing is loaded."""
+
+    def refusal(self, path: str, status: int, body: bytes) -> RbeeError | None:
+        """A refusal of the server's in words that clients of the API know; None to pass it on as it is.
+
+        A prompt that is too long, for one, is a `ContextLengthError`.
+
+        Args:
+            path: OpenAI route without prefix.
+            status: HTTP status, from 400 on.
+            body: of the answer.
+        """
+        return None
 
     def alive(self) -> bool:
         """False once the engine has died under the host, which then leaves, so that another worker is started.
@@ -192,6 +211,8 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
         top_p: nucleus; 1 is off.
         top_k: 0 is off.
         seed: None for a random one.
+        continues: the last message is the assistant's, and not complete: the answer is what comes behind its text.
+            Only for engines with the capability ``continuation``.
     """
 
     request_id: str
@@ -202,6 +223,7 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float = 1.0
     top_k: int = 0
     seed: int | None = None
+    continues: bool = False
 
 
 class TokenEvent(msgspec.Struct, frozen=True, kw_only=True):

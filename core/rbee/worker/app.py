@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerDrain, WorkerHeartbeat
+from rbee.gateway.deadline import HEADER as DEADLINE
+from rbee.gateway.deadline import seconds_of
 from rbee.http.app import build, event_stream
 from rbee.http.front import Front, Receive, Scope, Send, send_error
 from rbee.http.guard import Guard
@@ -17,6 +20,8 @@ from rbee.http.sse import encode as sse
 from rbee.worker.ending import Ending
 from rbee.worker.host import WorkerHost
 from rbee.worker.infer import as_events, as_whole, encode
+from rbee.worker.offers import check_offered
+from rbee.worker.underway import UnderWay
 
 
 @get("/health")
@@ -106,6 +111,19 @@ async def shutdown(service: WorkerHost) -> dict[str, str]:
     return {"status": "stopping"}
 
 
+@contextlib.contextmanager
+def _expiring(one: UnderWay, seconds: float | None) -> Iterator[None]:
+    """A block at whose deadline the request is ended."""
+    if seconds is None:
+        yield
+        return
+    timer = asyncio.get_running_loop().call_later(seconds, one.expire)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def make_app(service: WorkerHost, guard: Guard, max_body: int) -> Front:
     """The worker's application with its guard and the OpenAI routes.
 
@@ -120,13 +138,16 @@ def make_app(service: WorkerHost, guard: Guard, max_body: int) -> Front:
     async def openai(scope: Scope, receive: Receive, send: Send, *, path: str, request_id: str) -> None:
         ending = Ending(send, request_id)
         try:
-            with service.request(request_id) as one, one.interruptible():
+            check_offered(path, service.capabilities, service.spec.model_id)
+            value = next((value for name, value in scope["headers"] if name == DEADLINE), None)
+            seconds = None if value is None else seconds_of(value)
+            with service.request(request_id) as one, _expiring(one, seconds), one.interruptible():
                 state = {**scope.get("state", {}), "request_id": request_id}
                 await service.face.openai(dict(scope, path=path, state=state), receive, ending.send)
         except Exception as error:
             await send_error(send, error, openai=True, request_id=request_id)
             return
         if one.cancelled:
-            await ending.cancelled()
+            await ending.cancelled(late=one.late)
 
     return Front(build(handlers, service, title="rbee worker"), guard, data_plane=openai)

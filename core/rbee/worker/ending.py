@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rbee.contract.errors import CancelledByCallerError
+from rbee.contract.errors import CancelledByCallerError, RbeeError, RequestTimeoutError
 from rbee.http.errors import render
 from rbee.http.front import Scope, Send, send_error
 
@@ -32,9 +32,15 @@ class Ending:
         elif not message.get("more_body", False):
             self._over = True
 
-    async def cancelled(self) -> None:
-        """Tell that the request was cancelled: as HTTP says it or, once a stream has begun, as its last event."""
-        error = CancelledByCallerError(f"Request {self._request_id!r} was cancelled.")
+    async def cancelled(self, *, late: bool = False) -> None:
+        """Tell that the request was ended: as HTTP says it or, once a stream has begun, as its last event.
+
+        Args:
+            late: by its deadline.
+        """
+        error: RbeeError = CancelledByCallerError(f"Request {self._request_id!r} was cancelled.")
+        if late:
+            error = RequestTimeoutError("The request's deadline (X-Request-Deadline) has passed.")
         if not self._begun:
             await send_error(self._send, error, openai=True, request_id=self._request_id)
         elif self._stream and not self._over:

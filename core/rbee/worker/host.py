@@ -25,6 +25,7 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.worker.face import EngineFace, InferDelta
+from rbee.worker.offers import offered
 from rbee.worker.underway import UnderWay
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class WorkerHost:
         self.url = url
         self.spec = spec
         self._engine = engine
+        self.capabilities = offered(engine.capabilities, spec.variant)
         self._hive_id = hive_id
         self._context_length: int | None = None
         self._seq = 0
@@ -289,7 +291,7 @@ class WorkerHost:
                 queue_depth=status.queue_depth,
                 tokens_per_second=self._rate(status.tokens_generated),
                 context_length=self._context_length,
-                capabilities=tuple(sorted(self._engine.capabilities)),
+                capabilities=tuple(sorted(self.capabilities)),
                 backend=self.spec.backend,
                 pid=os.getpid(),
                 stage=self.stage,
@@ -304,7 +306,7 @@ class WorkerHost:
             "implementation": self._engine.name,
             "version": self._version,
             "model_id": self.spec.model_id,
-            "capabilities": sorted(self._engine.capabilities),
+            "capabilities": sorted(self.capabilities),
             "context_length": self._context_length,
             "slots_total": self.spec.slots,
         }

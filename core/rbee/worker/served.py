@@ -36,6 +36,8 @@ from rbee.gateway.message import client_head, is_event_stream, request_bytes
 from rbee.http.errors import render
 from rbee.worker.assemble import as_stream, assemble
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
+from rbee.worker.tokens.refusals import refuse_ignored
+from rbee.worker.translating import Translating
 
 log = logging.getLogger(__name__)
 
@@ -115,15 +117,20 @@ class ServedFace(EngineFace):
             raise WorkerFailedError("The engine is not loaded.")
         request_id = scope.get("state", {}).get("request_id", "")
         path = scope["path"]
-        if self._whole_answers_cancel and self._model is None:
+        send = Translating(send, lambda status, body: self._engine.refusal(path, status, body), request_id)
+        ignored = self._engine.ignored_parameters
+        if self._whole_answers_cancel and self._model is None and not ignored:
             await self._relay(scope, receive, send, path=path, request_id=request_id)
             return
         raw = await read_body(receive, scope, self._max_body)
         fields = routing_fields(raw)
+        body = msgspec.json.decode(raw)
+        refuse_ignored(body, ignored)
         if self._model is not None:
-            raw = msgspec.json.encode({**msgspec.json.decode(raw), "model": self._model})
+            body["model"] = self._model
+            raw = msgspec.json.encode(body)
         whole = not fields.stream and not self._whole_answers_cancel
-        streamed = as_stream(path, msgspec.json.decode(raw)) if whole else None
+        streamed = as_stream(path, body) if whole else None
         if streamed is None:
             await self._relay(scope, _again(raw, receive), send, path=path, request_id=request_id)
             return

@@ -12,10 +12,12 @@ class UnderWay:
 
     Attributes:
         cancelled: somebody has ended the request.
+        late: it was its deadline.
     """
 
     def __init__(self) -> None:
         self.cancelled = False
+        self.late = False
         self._task: asyncio.Task[object] | None = None
         self._hit = False
 
@@ -26,6 +28,11 @@ class UnderWay:
         self.cancelled = True
         if self._task is not None:
             self._hit = self._task.cancel()
+
+    def expire(self) -> None:
+        """End the request because its deadline has passed."""
+        self.late = not self.cancelled
+        self.cancel()
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -18,13 +18,14 @@ from rbee.contract import (
     ServedEngine,
     StageReport,
 )
-from rbee.contract.errors import EngineUnavailableError
+from rbee.contract.errors import EngineUnavailableError, RbeeError
 
 from rbee_llamacpp.availability import LIBRARY, availability
 from rbee_llamacpp.console import Console
 from rbee_llamacpp.failure import LAST_LINE, load_failure
 from rbee_llamacpp.parameters import fill_parameters
 from rbee_llamacpp.preflight import check_device, check_file
+from rbee_llamacpp.refusals import IGNORED, refusal
 from rbee_llamacpp.stderr import CapturedStderr
 
 LOG_PATIENCE_S = 0.5
@@ -44,8 +45,11 @@ class LlamaCppEngine(ServedEngine):
             Capability.TOOLS,
             Capability.JSON_SCHEMA,
             Capability.LOGPROBS,
+            Capability.EMBEDDINGS,
+            Capability.CONTINUATION,
         }
     )
+    ignored_parameters = IGNORED
 
     # At home on processors; on a Mac's GPU an engine made for that goes first.
     preference = MappingProxyType({Backend.CPU: 20, Backend.METAL: 10})
@@ -88,6 +92,10 @@ class LlamaCppEngine(ServedEngine):
             # With progress to write, the server notices a lost client between two batches of a prompt.
             stream_fields={"return_progress": True},
         )
+
+    def refusal(self, path: str, status: int, body: bytes) -> RbeeError | None:
+        """See `rbee_llamacpp.refusals`."""
+        return refusal(path, body)
 
     def stop(self) -> None:
         """Drop the server: that ends its threads, cuts open answers, closes its port and frees the memory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rbee.contract import Backend, LoadSpec
+from rbee.contract import Backend, Capability, LoadSpec
 
 DEFAULT_CONTEXT = 8192
 """Tokens a slot when nobody asked; its memory is taken at load, so not a model's full 128k."""
@@ -34,6 +34,12 @@ def context_per_slot(spec: LoadSpec) -> int:
     return wanted if own is None else min(wanted, own)
 
 
+def embeds(spec: LoadSpec) -> bool:
+    """Whether the model is made for embeddings, and for nothing else."""
+    made_for = spec.variant.capabilities
+    return Capability.EMBEDDINGS in made_for and not made_for & {Capability.CHAT, Capability.COMPLETIONS}
+
+
 def fill_parameters(parameters: Any, spec: LoadSpec, path: str, key: str) -> None:
     """Set a fresh ``xllamacpp.CommonParams`` for `spec`.
 
@@ -46,6 +52,8 @@ def fill_parameters(parameters: Any, spec: LoadSpec, path: str, key: str) -> Non
     parameters.model.path = path
     parameters.model_alias = {spec.model_id}
     parameters.offline = True
+    # The server does one or the other; how the vectors of a prompt become one, the model's file says.
+    parameters.embedding = embeds(spec)
     _share(parameters, spec)
     _server(parameters, spec, key)
 

@@ -204,6 +204,7 @@ def engine_of(record: EngineRecord | Broken, *, optional: bool = False) -> type[
             "formats": frozenset(record.formats),
             "backends": frozenset(record.backends),
             "capabilities": frozenset(record.capabilities),
+            "ignored_parameters": frozenset(record.ignores),
             "record": record,
             "optional": optional,
         }

@@ -117,6 +117,7 @@ class EngineRecord(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
         formats: of the models that it opens.
         backends: how it can drive devices.
         capabilities: what its workers offer.
+        ignores: parameters of OpenAI's API that it drops without a word; requests that need one are refused.
         install: how a person gets it.
         arguments: groups of words, each a template; a group with an unknown value is left out.
         environment: variables, likewise.
@@ -138,6 +139,7 @@ class EngineRecord(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
     capabilities: tuple[Capability, ...]
     install: Line
     arguments: Groups
+    ignores: tuple[Word, ...] = ()
     environment: Variables = {}
     version: tuple[Line, ...] | None = None
     key: bool = False

@@ -300,3 +300,52 @@ async def test_an_engine_that_dies_while_its_worker_rests_is_noticed(
     face.lives = False
     await asyncio.wait_for(host.engine_died(), 5)
     assert (await host.beat()).worker.status == "failed"
+
+
+class Slow(Face):
+    """Takes for ever on every route."""
+
+    async def openai(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+
+async def asked(host: WorkerHost, path: str, *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
+    app = make_app(host, Guard(token=None, host="127.0.0.1"), 1000)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"localhost"), *headers]}
+    await asyncio.wait_for(app(scope, receive, send), 10)
+    return sent[0]["status"], json.loads(sent[1]["body"])["error"]
+
+
+@pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+async def test_a_request_whose_deadline_passes_is_ended_and_its_slot_is_free() -> None:
+    host = WorkerHost("w", Idle, Slow(), SPEC, "http://127.0.0.1:1", None)
+    await host.load(lambda _: None)
+    status, error = await asked(host, "/v1/chat/completions", (b"x-request-deadline", b"20"))
+    assert (status, error["code"]) == (408, "request_timeout")
+    assert host.open_requests == 0
+
+
+@pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+@pytest.mark.parametrize("value", [b"soon", b"-1", b"0"])
+async def test_a_deadline_that_is_none_is_refused(value: bytes) -> None:
+    host = WorkerHost("w", Idle, Slow(), SPEC, "http://127.0.0.1:1", None)
+    await host.load(lambda _: None)
+    status, error = await asked(host, "/v1/chat/completions", (b"x-request-deadline", value))
+    assert (status, error["param"]) == (400, "X-Request-Deadline")
+
+
+@pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank", "/v1/completions"])
+async def test_a_route_that_the_worker_does_not_offer_is_refused(host: WorkerHost, path: str) -> None:
+    status, error = await asked(host, path)
+    assert (status, error["param"]) == (400, "model")
+    assert "chat" in error["message"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from rbee.contract import Availability, Backend, Endpoint, EngineStatus, LoadSpec, ModelVariant, ServedEngine
+from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import InferRequest
 from rbee.worker.served import ServedFace
 
@@ -67,8 +68,8 @@ async def server() -> AsyncIterator[Server]:
         yield made
 
 
-async def ask(endpoint: Endpoint, body: bytes) -> list[dict[str, Any]]:
-    face = ServedFace(Given(endpoint), SPEC, "w", 10_000)
+async def ask(endpoint: Endpoint, body: bytes, engine: type[Given] = Given) -> list[dict[str, Any]]:
+    face = ServedFace(engine(endpoint), SPEC, "w", 10_000)
     await face.start(lambda _: None)
     sent: list[dict[str, Any]] = []
     asked = [{"type": "http.request", "body": body, "more_body": False}]
@@ -120,3 +121,29 @@ async def test_an_infer_request_names_it_too(server: Server, own: str | None, to
     await face.stop()
     assert deltas[0].text == "yes"
     assert json.loads(server.bodies[0])["model"] == told
+
+
+class Particular(Given):
+    ignored_parameters = frozenset({"suffix", "n", "own"})
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"suffix": "x"}, "suffix"),
+        ({"n": 2}, "n"),
+        ({"own": False}, "own"),
+        ({"suffix": "", "n": 1, "own": None, "else": 5}, None),
+    ],
+)
+async def test_what_the_server_would_drop_is_refused_where_it_asks_for_something(
+    server: Server, more: dict[str, Any], param: str | None
+) -> None:
+    body = json.dumps({"model": "m", **more}).encode()
+    refused = None
+    try:
+        await ask(Endpoint(url=server.url), body, Particular)
+    except InvalidRequestError as error:
+        refused = error.param
+    assert refused == param
+    assert server.bodies == ([body] if param is None else [])

@@ -21,12 +21,12 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         text: new text; empty when a token made no whole character yet or is held back.
         finish: set in the last piece.
-        at_stop_string: a stop string ended the answer.
+        stop: the stop string that ended the answer, None when none did.
     """
 
     text: str
     finish: Finish | None = None
-    at_stop_string: bool = False
+    stop: str | None = None
 
 
 class Answer(AsyncIterator[Piece]):
@@ -63,13 +63,13 @@ class Answer(AsyncIterator[Piece]):
             self.tokens += 1
         if text := self._filter.feed(event.text):
             self._text.append(text)
-        if self._filter.stopped:
+        if self._filter.stopped is not None:
             self._finish = "stop"
         elif event.finish is not None:
             self._text.append(self._filter.flush())
             self._finish = "length" if event.finish == "length" else "stop"
         self._news.set()
-        return self._filter.stopped and event.finish is None
+        return self._filter.stopped is not None and event.finish is None
 
     def fail(self, error: RbeeError) -> None:
         """End the answer with an error, raised to the reader after the text that came before it."""
@@ -102,4 +102,4 @@ class Answer(AsyncIterator[Piece]):
             raise self._error
         self._news.clear()
         self._over = self._finish is not None
-        return Piece(text=text, finish=self._finish, at_stop_string=self._filter.stopped)
+        return Piece(text=text, finish=self._finish, stop=self._filter.stopped)

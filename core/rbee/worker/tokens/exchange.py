@@ -30,6 +30,11 @@ class Exchange:
         self._send = send
         self.begun = False
 
+    @property
+    def wants_usage(self) -> bool:
+        """Whether whoever asks, a gateway, wants to know the usage even where its client does not."""
+        return any(name == b"x-rbee-usage" for name, _ in self._scope.get("headers", ()))
+
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body.
 

@@ -15,10 +15,11 @@ from rbee.contract.types import Capability, LoadSpec
 from rbee.contract.wire import InferRequest
 from rbee.http.errors import public_error
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
+from rbee.worker.offers import offered
 from rbee.worker.tokens.answer import Answer, Piece
 from rbee.worker.tokens.exchange import Exchange, client_gone
 from rbee.worker.tokens.infer import ask_of
-from rbee.worker.tokens.openai import ChatRenderer, CompletionRenderer, Renderer, models, usage
+from rbee.worker.tokens.openai import ChatRenderer, CompletionRenderer, Renderer, models
 from rbee.worker.tokens.requests import Ask, parse_chat, parse_completion
 from rbee.worker.tokens.scheduler import Scheduler
 
@@ -26,15 +27,14 @@ from rbee.worker.tokens.scheduler import Scheduler
 class _Route(msgspec.Struct, frozen=True):
     """A route that generates text."""
 
-    capability: Capability
     parse: Callable[[bytes], Ask]
     renderer: type[Renderer]
 
 
 _GENERATE = MappingProxyType(
     {
-        "/v1/chat/completions": _Route(Capability.CHAT, parse_chat, ChatRenderer),
-        "/v1/completions": _Route(Capability.COMPLETIONS, parse_completion, CompletionRenderer),
+        "/v1/chat/completions": _Route(parse_chat, ChatRenderer),
+        "/v1/completions": _Route(parse_completion, CompletionRenderer),
     }
 )
 _MODELS = "/v1/models"
@@ -53,7 +53,7 @@ class TokenFace(EngineFace):
     def __init__(self, engine: TokenEngine, spec: LoadSpec, *, max_body: int, max_waiting: int = 64) -> None:
         self._max_body = max_body
         self._spec = spec
-        self._capabilities = engine.capabilities & spec.variant.capabilities
+        self._capabilities = offered(engine.capabilities, spec.variant)
         self._scheduler = Scheduler(engine, spec, max_waiting=max_waiting)
         self._context_length: int | None = None
         self._loaded_at = 0
@@ -118,18 +118,18 @@ class TokenFace(EngineFace):
             self._scheduler.cancel(job)
 
     async def _generate(self, route: _Route, exchange: Exchange) -> None:
-        body = await exchange.body(self._max_body)
-        if route.capability not in self._capabilities:
+        ask = route.parse(await exchange.body(self._max_body))
+        if ask.continues and Capability.CONTINUATION not in self._capabilities:
             raise InvalidRequestError(
-                f"{self._spec.model_id!r} does not offer {route.capability.value!r}; ask for another model.",
-                param="model",
+                "This worker's engine cannot go on with a message that has begun; leave 'continue_final_message' out.",
+                param="continue_final_message",
             )
-        ask = route.parse(body)
         renderer = route.renderer(
             answer_id := f"{route.renderer.prefix}{uuid.uuid4().hex}",
             int(time.time()),
             ask.model or self._spec.model_id,
             include_usage=ask.include_usage,
+            tell_usage=exchange.wants_usage,
         )
         answer = Answer(ask.stop)
         job = self._scheduler.submit(ask.token_request(answer_id), answer)
@@ -152,7 +152,7 @@ async def _stream(answer: Answer, renderer: Renderer, exchange: Exchange) -> Non
         if not exchange.begun:
             data = renderer.first() + data
         if piece.finish is not None:
-            data += renderer.last(piece.finish, usage(answer.prompt_tokens, answer.tokens))
+            data += renderer.last(piece, answer.prompt_tokens, answer.tokens)
         if data:
             await exchange.stream(data, end=piece.finish is not None)
 
@@ -163,8 +163,7 @@ async def _whole(answer: Answer, renderer: Renderer, exchange: Exchange) -> None
     async for piece in answer:
         texts.append(piece.text)
         if piece.finish is not None:
-            figures = usage(answer.prompt_tokens, answer.tokens)
-            await exchange.respond(renderer.whole("".join(texts), piece.finish, figures))
+            await exchange.respond(renderer.whole("".join(texts), piece, answer.prompt_tokens, answer.tokens))
 
 
 def _check_method(scope: Scope, method: str) -> None:
@@ -175,4 +174,4 @@ def _check_method(scope: Scope, method: str) -> None:
 def _stop_reason(piece: Piece) -> str:
     if piece.finish == "length":
         return "MAX_TOKENS"
-    return "STOP_SEQUENCE" if piece.at_stop_string else "EOS"
+    return "STOP_SEQUENCE" if piece.stop is not None else "EOS"

@@ -9,7 +9,7 @@ import msgspec
 
 from rbee.contract.errors import RbeeError
 from rbee.http.errors import openai_error
-from rbee.worker.tokens.answer import Finish
+from rbee.worker.tokens.answer import Piece
 
 DONE = b"data: [DONE]\n\n"
 
@@ -56,6 +56,7 @@ class Renderer(ABC):
         created: Unix time in seconds.
         model: name that the client asked for.
         include_usage: chunks carry the field `usage`, null in all but the last.
+        tell_usage: where they do not, a comment at the end tells it, for a gateway.
     """
 
     prefix: ClassVar[str]
@@ -64,7 +65,10 @@ class Renderer(ABC):
     delta_head: ClassVar[bytes]
     delta_tail: ClassVar[bytes]
 
-    def __init__(self, answer_id: str, created: int, model: str, *, include_usage: bool = False) -> None:
+    def __init__(
+        self, answer_id: str, created: int, model: str, *, include_usage: bool = False, tell_usage: bool = False
+    ) -> None:
+        self._tell_usage = tell_usage
         self._head = {"id": answer_id, "created": created, "model": model}
         self._include_usage = include_usage
         # A chunk a token: everything but the text is encoded once.
@@ -73,11 +77,11 @@ class Renderer(ABC):
         self._after = self.delta_tail + (b'],"usage":null}\n\n' if include_usage else b"]}\n\n")
 
     @abstractmethod
-    def whole_choice(self, text: str, finish: Finish) -> dict[str, Any]:
+    def whole_choice(self, text: str, end: Piece) -> dict[str, Any]:
         """The one choice of a whole answer."""
 
     @abstractmethod
-    def last_choice(self, finish: Finish) -> dict[str, Any]:
+    def last_choice(self, end: Piece) -> dict[str, Any]:
         """The one choice of the chunk that ends an answer."""
 
     def first(self) -> bytes:
@@ -88,16 +92,20 @@ class Renderer(ABC):
         """A chunk with new text; nothing when there is none."""
         return self._before + _encode(text) + self._after if text else b""
 
-    def last(self, finish: Finish, figures: dict[str, int]) -> bytes:
+    def last(self, end: Piece, prompt_tokens: int | None, tokens: int) -> bytes:
         """The end of a stream: why it ended, usage where asked for, and the mark of the end."""
-        end = self._chunk([self.last_choice(finish)], None)
+        last = self._chunk([self.last_choice(end)], None)
         if self._include_usage:
-            end += self._chunk([], figures)
-        return end + DONE
+            last += self._chunk([], usage(prompt_tokens, tokens))
+        elif self._tell_usage:
+            told = {"prompt_tokens": prompt_tokens, "completion_tokens": tokens}
+            last += b": rbee-usage " + _encode(told) + b"\n\n"
+        return last + DONE
 
-    def whole(self, text: str, finish: Finish, figures: dict[str, int]) -> bytes:
+    def whole(self, text: str, end: Piece, prompt_tokens: int | None, tokens: int) -> bytes:
         """The body of an answer that is not streamed."""
-        choices = [self.whole_choice(text, finish)]
+        choices = [self.whole_choice(text, end)]
+        figures = usage(prompt_tokens, tokens)
         return _encode({**self._head, "object": self.whole_object, "choices": choices, "usage": figures})
 
     def _chunk(self, choices: list[dict[str, Any]], figures: dict[str, int] | None) -> bytes:
@@ -121,14 +129,14 @@ class ChatRenderer(Renderer):
         delta = {"role": "assistant", "content": ""}
         return self._chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}], None)
 
-    def whole_choice(self, text: str, finish: Finish) -> dict[str, Any]:
+    def whole_choice(self, text: str, end: Piece) -> dict[str, Any]:
         """The one choice of a whole answer."""
         message = {"role": "assistant", "content": text, "refusal": None}
-        return {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+        return {"index": 0, "message": message, "logprobs": None, **_why(end)}
 
-    def last_choice(self, finish: Finish) -> dict[str, Any]:
+    def last_choice(self, end: Piece) -> dict[str, Any]:
         """The one choice of the chunk that ends an answer."""
-        return {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish}
+        return {"index": 0, "delta": {}, "logprobs": None, **_why(end)}
 
 
 class CompletionRenderer(Renderer):
@@ -140,10 +148,15 @@ class CompletionRenderer(Renderer):
     delta_head = b'{"index":0,"text":'
     delta_tail = b',"logprobs":null,"finish_reason":null}'
 
-    def whole_choice(self, text: str, finish: Finish) -> dict[str, Any]:
+    def whole_choice(self, text: str, end: Piece) -> dict[str, Any]:
         """The one choice of a whole answer."""
-        return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        return {"index": 0, "text": text, "logprobs": None, **_why(end)}
 
-    def last_choice(self, finish: Finish) -> dict[str, Any]:
+    def last_choice(self, end: Piece) -> dict[str, Any]:
         """The one choice of the chunk that ends an answer."""
-        return self.whole_choice("", finish)
+        return self.whole_choice("", end)
+
+
+def _why(end: Piece) -> dict[str, Any]:
+    # `stop_reason` is vLLM's addition: the stop string, which Anthropic's API tells its clients.
+    return {"finish_reason": end.finish, "stop_reason": end.stop}

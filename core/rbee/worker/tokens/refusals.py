@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -67,6 +67,18 @@ def refuse_unsupported(body: Mapping[str, Any], supported: frozenset[str]) -> No
             raise InvalidRequestError(
                 f"This worker does not support {name!r} with the given value; leave it out.", param=name
             )
+
+
+def refuse_ignored(body: Mapping[str, Any], ignored: Collection[str]) -> None:
+    """Let a body pass in which no parameter asks for something that its server would drop.
+
+    Raises:
+        InvalidRequestError: one does; `param` names it.
+    """
+    for name in ignored:
+        value = body.get(name)
+        if value is not None and not any(_same(value, neutral) for neutral in NEUTRAL.get(name, ())):
+            raise InvalidRequestError(f"This worker's engine does not support {name!r}; leave it out.", param=name)
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -39,6 +39,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         stop: stop strings.
         stream: answer in pieces.
         include_usage: end the stream with the figures of usage.
+        continues: go on with the last message, which is the assistant's.
     """
 
     model: str | None = None
@@ -52,6 +53,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     stream: bool = False
     include_usage: bool = False
+    continues: bool = False
 
     def token_request(self, request_id: str) -> TokenRequest:
         """The part of it that concerns the engine."""
@@ -64,6 +66,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             top_p=self.top_p,
             top_k=self.top_k,
             seed=self.seed,
+            continues=self.continues,
         )
 
 
@@ -96,6 +99,8 @@ class ChatBody(_Body, frozen=True, kw_only=True):
 
     messages: list[dict[str, Any]]
     max_completion_tokens: MaxTokens | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
 
 
 class CompletionBody(_Body, frozen=True, kw_only=True):
@@ -117,7 +122,13 @@ def parse_chat(body: bytes) -> Ask:
             "'max_tokens' and 'max_completion_tokens' differ; send one of them.",
             param="max_tokens",
         )
-    return _ask(chat, messages=conversation(chat.messages), max_tokens=limits.pop() if limits else None)
+    messages = conversation(chat.messages)
+    return _ask(
+        chat,
+        messages=messages,
+        max_tokens=limits.pop() if limits else None,
+        continues=_continues(chat, messages[-1]["role"]),
+    )
 
 
 def parse_completion(body: bytes) -> Ask:
@@ -129,6 +140,27 @@ def parse_completion(body: bytes) -> Ask:
     completion = _parse(body, CompletionBody)
     prompt = completion.prompt if isinstance(completion.prompt, str) else completion.prompt[0]
     return _ask(completion, prompt=prompt, max_tokens=completion.max_tokens or DEFAULT_COMPLETION_TOKENS)
+
+
+def _continues(chat: ChatBody, last_role: str) -> bool:
+    """Whether the answer goes on with the last message, in vLLM's words for it."""
+    if not chat.continue_final_message:
+        if chat.add_generation_prompt is False:
+            raise InvalidRequestError(
+                "'add_generation_prompt' may be false only beside 'continue_final_message': true.",
+                param="add_generation_prompt",
+            )
+        return False
+    if chat.add_generation_prompt:
+        raise InvalidRequestError(
+            "'continue_final_message' and 'add_generation_prompt' exclude each other.", param="add_generation_prompt"
+        )
+    if last_role != "assistant":
+        raise InvalidRequestError(
+            "'continue_final_message' needs a last message of the assistant's to go on with.",
+            param="continue_final_message",
+        )
+    return True
 
 
 def _parse(body: bytes, kind: type[B]) -> B:
@@ -144,6 +176,7 @@ def _ask(
     max_tokens: int | None,
     messages: tuple[dict[str, Any], ...] | None = None,
     prompt: str | None = None,
+    continues: bool = False,
 ) -> Ask:
     stream = bool(body.stream)
     if body.stream_options is not None and not stream:
@@ -161,4 +194,5 @@ def _ask(
         stop=stop,
         stream=stream,
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
+        continues=continues,
     )

@@ -19,21 +19,23 @@ class StopFilter:
         self._stops = tuple(stops)
         self._longest = max(map(len, self._stops), default=0)
         self._held = ""
-        self.stopped = False
+        self.stopped: str | None = None
+        """The stop string that has ended the text; None until one has."""
 
     def feed(self, text: str) -> str:
         """Take the next piece; returns what may be shown by now, nothing once `stopped`."""
-        if self.stopped:
+        if self.stopped is not None:
             return ""
         if not self._stops:
             return text
         text = self._held + text
-        cut = self._cut(text)
-        if cut is None:
+        found = self._cut(text)
+        if found is None:
             border = len(text) - self._undecided(text)
             self._held = text[border:]
             return text[:border]
-        self.stopped, self._held = True, ""
+        cut, stop = found
+        self.stopped, self._held = stop, ""
         return text[:cut]
 
     def flush(self) -> str:
@@ -41,10 +43,10 @@ class StopFilter:
         held, self._held = self._held, ""
         return held
 
-    def _cut(self, text: str) -> int | None:
-        """Where the stop string begins that is complete first, None when there is none."""
-        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
-        return min(found)[1] if found else None
+    def _cut(self, text: str) -> tuple[int, str] | None:
+        """Where the stop string begins that is complete first, and which it is; None when there is none."""
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        return min(found)[1:] if found else None
 
     def _undecided(self, text: str) -> int:
         """Length of the longest end of `text` that a stop string begins with."""

@@ -93,13 +93,6 @@ async def test_a_body_over_the_limit_is_a_413(engine_of, served, client_of):
     assert (told.status, untold.status) == (413, 413)
 
 
-async def test_a_route_that_the_model_is_not_made_for_is_refused(engine_of, served, client_of):
-    async with served(engine_of(), capabilities={Capability.COMPLETIONS}) as face:
-        said = await client_of(face.openai)("POST", CHAT, {"messages": USER})
-    assert said.status == 400
-    assert "chat" in said.json["error"]["message"]
-
-
 async def test_what_fails_before_the_first_token_fails_as_http_even_when_streamed(engine_of, served, client_of):
     engine = engine_of()
     engine.add_errors = {"hi": ContextLengthError("The prompt is too long.")}
@@ -221,3 +214,51 @@ async def test_two_infer_requests_with_one_id_are_two_requests(engine_of, served
         engine.allow(10)
         for deltas in answers:
             assert [delta async for delta in deltas][-1].stop_reason == "EOS"
+
+
+def begun(text: str = "one") -> dict:
+    return {
+        "messages": [*USER, {"role": "assistant", "content": text}],
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+    }
+
+
+async def test_an_answer_that_has_begun_is_gone_on_with_by_an_engine_that_can(engine_of, served, client_of):
+    engine = engine_of()
+    engine.capabilities = engine.capabilities | {Capability.CONTINUATION}
+    async with served(engine) as face:
+        said = await client_of(face.openai)("POST", CHAT, begun())
+    assert said.status == 200
+    assert engine.requests[0].continues
+    assert engine.requests[0].messages[-1] == {"role": "assistant", "content": "one"}
+
+
+async def test_an_engine_that_cannot_go_on_with_an_answer_refuses_and_does_not_begin_anew(engine_of, served, client_of):
+    async with served(engine_of()) as face:
+        said = await client_of(face.openai)("POST", CHAT, begun())
+    assert said.status == 400
+    assert said.json["error"]["param"] == "continue_final_message"
+
+
+async def test_usage_is_told_in_a_comment_to_a_gateway_whose_client_does_not_want_it(engine_of, served, client_of):
+    asked = [(b"x-rbee-usage", b"1")]
+    body = {"messages": USER, "stream": True}
+    async with served(engine_of()) as face:
+        told = await client_of(face.openai)("POST", CHAT, body, headers=asked)
+        shown = await client_of(face.openai)(
+            "POST", CHAT, {**body, "stream_options": {"include_usage": True}}, headers=asked
+        )
+        plain = await client_of(face.openai)("POST", CHAT, body)
+    assert told.body.endswith(b': rbee-usage {"prompt_tokens":7,"completion_tokens":3}\n\ndata: [DONE]\n\n')
+    assert b"rbee-usage" not in shown.body
+    assert b"rbee-usage" not in plain.body
+
+
+async def test_the_stop_string_that_ended_an_answer_is_told(engine_of, served, client_of):
+    async with served(engine_of(["a", "E", "N", "D", "b"])) as face:
+        stopped = await client_of(face.openai)("POST", CHAT, {"messages": USER, "stop": ["X", "END"]})
+        ended = await client_of(face.openai)("POST", "/v1/completions", {"prompt": "x", "stream": True})
+    assert stopped.json["choices"][0]["stop_reason"] == "END"
+    assert stopped.json["choices"][0]["finish_reason"] == "stop"
+    assert ended.events[-1]["choices"][0]["stop_reason"] is None

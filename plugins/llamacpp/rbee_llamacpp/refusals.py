@@ -1,0 +1,60 @@
+"""What the server drops without a word, and its refusals in words that clients of the API know."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from rbee.contract.errors import ContextLengthError, InvalidRequestError, RbeeError
+
+IGNORED = frozenset(
+    {
+        "audio",
+        "best_of",
+        "echo",
+        "function_call",
+        "functions",
+        "modalities",
+        "prediction",
+        "reasoning_effort",
+        "suffix",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Parameters of OpenAI's API that change nothing, as seen with 2026.10; `n` above 1 it refuses itself."""
+
+_TOO_LONG = "exceed_context_size_error"
+_FIELD = re.compile(r"^Field '(\w+)': (.*)", re.DOTALL)
+_NAMED = re.compile(r"^(top_logprobs|response_format|tools|tool_choice|logit_bias|grammar|json_schema)\b")
+
+
+def refusal(path: str, body: bytes) -> RbeeError | None:
+    """An error for the body of a refusal; None for one that says nothing more than it says already.
+
+    Args:
+        path: OpenAI route without prefix.
+        body: JSON of the server's.
+    """
+    try:
+        told: Any = json.loads(body)["error"]
+        message, kind = str(told["message"]), told.get("type")
+    except (ValueError, KeyError, TypeError):
+        return None
+    if kind == _TOO_LONG:
+        prompt, context = told.get("n_prompt_tokens"), told.get("n_ctx")
+        figures = f"The prompt has {prompt} tokens, the context {context}" if prompt and context else message
+        return ContextLengthError(
+            f"{figures}; shorten the prompt, or start the worker with a longer context.",
+            param="messages" if path.startswith("/v1/chat") else "prompt",
+            details={"prompt_tokens": prompt, "context_length": context},
+        )
+    if kind == "invalid_request_error":
+        named = _FIELD.match(message)
+        if named is not None:
+            return InvalidRequestError(f"{named[1]!r}: {named[2].rstrip('.')}.", param=named[1])
+        begins = _NAMED.match(message)
+        if begins is not None:
+            return InvalidRequestError(f"{message.rstrip('.')}.", param=begins[1])
+    return None
