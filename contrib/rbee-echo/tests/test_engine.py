@@ -109,3 +109,15 @@ def test_it_can_take_its_process_with_it():
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (EXIT_CODE_OF_DEATH, b"spoke\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "rest"),
+    [("a", " b c"), ("a b", " c"), ("a b c", ""), ("a bb", ""), ("", "a b c")],
+)
+def test_it_goes_on_behind_what_has_been_said(said, rest):
+    begun = chat("a b c" if "bb" not in said else "a bb")
+    request = TokenRequest(
+        request_id="r", messages=(*begun.messages, {"role": "assistant", "content": said}), continues=True
+    )
+    assert text_of(loaded(), request) == rest
