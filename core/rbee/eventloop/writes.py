@@ -11,6 +11,8 @@ from typing import Any
 
 _MOST = 64
 """Connections that wait for one another."""
+_LARGE = 8 * 1024
+"""Bytes that wait for nobody: a reader that is slow is to be noticed before its worker is read any further."""
 
 
 class Writes:
@@ -46,17 +48,21 @@ class GatheredTransport(asyncio.Transport):
         writes: of its event loop.
     """
 
-    __slots__ = ("_parts", "_transport", "_writes")
+    __slots__ = ("_parts", "_size", "_transport", "_writes")
 
     def __init__(self, transport: asyncio.Transport, writes: Writes) -> None:
         self._transport = transport
         self._writes = writes
         self._parts: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send at the end of this turn."""
         self._parts.append(bytes(data))
-        if len(self._parts) == 1:
+        self._size += len(data)
+        if self._size >= _LARGE:
+            self.flush()
+        elif len(self._parts) == 1:
             self._writes.add(self)
 
     def flush(self) -> None:
@@ -64,6 +70,7 @@ class GatheredTransport(asyncio.Transport):
         parts = self._parts
         if parts:
             self._parts = []
+            self._size = 0
             if not self._transport.is_closing():
                 self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
@@ -80,6 +87,7 @@ class GatheredTransport(asyncio.Transport):
     def abort(self) -> None:
         """Close at once."""
         self._parts = []
+        self._size = 0
         self._transport.abort()
 
     def is_closing(self) -> bool:
@@ -100,7 +108,7 @@ class GatheredTransport(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Bytes that have not been sent."""
-        return self._transport.get_write_buffer_size() + sum(map(len, self._parts))
+        return self._transport.get_write_buffer_size() + self._size
 
     def pause_reading(self) -> None:
         """Read no more for now."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Headers = list[tuple[bytes, bytes]]
 
 _BODY_S = 30.0
+DRAINED_BYTES = 1024 * 1024
+"""What is still read of a body whose request has been answered already, so that the answer arrives."""
 _LAST_CHUNK = b"0\r\n"
 
 
@@ -181,7 +183,8 @@ class DirectCycle:
         try:
             for name, value in headers:
                 if name == b"content-length" and int(value) > self._limit:
-                    raise _too_large(int(value), self._limit)
+                    self._size = int(value)
+                    raise _too_large(self._size, self._limit)
             self._admitted = self._routes.admit(self._path, headers, local=local)
         except RbeeError as error:
             self._refused = error
@@ -189,6 +192,7 @@ class DirectCycle:
     def admit_again(self, admitted: Admitted, length: int) -> None:
         """The head has come, the same as that of an earlier request."""
         if length > self._limit:
+            self._size = length
             self._refused = _too_large(length, self._limit)
         else:
             self._admitted = self._routes.again(admitted)
@@ -260,6 +264,9 @@ class DirectCycle:
         """A whole answer."""
         if self.disconnected or self.response_complete:
             return
+        if self.more_body and self._size > DRAINED_BYTES:
+            # The rest of the request will not be read to its end: no other may come behind it.
+            self.keep_alive = False
         head = self._head_of(status, headers, b"content-length: %d\r\n" % len(body))
         self.response_started = True
         self._connection.transport.write(head + body)
@@ -367,7 +374,7 @@ class DirectCycle:
         self._underway = None
         self._connection.active = None
         self._disarm()
-        if not self.keep_alive:
+        if not self.keep_alive and not self.more_body:
             self._connection.transport.close()
         self._connection.on_response_complete()
 

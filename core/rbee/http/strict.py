@@ -13,13 +13,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rbee.contract.errors import InvalidRequestError, RbeeError
-from rbee.http.direct import DirectCycle, DirectRoutes
+from rbee.http.direct import DRAINED_BYTES, DirectCycle, DirectRoutes
 from rbee.http.errors import public_error, render
 from rbee.http.upgrades import BodyParser
 
-_DRAINED_BYTES = 1024 * 1024
 _DRAINED_S = 5.0
-"""What is still read of a body whose request has been answered already, so that the answer arrives."""
 _LINGER_S = 1.0
 
 
@@ -75,7 +73,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _drained(self) -> None:
         """More of a body whose request has been answered has come."""
-        if self._body_bytes > _DRAINED_BYTES and self._closing_timer is not None:
+        if self._body_bytes > DRAINED_BYTES and self._closing_timer is not None:
             self._hang_up()
 
     def _read_to_its_end(self) -> None:
@@ -83,6 +81,9 @@ class StrictProtocol(HttpToolsProtocol):
         if self._closing_timer is not None and self._refused is None:
             self._closing_timer.cancel()
             self._closing_timer = None
+            cycle: Any = self.cycle
+            if not cycle.keep_alive:
+                self._hang_up()
 
     def _refuse(self, error: RbeeError) -> None:
         """Nothing that comes after this is read; what came before is answered first."""

@@ -116,3 +116,33 @@ async def test_all_else_is_the_transports(far: Far) -> None:
     far.mine.set_protocol(protocol)
     assert far.mine.get_protocol() is protocol
     far.mine.set_write_buffer_limits(high=10)
+
+
+async def test_what_is_large_waits_for_nobody(far: Far) -> None:
+    far.mine.write(b"x")
+    assert far.has_nothing()
+    far.mine.write(b"y" * 8192)
+    assert not far.has_nothing()
+    assert await far.read() == b"x" + b"y" * 8192
+    far.mine.write(b"z")
+    assert far.has_nothing()
+    assert await far.read() == b"z"
+
+
+async def test_no_connection_waits_for_more_than_a_few_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rbee.eventloop.writes._MOST", 2)
+    order: list[str] = []
+
+    class Told(asyncio.Transport):
+        def write(self, data: object) -> None:
+            order.append(bytes(data).decode())  # type: ignore[call-overload]
+
+        def is_closing(self) -> bool:
+            return False
+
+    writes = Writes()
+    for number in range(3):
+        GatheredTransport(Told(), writes).write(str(number).encode())
+    assert order == ["0", "1"]
+    await asyncio.sleep(0)
+    assert order == ["0", "1", "2"]
