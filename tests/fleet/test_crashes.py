@@ -17,16 +17,44 @@ def kill9(worker):
     os.kill(worker["pid"], signal.SIGKILL)
 
 
-def long_stream(client):
+def long_stream(client, **more):
     return client.completions.create(
-        model="demo", prompt="Python", max_tokens=1900, stream=True, extra_body={"ignore_eos": True}
+        model="demo",
+        prompt="Python",
+        max_tokens=1900,
+        temperature=0,
+        stream=True,
+        extra_body={"ignore_eos": True},
+        **more,
     )
 
 
-def test_a_worker_killed_in_mid_answer_ends_the_stream_with_an_error_and_is_replaced(colony):
+def test_an_answer_whose_worker_is_killed_is_gone_on_with_by_another(colony):
     with sdk(colony) as client:
-        stream = long_stream(client)
-        pieces = iter(stream)
+        pieces = iter(long_stream(client))
+        text = next(pieces).choices[0].text
+        first = colony.worker("demo")
+        kill9(first)
+        rest = list(pieces)
+        text += "".join(choice.text for piece in rest for choice in piece.choices)
+        assert rest[-1].choices[0].finish_reason == "length"
+        assert len({piece.id for piece in rest}) == 1
+        second = colony.worker("demo")
+    # Greedy, it is the text that one worker alone would have given.
+    assert text == colony_text(colony)
+    assert second["worker_id"] != first["worker_id"]
+    assert [worker["worker_id"] for worker in colony.workers()] == [second["worker_id"]], "no ghost"
+
+
+def colony_text(colony):
+    with sdk(colony) as client:
+        return "".join(choice.text for piece in long_stream(client) for choice in piece.choices)
+
+
+def test_an_answer_that_nobody_can_go_on_with_ends_with_an_error_and_the_next_is_whole(colony):
+    with sdk(colony) as client:
+        # Log probabilities of what the dead worker would have said, nobody knows.
+        pieces = iter(long_stream(client, logprobs=1))
         next(pieces)
         first = colony.worker("demo")
         kill9(first)
@@ -34,9 +62,7 @@ def test_a_worker_killed_in_mid_answer_ends_the_stream_with_an_error_and_is_repl
             list(pieces)
         answer = client.chat.completions.create(model="demo", messages=user(PYTHON[0]), temperature=0)
         assert answer.choices[0].message.content == PYTHON[1]
-        second = colony.worker("demo")
-    assert second["worker_id"] != first["worker_id"]
-    assert [worker["worker_id"] for worker in colony.workers()] == [second["worker_id"]], "no ghost"
+    assert colony.worker("demo")["worker_id"] != first["worker_id"]
 
 
 def test_a_worker_killed_while_idle_is_replaced_without_anybody_noticing(colony):

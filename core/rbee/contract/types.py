@@ -39,6 +39,10 @@ class Capability(StrEnum):
     CONTINUATION = "continuation"
 
 
+MODEL_CAPABILITIES = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.EMBEDDINGS, Capability.RERANK})
+"""What a model is made for, or not, whatever its engine could do with another; the rest is the engine's alone."""
+
+
 class WorkerState(StrEnum):
     """Where a worker is in its life.  Serving states are `READY` and `BUSY` (every slot taken)."""
 

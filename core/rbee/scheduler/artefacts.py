@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from rbee.contract.devices import find_device
-from rbee.contract.types import Device, DeviceType, EngineInfo, ModelVariant
+from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceType, EngineInfo, ModelVariant
 from rbee.scheduler.memory import Estimate, estimate
 from rbee.scheduler.values import HiveView, IdleWorker, PlaceRequest
 from rbee.scheduler.wording import called, has_room, too_large
@@ -148,7 +148,11 @@ def _closed(hive: HiveView) -> str | None:
 
 def _engines(request: PlaceRequest, hive: HiveView) -> tuple[EngineInfo, ...] | Unsuitable:
     """Engines there that open some variant, can run and do what is asked, in the order of their names."""
-    formats = sorted({variant.format for variant in request.variants})
+    wanted = request.capability
+    made_for = [one for one in request.variants if wanted not in MODEL_CAPABILITIES or wanted in one.capabilities]
+    if not made_for:
+        return Unsuitable(reasons=(f"the model is not made for {wanted}",), code="INVALID_REQUEST")
+    formats = sorted({variant.format for variant in made_for})
     opening = [engine for engine in hive.engines or () if any(word in engine.formats for word in formats)]
     if not opening:
         told = "format" if len(formats) == 1 else "formats"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from rbee.contract.errors import InvalidRequestError
-from rbee.contract.types import Capability, ModelVariant
+from rbee.contract.types import MODEL_CAPABILITIES, Capability, ModelVariant
 
 _ROUTES: Mapping[str, Capability] = MappingProxyType(
     {
@@ -16,8 +16,6 @@ _ROUTES: Mapping[str, Capability] = MappingProxyType(
         "/v1/rerank": Capability.RERANK,
     }
 )
-_OF_MODELS = frozenset(_ROUTES.values())
-"""What a model is made for, or not; the rest is the engine's alone."""
 
 
 def offered(engine: Collection[str], variant: ModelVariant) -> frozenset[str]:
@@ -27,7 +25,7 @@ def offered(engine: Collection[str], variant: ModelVariant) -> frozenset[str]:
         engine: what the engine can do with models that are made for it.
         variant: the model.
     """
-    return frozenset(one for one in engine if one not in _OF_MODELS or one in variant.capabilities)
+    return frozenset(one for one in engine if one not in MODEL_CAPABILITIES or one in variant.capabilities)
 
 
 def check_offered(path: str, capabilities: Collection[str], model: str) -> None:
@@ -43,7 +41,7 @@ def check_offered(path: str, capabilities: Collection[str], model: str) -> None:
     """
     wanted = _ROUTES.get(path)
     if wanted is not None and wanted not in capabilities:
-        offers = ", ".join(sorted(_OF_MODELS & frozenset(capabilities))) or "nothing of the kind"
+        offers = ", ".join(sorted(MODEL_CAPABILITIES & frozenset(capabilities))) or "nothing of the kind"
         raise InvalidRequestError(
             f"{model!r} does not offer {wanted.value!r} here, but {offers}; ask for another model.", param="model"
         )
