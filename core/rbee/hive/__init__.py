@@ -1,6 +1,22 @@
 """One machine's executor: starts, stops and measures workers, and holds models."""
 
-from rbee.hive.app import make_app
-from rbee.hive.service import HiveService
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rbee.hive.app import make_app
+    from rbee.hive.service import HiveService
+
+_HOME = MappingProxyType({"HiveService": "rbee.hive.service", "make_app": "rbee.hive.app"})
+"""Where each name is: who looks for workers that were left needs no hive, which takes long to load."""
 
 __all__ = ["HiveService", "make_app"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
