@@ -18,6 +18,7 @@ from rbee.contract.errors import (
     CancelledByCallerError,
     RbeeError,
     RequestTimeoutError,
+    UnavailableError,
     WorkerFailedError,
 )
 from rbee.contract.wire import RequestRecord
@@ -274,9 +275,19 @@ class Passage:
         try:
             self._place(again)
         except RbeeError as found:
-            self.refuse(_both(error, found))
+            self.refuse(self._both(error, found))
         except Exception as found:
             self._unexpected(found)
+
+    def _both(self, first: RbeeError | None, second: RbeeError) -> RbeeError:
+        """What to tell when a worker has failed and another could not be had."""
+        if not isinstance(first, WorkerFailedError):
+            return second
+        message = f"{first.message} No other worker could be had: {second.message}"
+        if isinstance(second, UnavailableError) and not self._answer.begun:
+            # It may be otherwise in a moment, which clients are told by the status and by Retry-After.
+            return type(second)(message, retry_after_s=second.retry_after_s, details=second.details)
+        return WorkerFailedError(message, details=second.details)
 
     @staticmethod
     def _tried(route: Route, lease: Lease) -> Route:
@@ -408,7 +419,7 @@ class Passage:
             # Called here: a client that leaves before this begins would leave a coroutine that nobody awaits.
             await work(given)
         except RbeeError as error:
-            self.refuse(_both(self._trouble, error))
+            self.refuse(self._both(self._trouble, error))
         except Exception as error:
             self._unexpected(error)
         finally:
@@ -421,10 +432,3 @@ def _current() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-def _both(first: RbeeError | None, second: RbeeError) -> RbeeError:
-    """What to tell when a worker has failed and another could not be had."""
-    if not isinstance(first, WorkerFailedError):
-        return second
-    return WorkerFailedError(f"{first.message} No other worker could be had: {second.message}", details=second.details)

@@ -305,7 +305,7 @@ async def test_a_worker_that_dies_between_tokens_leaves_one_error_event(serve, p
 
 async def test_a_worker_that_dies_in_a_whole_answer_leaves_a_proper_error(serve, pool: Pool) -> None:
     client = await Client(pool, Places(await serve(answering(WHOLE[:-3])))).run()
-    assert (client.status, client.error["code"]) == (500, "worker_failed")
+    assert (client.status, client.error["code"]) == (503, "no_placement")
 
 
 async def test_a_worker_that_dies_before_the_first_byte_is_replaced_unnoticed(serve, pool: Pool) -> None:
