@@ -22,6 +22,8 @@ class ModelFigures(msgspec.Struct, frozen=True, kw_only=True):
         vocabulary: tokens there are.
         weights_bytes: of all tensors.
         chat_template: text of the model's own template.
+        pooling: how the vectors of a text's tokens become one, which models for embeddings say: ``mean``, ``cls``,
+            ``last``, or ``rank`` for one that rates answers.
     """
 
     architecture: str | None = None
@@ -37,3 +39,4 @@ class ModelFigures(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: int | None = None
     weights_bytes: int | None = None
     chat_template: str | None = None
+    pooling: str | None = None

@@ -12,6 +12,9 @@ from rbee.contract.model_refs import quantization_in
 VENDOR = "local"
 CAPABILITIES = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS})
 """A file does not tell what its model is good at, so nothing is held back that an engine offers."""
+EMBEDDINGS = frozenset({Capability.EMBEDDINGS})
+_POOLINGS = frozenset({"mean", "cls", "last"})
+"""Of models for embeddings, whose files do tell."""
 
 _SUM = re.compile(r"(?:sha256-)?([0-9a-f]{64})")
 
@@ -34,7 +37,7 @@ def gguf_variant(
         revision=revision,
         in_place=str(parts[0]),
         context_length=figures.context_length,
-        capabilities=CAPABILITIES,
+        capabilities=EMBEDDINGS if figures.pooling in _POOLINGS else CAPABILITIES,
         figures=figures,
     )
 

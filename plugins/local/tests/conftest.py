@@ -29,7 +29,7 @@ def home(tmp_path_factory, monkeypatch):
 def gguf():
     """Writes the bytes of a small GGUF file, by hand."""
 
-    def write(*, context=4096, file_type=7, version=3, keys=None, tensors=1):
+    def write(*, context=4096, file_type=7, version=3, keys=None, tensors=1, pooling=None):
         pairs = [
             text("general.architecture") + struct.pack("<I", 8) + text("llama"),
             text("general.file_type") + struct.pack("<II", 4, file_type),
@@ -37,6 +37,8 @@ def gguf():
             text("tokenizer.ggml.model") + struct.pack("<I", 8) + text("gpt2"),
             text("tokenizer.chat_template") + struct.pack("<I", 8) + text("{{ messages }}"),
         ]
+        if pooling is not None:
+            pairs.append(text("llama.pooling_type") + struct.pack("<II", 4, pooling))
         listed = [text(f"t{number}") + struct.pack("<IQIQ", 1, 8, 0, 32 * number) for number in range(tensors)]
         count = len(pairs) if keys is None else keys
         head = struct.pack("<4sIQQ", b"GGUF", version, tensors, count) + b"".join(pairs + listed)

@@ -304,3 +304,20 @@ def test_the_plugin_registers_the_vendor():
     seen = Seen()
     plugin.rbee_register(seen)
     assert seen.classes == (LocalVendor,)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "made_for"),
+    [
+        (None, {"chat", "completions", "tools"}),
+        (0, {"chat", "completions", "tools"}),
+        (1, {"embeddings"}),
+        (3, {"embeddings"}),
+        (4, {"chat", "completions", "tools"}),
+    ],
+)
+def test_a_file_that_says_how_vectors_become_one_is_made_for_embeddings(tmp_path, gguf, pooling, made_for):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(gguf(pooling=pooling))
+    (variant,) = LocalVendor().resolve(str(path))
+    assert variant.capabilities == made_for

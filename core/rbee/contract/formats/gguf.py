@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from rbee.contract.figures import ModelFigures
@@ -48,7 +49,10 @@ _WANTED_OF_ARCHITECTURE: Final = (
     ".attention.key_length",
     ".attention.value_length",
     ".vocab_size",
+    ".pooling_type",
 )
+_POOLINGS: Final = MappingProxyType({1: "mean", 2: "cls", 3: "last", 4: "rank"})
+"""By the number behind the key `pooling_type`."""
 _SIZE_LABEL: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)([KMBT])(?:-A[\d.]+[KMBT])?")
 _UNITS: Final = (("K", 10**3), ("M", 10**6), ("B", 10**9), ("T", 10**12))
 
@@ -161,6 +165,7 @@ def _figures(keys: dict[str, Value], tensors: Tensors | None, *, whole: bool) ->
     file_type = keys.get("general.file_type")
     tokens = keys.get("tokenizer.ggml.tokens")
     template = keys.get("tokenizer.chat_template")
+    pooling = of_model("pooling_type")
     return ModelFigures(
         architecture=architecture,
         parameters=_parameters(keys, tensors, whole=whole),
@@ -175,6 +180,7 @@ def _figures(keys: dict[str, Value], tensors: Tensors | None, *, whole: bool) ->
         vocabulary=counted(of_model("vocab_size")) or (counted(tokens.length) if isinstance(tokens, Array) else None),
         weights_bytes=tensors.size_bytes if tensors is not None and tensors.end else None,
         chat_template=template if isinstance(template, str) else None,
+        pooling=_POOLINGS.get(pooling) if isinstance(pooling, int) else None,
     )
 
 

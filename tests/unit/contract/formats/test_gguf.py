@@ -230,3 +230,11 @@ def test_a_vocabulary_of_a_large_model_takes_no_time_to_speak_of():
     data = gguf([pair("tokenizer.ggml.tokens", ARRAY, (TEXT, words)), *LLAMA[:3]])
     head = read(data)
     assert (head.figures.vocabulary, head.figures.context_length) == (300_000, 4096)
+
+
+@pytest.mark.parametrize(
+    ("number", "pooling"), [(0, None), (1, "mean"), (2, "cls"), (3, "last"), (4, "rank"), (9, None)]
+)
+def test_models_for_embeddings_say_how_vectors_become_one(number, pooling):
+    told = figures(pair("general.architecture", TEXT, "x"), pair("x.pooling_type", U32, number))
+    assert told.pooling == pooling

@@ -47,9 +47,9 @@ def command(*, hive: str | None, undo: bool, no_wait: bool, timeout_s: float | N
         say(f"Hive {told.hive_id} works again, with {_workers(len(told.workers))}.")
     else:
         left = sum(one.open_requests or 0 for one in told.workers)
-        still = f"; {left} still open" if left else ", and none is open"
+        still = f"{left} still open" if left else "none is open"
         say(
-            f"Hive {told.hive_id} starts no workers; {_workers(len(told.workers))} there take no more requests{still}. "
+            f"Hive {told.hive_id} is out of work: no worker is started there and no request goes there; {still}. "
             f"Back to work: rbee hive drain {told.hive_id} --undo"
         )
 
