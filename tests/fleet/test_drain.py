@@ -40,7 +40,7 @@ def ask(colony):
 
 
 def state(colony, worker_id="drained-1"):
-    return next(one["state"] for one in colony.workers() if one["worker_id"] == worker_id)
+    return next((one["state"] for one in colony.workers() if one["worker_id"] == worker_id), None)
 
 
 def test_a_worker_that_drains_finishes_its_stream_and_takes_nothing_more_until_undone(shared_colony, spawned):
@@ -85,6 +85,26 @@ def test_a_hive_that_drains_starts_nothing_until_undone(shared_colony, spawned):
     assert "retry-after" in answer.headers
     assert json.loads(shared_colony.cli("hive", "drain", "--undo", "--json").stdout)["operational_status"] == "ready"
     eventually(lambda: shared_colony.cli("run", SLOW, "hi").stdout == "hi\n", 20)
+
+
+def test_a_worker_that_loads_while_its_hive_drains_takes_nothing_until_undone(shared_colony):
+    late = "echo:late?load_s=3"
+    try:
+        with shared_colony.start("worker", "spawn", late, "--worker-id", "late-1") as spawning:
+            eventually(lambda: state(shared_colony, "late-1") == "loading", 20)
+            assert shared_colony.cli("hive", "drain").returncode == 0
+            assert "online, draining" in shared_colony.cli("status").stdout
+            assert spawning.wait(60) == 0
+        eventually(lambda: state(shared_colony, "late-1") == "draining")
+        with httpx2.Client(base_url=shared_colony.queen_url, timeout=60) as client:
+            answer = client.post("/v1/chat/completions", json={"model": late, "messages": user("hi")})
+        assert answer.status_code == 503
+        assert "drain" in answer.text
+        shared_colony.cli("hive", "drain", "--undo")
+        eventually(lambda: shared_colony.cli("run", late, "hi").stdout == "hi\n", 20)
+    finally:
+        shared_colony.cli("hive", "drain", "--undo")
+        shared_colony.run_job("worker_process_delete", worker_id="late-1", force=True)
 
 
 def test_who_is_not_there_cannot_be_drained(shared_colony, spawned):

@@ -19,6 +19,7 @@ class HiveRow(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     online: bool | None = None
     health: str | None = None
+    operational_status: str | None = None
     age_s: float | None = None
     devices: tuple[Device, ...] | None = None
     node: NodeStats | None = None

@@ -110,13 +110,19 @@ def _hive(hive: HiveRow) -> tuple[str, ...]:
         threads = f"{hive.threads_total - hive.threads_free}/{hive.threads_total}"
     return (
         hive.hive_id,
-        text(hive.health),
+        _state(hive),
         percent(node.cpu_pct if node else None),
         f"{megabytes(node.ram_used_mb)} of {megabytes(node.ram_total_mb)}" if node else UNKNOWN,
         threads,
         ", ".join(map(_gpu, node.gpus)) if node and node.gpus else UNKNOWN,
         duration(hive.age_s),
     )
+
+
+def _state(hive: HiveRow) -> str:
+    # Health is said first: what is down drains nothing.
+    told = hive.operational_status
+    return told if told not in {None, "ready"} and hive.health == "healthy" else text(hive.health)
 
 
 def _gpu(gpu: GpuStats) -> str:

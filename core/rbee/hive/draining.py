@@ -53,12 +53,17 @@ class Draining:
             workers=tuple(told),
         )
 
+    async def keep(self, worker_id: str, url: str) -> None:
+        """Tell a worker that has come up meanwhile: it may not have listened yet when the others were told."""
+        if self.active:
+            await self._tell(worker_id, url, on=True)
+
     async def _tell(self, worker_id: str, url: str, *, on: bool) -> WorkerDrain:
         transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
         try:
             return await WorkerClient(transport).drain(on=on)
         except RbeeError as error:
-            # One that is dead or still starts takes no requests either; the others are told all the same.
+            # One that is dead or does not listen yet takes no requests either; the others are told all the same.
             return WorkerDrain(worker_id=worker_id, state="unknown", error=error.message)
         finally:
             await transport.close()

@@ -101,6 +101,7 @@ class Lists:
             "url": record.url,
             "online": self._telemetry.is_hive_online(record.hive_id),
             "health": hive_health(age, self._telemetry.limits),
+            "operational_status": record.info.operational_status if record.info else None,
             "age_s": round(age or 0.0, 3),
             "devices": record.devices,
             "engines": record.engines,

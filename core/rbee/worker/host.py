@@ -31,6 +31,7 @@ from rbee.worker.underway import UnderWay
 log = logging.getLogger(__name__)
 
 _ALIVE_POLL_S = 1.0
+_LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 _NO_MORE = InferDelta()
 
 
@@ -76,6 +77,8 @@ class WorkerHost:
         self._seq = 0
         self._inflight: dict[str, set[UnderWay]] = {}
         self._leaving = False
+        self._resting = False
+        """It is to take no requests, also once it has loaded."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._rate_at: tuple[float, int] | None = None
@@ -111,7 +114,7 @@ class WorkerHost:
             self._become(WorkerState.FAILED)
             raise self.error from error
         self.stage = None
-        self._become(WorkerState.READY)
+        self._become(WorkerState.DRAINING if self._resting else WorkerState.READY)
 
     def check_ready(self) -> None:
         """Pass when requests are taken.
@@ -209,12 +212,17 @@ class WorkerHost:
     def rest(self) -> WorkerDrain:
         """Take no more requests until `resume`; those under way go on.  Again, it tells how many they are.
 
+        One that still loads goes on loading, and takes none once it has.
+
         Raises:
-            RbeeError: it serves nothing that it could stop serving.
+            RbeeError: it has failed, or is about to end.
         """
-        if self.state is not WorkerState.DRAINING:
+        if self.state in _LOADING:
+            self._resting = True
+        elif self.state is not WorkerState.DRAINING:
             self.check_ready()
             log.info("taking no more requests; %d are under way", self.open_requests)
+            self._resting = True
             self._become(WorkerState.DRAINING)
         return self._as_drained()
 
@@ -224,9 +232,12 @@ class WorkerHost:
         Raises:
             WorkerNotReadyError: it is about to end.
         """
-        if self.state is WorkerState.DRAINING and not self._leaving:
-            self._become(WorkerState.READY)
-        self.check_ready()
+        if not self._leaving:
+            self._resting = False
+            if self.state is WorkerState.DRAINING:
+                self._become(WorkerState.READY)
+        if self.state not in _LOADING:
+            self.check_ready()
         return self._as_drained()
 
     def _as_drained(self) -> WorkerDrain:

@@ -47,6 +47,22 @@ def live() -> LiveColony:
     return found
 
 
+@pytest.mark.parametrize(
+    ("health", "status", "shown"),
+    [
+        ("healthy", "draining", "draining"),
+        ("healthy", "ready", "healthy"),
+        ("healthy", None, "healthy"),
+        ("down", "draining", "down"),
+    ],
+)
+def test_a_hive_is_shown_as_it_drains_unless_it_is_down(health: str, status: str | None, shown: str) -> None:
+    live = LiveColony()
+    hive = {**INFO["hives"][0], "health": health, "operational_status": status}
+    live.listed({**INFO, "hives": [hive]}, [], 100.0)
+    assert f"h     {shown}" in text_of(live, 100.0)
+
+
 def test_telemetry_makes_figures_fresh_and_leaves_the_others(live: LiveColony) -> None:
     stats = {"pid": 7, "worker_id": "w", "cpu_pct": 50.0, "rss_mb": 12, "uptime_s": 12}
     assert not live.told(beat(workers=[stats], node={"cpu_pct": 9.0}), 102.0)

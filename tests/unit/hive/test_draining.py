@@ -61,6 +61,16 @@ async def test_its_workers_are_told_and_one_that_is_dead_keeps_no_other_from_it(
     assert "'w2'" in second.error
 
 
+async def test_a_worker_that_comes_up_meanwhile_is_told_only_while_it_drains(
+    draining: Draining, worker: Worker
+) -> None:
+    await draining.keep("w1", worker.url)
+    assert worker.told == []
+    await draining.turn(on=True)
+    await draining.keep("w1", worker.url)
+    assert worker.told == ["POST /v1/drain"] * 2
+
+
 async def test_it_starts_nothing_until_it_works_again(draining: Draining, worker: Worker) -> None:
     draining.check()
     await draining.turn(on=True)

@@ -283,6 +283,34 @@ async def test_a_worker_that_rests_refuses_and_goes_on_with_what_it_has(host: Wo
         assert host.open_requests == 1
 
 
+class Gated(Face):
+    """Loads until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
+    async def start(self, report: Any) -> int | None:
+        await self.let.wait()
+        return None
+
+
+@pytest.mark.parametrize("undone", [False, True])
+async def test_a_worker_that_is_told_while_it_loads_takes_nothing_once_it_has(*, undone: bool) -> None:
+    face = Gated()
+    host = WorkerHost("w", Idle, face, SPEC, "http://127.0.0.1:1", None)
+    loading = asyncio.create_task(host.load(lambda _: None))
+    await until(lambda: host.state is WorkerState.LOADING)
+    told = host.rest()
+    assert (told.state, told.open_requests) == ("loading", 0)
+    if undone:
+        assert host.resume().state == "loading"
+    face.let.set()
+    await loading
+    assert host.state is (WorkerState.READY if undone else WorkerState.DRAINING)
+    assert host.resume().state == "ready"
+
+
 async def test_a_worker_that_is_about_to_end_does_not_come_back(host: WorkerHost) -> None:
     with host.request("r1"):
         ending = asyncio.create_task(host.drain(5.0))

@@ -80,6 +80,14 @@ def _age(record: ProgramRecord) -> int:
     return int(time.time() - record.started_at)
 
 
+def _state(hive: dict[str, Any]) -> str:
+    if not hive["online"]:
+        return "down"
+    # A queen of an earlier version does not tell it.
+    told = hive.get("operational_status") or "ready"
+    return "online" if told == "ready" else f"online, {told}"
+
+
 def _print(info: dict[str, Any], workers: list[WorkerRecord]) -> None:
     up = duration(info["uptime_s"])
     print(f"queen     {info['url']}   OpenAI API: {info['url']}/v1   up {up}, rbee {info['version']}")
@@ -88,7 +96,7 @@ def _print(info: dict[str, Any], workers: list[WorkerRecord]) -> None:
         memory = f"{megabytes(node.get('ram_used_mb'))} of {megabytes(node.get('ram_total_mb'))} used"
         devices = ", ".join(device["id"] for device in hive["devices"] or ())
         engines = ", ".join(engine["name"] for engine in hive["engines"] or () if engine["available"]) or "none"
-        state = "online" if hive["online"] else "down"
+        state = _state(hive)
         threads = f"{hive['threads_free']} of {hive['threads_total']} threads free"
         facts = f"{hive['hive_id']} {state} {hive['url']}: {devices}; {memory}; {threads}; engines: {engines}"
         print(f"hive      {printable(facts)}")

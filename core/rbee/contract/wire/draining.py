@@ -10,7 +10,8 @@ class WorkerDrain(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         worker_id: identity.
-        state: the worker's now; ``draining`` while it takes none.
+        state: the worker's now; ``draining`` while it takes none, ``starting`` or ``loading`` when it will take none
+            once it has loaded.
         open_requests: requests that it still answers; None when it could not be asked.
         error: why it could not be asked.
     """

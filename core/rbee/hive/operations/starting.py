@@ -115,6 +115,8 @@ class Starting:
         device, backend = self.device(wanted.device, self._opening(variant, wanted.worker))
         engine = self.engine(variant, wanted.worker, backend)
         entry = (await self.bring(variant, say)).entry
+        # Again: to fetch it may have taken long.
+        self._hive.draining.check()
         served = self._supervisor.states().get(wanted.worker_id or "") is WorkerState.READY
         say.say(ACTOR, "worker_spawn", f"Starting {engine.name} for {variant.name} on {device}", variant.model_id)
         spec = LoadSpec(
@@ -135,6 +137,7 @@ class Starting:
         if served:
             return self.spawned(child, device, already=True)
         await self.until_serving(child)
+        await self._hive.draining.keep(child.worker_id, address(self._settings, child))
         await self._reporter.worker_ready(
             Registration(
                 worker_id=child.worker_id,
@@ -145,7 +148,7 @@ class Starting:
                 hive_id=self._hive.hive_id,
                 device=device,
                 backend=backend,
-                state="ready",
+                state="draining" if self._hive.draining.active else "ready",
                 pid=child.pid,
             )
         )

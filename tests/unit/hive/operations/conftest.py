@@ -14,6 +14,7 @@ from rbee.contract.errors import NotFoundError
 from rbee.contract.types import Device, DeviceType, EngineInfo, WorkerState
 from rbee.contract.wire import JobEvent
 from rbee.hive.children import Child
+from rbee.hive.draining import Draining
 from rbee.hive.operations import Operations
 from rbee.jobs import Narrator
 from rbee.settings import Folders, Settings
@@ -69,6 +70,7 @@ class Hive:
         self.events: list[JobEvent] = []
         self.looked = 0
         self.hive = hive = Mock(hive_id="h", measure=AsyncMock(), look_for_engines=self._look, last_beat=None)
+        hive.draining = self.draining = Draining("h", dict, None)
         self.found = hive.capabilities.return_value
         self.found.capabilities = (Device(id="CPU-0", name="cpu", device_type=DeviceType.CPU),)
         self.found.engines = (

@@ -11,6 +11,7 @@ from rbee.contract.errors import (
     CancelledByCallerError,
     ConflictError,
     ModelNotFoundError,
+    NoPlacementError,
     NotFoundError,
     UnreachableError,
 )
@@ -112,6 +113,22 @@ async def test_loading_starts_one_worker_and_is_content_with_it(hive: Any, shelf
     assert hive.children.started == [("mill", "shelf:m")]
     assert first.worker_id == second.worker_id
     assert [first.already, second.already] == [False, True]
+
+
+async def test_a_hive_that_begins_to_drain_while_it_fetches_starts_nothing(
+    hive: Any, shelf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.put("m", FILES)
+    fetch = shelf.fetch
+
+    def fetched_meanwhile(*args: Any, **fields: Any) -> Any:
+        hive.draining.active = True
+        return fetch(*args, **fields)
+
+    monkeypatch.setattr(shelf, "fetch", fetched_meanwhile)
+    with pytest.raises(NoPlacementError, match="rbee hive drain h --undo"):
+        await hive.do("model_load", model="m")
+    assert (shelf.fetches, hive.children.started) == (1, [])
 
 
 async def test_a_worker_on_another_device_is_not_enough(hive: Any, shelf: Any) -> None:
