@@ -62,17 +62,19 @@ class ClientHead(msgspec.Struct, frozen=True):
     Attributes:
         forwarded: lines for the worker.
         deadline: value of ``X-Request-Deadline``, None where there is none.
+        traceparent: likewise; for the worker where the gateway makes no trace of its own.
     """
 
     forwarded: bytes
     deadline: bytes | None
+    traceparent: bytes | None = None
 
 
 def client_head(headers: Headers) -> ClientHead:
     """What the relay needs of a client's headers, names in lower case."""
     parts: list[bytes] = []
     dropped = _NOT_FORWARDED
-    deadline = None
+    deadline = traceparent = None
     for name, value in headers:
         if name == b"connection" and value.lower() not in _PLAIN_CONNECTION:
             # What a client names there is meant for this hop alone.
@@ -82,7 +84,9 @@ def client_head(headers: Headers) -> ClientHead:
             parts += (name, b": ", value, b"\r\n")
         elif deadline is None and name == DEADLINE:
             deadline = value
-    return ClientHead(b"".join(parts), deadline)
+        elif traceparent is None and name == b"traceparent":
+            traceparent = value
+    return ClientHead(b"".join(parts), deadline, traceparent)
 
 
 def request_bytes(path: str, head: ClientHead, body: bytes, target: Target, added: Headers) -> bytes:

@@ -55,7 +55,7 @@ class Passage:
     """
 
     __slots__ = (
-        "_answer", "_asked", "_attempts", "_body", "_client", "_connection", "_deadline", "_error",
+        "_answer", "_asked", "_attempts", "_body", "_byte_at", "_client", "_connection", "_deadline", "_error",
         "_first_byte_at", "_head", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at", "_relay",
         "_route", "_sent_at", "_sink", "_started", "_status", "_task", "_timers", "_trace", "_trouble", "_worker",
     )  # fmt: skip
@@ -89,6 +89,8 @@ class Passage:
         self._sent_at = self._started
         self._placed_at: float | None = None
         self._first_byte_at: float | None = None
+        self._byte_at: float | None = None
+        """First byte of the last worker's."""
         self._trace = None if relay.tracer is None else relay.tracer.begin(asked.headers)
 
     # --- the beginning -------------------------------------------------------------------------------------------
@@ -150,8 +152,11 @@ class Passage:
             added.append((DEADLINE_HEADER, b"%d" % max(1, int((self._deadline - now) * 1000))))
         if self._trace is not None:
             added.append(self._trace.header)
+        elif self._client.traceparent is not None:
+            added.append((b"traceparent", self._client.traceparent))
         self._message = request_bytes(asked.path, self._client, self._body, lease.target, added)
         self._sent_at = now
+        self._byte_at = None
         connection = self._relay.pool.take(lease.target)
         if connection is None:
             self._later(self._connect, lease)
@@ -190,8 +195,11 @@ class Passage:
         """See `Receiver`."""
         if self._over:
             return
-        if self._first_byte_at is None:
-            self._first_byte_at = time.perf_counter()
+        if self._byte_at is None:
+            self._byte_at = time.perf_counter()
+            if not self._answer.begun:
+                # What an earlier worker had said was not passed on.
+                self._first_byte_at = self._byte_at
         self._answer.data(data)
 
     def on_end(self) -> None:
@@ -352,7 +360,7 @@ class Passage:
 
     @property
     def _first_byte_s(self) -> float | None:
-        return None if self._first_byte_at is None else self._first_byte_at - self._sent_at
+        return None if self._byte_at is None else self._byte_at - self._sent_at
 
     def _finish(self, outcome: Outcome) -> None:
         if self._over:

@@ -100,7 +100,7 @@ def _colony(now: ColonyGauges) -> Iterator[Metric]:
     names = sorted({*now.running, *now.waiting, *(one.model_id for one in now.workers if one.model_id)})
     for name, what, by_model in (
         ("num_requests_running", "Requests that are with a worker.", now.running),
-        ("num_requests_waiting", "Requests that wait for a place.", now.waiting),
+        ("num_requests_waiting", "Requests that wait for a slot.", now.waiting),
     ):
         family = GaugeMetricFamily(f"rbee:{name}", what, labels=["model_name"])
         for model in names:

@@ -29,7 +29,9 @@ def make_tracer(environment: Mapping[str, str]) -> SpanTracer | None:
     endpoint = _endpoint(environment)
     if endpoint is None or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    if "otlp" not in environment.get("OTEL_TRACES_EXPORTER", "otlp"):
+    # Empty is as good as unset, says the specification; several are named with commas.
+    exporters = environment.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
+    if "otlp" not in {one.strip() for one in exporters.split(",")}:
         return None
     protocol = next((found for name in _PROTOCOLS if (found := environment.get(name))), _SPOKEN)
     if protocol != _SPOKEN:

@@ -208,7 +208,9 @@ class QueenDispatcher(Dispatcher):
                 if isinstance(decision, Use) and self._may_use(decision.worker_id, turn):
                     return self._reserve(decision.worker_id, found)
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
-                    self._tell_place(wanted, found)
+                    if turn.begins:
+                        # Who is called and finds nothing keeps his place: he is not the last now.
+                        self._tell_place(wanted, found)
                     await turn.wait()
                     continue
                 if not looked and not _needs_no_look(decision):

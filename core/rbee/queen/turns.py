@@ -30,6 +30,11 @@ class Turn:
         self._ticket: int | None = None
         self._called = False
 
+    @property
+    def begins(self) -> bool:
+        """It has not waited yet."""
+        return self._ticket is None
+
     def mine(self, model_id: str, worker: Candidate) -> bool:
         """Whether a free slot may be taken now.
 

@@ -448,3 +448,53 @@ async def test_events_are_passed_on_whole_wherever_the_line_cuts_them(serve, poo
     await client.finished()
     assert all(part.endswith(b"\n\n") for part in parts)
     assert client.text == "Once upon"
+
+
+def slow(*parts: bytes, seconds: float):
+    """Answers with the parts after a while."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(one.split(b":")[1]) for one in head.split(b"\r\n") if one.startswith(b"content-length"))
+        await reader.readexactly(length)
+        await asyncio.sleep(seconds)
+        for part in parts:
+            writer.write(part)
+
+    return handle
+
+
+async def test_the_time_to_the_first_token_is_of_the_answer_that_the_client_gets(serve, pool: Pool) -> None:
+    late = EVENTS + b"".join(map(chunk, [event("a"), event("b"), event(None, finish="stop"), DONE])) + b"0\r\n\r\n"
+    places = Places(await serve(worker(answer(503, b"{}"))), await serve(slow(late, seconds=0.2)))
+    door = Door(pool, places)
+    await door.ask().finished()
+    (record,) = door.records
+    assert record.first_token_s is not None
+    assert record.first_token_s >= 0.2
+    assert record.first_byte_s is not None
+    assert record.first_byte_s >= 0.2
+
+
+async def test_a_worker_that_goes_on_is_timed_by_its_own_first_byte(serve, pool: Pool) -> None:
+    broken = EVENTS + chunk(event("a"))
+    rest = EVENTS + b"".join(map(chunk, [event("b"), event(None, finish="stop"), DONE])) + b"0\r\n\r\n"
+    places = Places(await serve(worker(broken, stay=False)), await serve(slow(rest, seconds=0.2)))
+    door = Door(pool, places)
+    client = door.ask()
+    await client.finished()
+    assert client.text == "ab"
+    (outcome,) = places.leases[1].outcomes
+    assert outcome.first_byte_s is not None
+    assert outcome.first_byte_s >= 0.2
+    assert door.records[0].first_token_s is not None
+    assert door.records[0].first_token_s < 0.2
+
+
+async def test_a_trace_of_the_clients_reaches_the_worker_where_the_gateway_makes_none(serve, pool: Pool) -> None:
+    seen: list[bytes] = []
+    door = Door(pool, Places(await serve(worker(answer(200, WHOLE), seen=seen))))
+    parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await door.ask(headers=[(b"traceparent", parent), (b"tracestate", b"a=b")]).finished()
+    lines = seen[0].partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"trace")] == [b"tracestate: a=b", b"traceparent: " + parent]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from rbee.contract.wire import RequestRecord
+from rbee.gateway import Call, Dispatcher, Lease, Outcome, Pool, Relay, RelayCalls, Route, Target
+from rbee.http.errors import STATUS_BY_CODE
 from rbee.observability.spans import SpanTracer
 from unit.observability.building import record, refused
 
@@ -140,3 +143,63 @@ def test_a_client_that_wants_no_sample_gets_none(collector: Collector) -> None:
     tracer.close()
     assert trace.header[1].endswith(b"-00")
     assert collector.taken.empty()
+
+
+class Place(Lease, Dispatcher):
+    """The one worker there is."""
+
+    worker_id = "w1"
+    model_id = "demo/m"
+
+    def __init__(self, port: int) -> None:
+        self.target = Target(host="127.0.0.1", port=port)
+
+    def finish(self, outcome: Outcome) -> None:
+        pass
+
+    async def acquire(self, route: Route) -> Lease:
+        return self
+
+
+async def test_the_gateway_hangs_a_request_below_the_client_and_its_worker_below_the_request(
+    collector: Collector,
+) -> None:
+    heads: list[bytes] = []
+
+    async def worker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readexactly(len(body))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    body = b'{"model": "fast"}'
+    tracer, pool = SpanTracer(collector.url), Pool()
+    async with await asyncio.start_server(worker, "127.0.0.1", 0) as server:
+        relay = Relay(Place(server.sockets[0].getsockname()[1]), pool, tracer=tracer)
+        call = Call(
+            request_id="req-7",
+            path="/v1/chat/completions",
+            body=body,
+            headers=((b"traceparent", TRACEPARENT), (b"tracestate", b"a=b")),
+            door="/v1/messages",
+        )
+        async with (
+            asyncio.timeout(10),
+            RelayCalls(relay, lambda error: STATUS_BY_CODE[error.code]).open(call) as answer,
+        ):
+            while await answer.read() is not None:
+                pass
+        pool.close()
+    await asyncio.to_thread(tracer.close)
+    span = collector.span()
+    fields = [line.partition(b": ")[::2] for line in heads[0].split(b"\r\n")]
+    # The client's own would have the worker's span beside this one.
+    assert [value for name, value in fields if name == b"traceparent"] == [
+        f"00-{TRACE}-{span.span_id.hex()}-01".encode()
+    ]
+    assert (b"tracestate", b"a=b") in fields
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert facts(span)["rbee.request_id"] == "req-7"
+    assert facts(span)["http.route"] == "/v1/messages"

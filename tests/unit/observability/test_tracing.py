@@ -11,6 +11,8 @@ from rbee.observability import make_tracer
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 WITHOUT = """
 import sys
+import rbee.gates.program
+import rbee.queen.app
 from rbee.observability import make_tracer
 assert make_tracer({}) is None
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
@@ -24,6 +26,7 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry")]
         {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
         {**ENDPOINT, "OTEL_SDK_DISABLED": "TRUE"},
         {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "console,zipkin"},
     ],
 )
 def test_nobody_who_does_not_ask_for_traces_gets_them(environment: dict[str, str]) -> None:
@@ -49,7 +52,25 @@ def test_missing_packages_are_named_with_the_next_step(
     assert "pip install 'rbee[otel]'" in caplog.text
 
 
-def test_traces_are_made_where_the_environment_asks_for_them() -> None:
-    tracer = make_tracer({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"})
+def test_a_variable_that_the_packages_refuse_keeps_nobody_from_work(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
+    assert make_tracer(ENDPOINT) is None
+    assert "the variables OTEL_* will not do" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        ENDPOINT,
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": ""},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "console, otlp"},
+        {**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+    ],
+)
+def test_traces_are_made_where_the_environment_asks_for_them(environment: dict[str, str]) -> None:
+    tracer = make_tracer(environment)
     assert tracer is not None
     tracer.close()

@@ -180,6 +180,25 @@ async def test_those_who_wait_are_served_in_the_order_of_their_coming(make) -> N
     assert (await soon(third)).worker_id == "w"
 
 
+async def test_who_is_called_and_finds_nothing_is_not_told_another_place(make) -> None:
+    colony = make()
+    colony.beat("w")
+    first = await soon(colony.ask())
+    heard: list[list[int]] = [[], []]
+    waiting = [
+        asyncio.create_task(colony.dispatcher.place(Wanted(model="m", trusted=True, on_wait=places.append)))
+        for places in heard
+    ]
+    await settle()
+    for _ in range(3):
+        colony.dispatcher.room.wake_all()
+        await settle()
+    assert heard == [[1], [2]]
+    first.finish(DONE)
+    (await soon(waiting[0])).finish(DONE)
+    (await soon(waiting[1])).finish(DONE)
+
+
 async def test_several_free_slots_reach_several_who_wait(make) -> None:
     colony = make()
     colony.beat("w")

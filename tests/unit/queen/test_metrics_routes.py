@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import httpx2
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from rbee.contract.wire import WorkerBeat
+from rbee.gateway import Outcome
 from rbee.http.guard import Guard
 from rbee.plugins import load_plugins
 from rbee.queen import QueenService
 from rbee.queen import make_app as queen_app
+from rbee.queen.dispatcher import Wanted
 from rbee.settings import Folders, Settings
 from unit.observability.building import record
 from unit.programs import TOKEN, Program, Programs
@@ -64,3 +68,37 @@ async def test_metrics_may_be_left_open_and_nothing_else_is(programs: Programs, 
     async with httpx2.AsyncClient(base_url=queen.url) as client:
         assert (await client.get("/metrics")).status_code == 200
         assert (await client.get("/v1/info")).status_code == 401
+
+
+async def test_requests_that_run_and_that_wait_are_told_by_model_while_they_do(programs: Programs) -> None:
+    queen = await programs.queen()
+    service = queen.service
+    service.telemetry.beat_worker(
+        WorkerBeat(id="w", model_id="m", device="CPU-0", port=1, status="ready", implementation="e", version=None,
+                   slots_total=1, slots_available=1)
+    )  # fmt: skip
+
+    async def told(client: httpx2.AsyncClient) -> dict[str, float]:
+        text = (await client.get("/metrics")).text
+        return {
+            sample.name.removeprefix("rbee:num_requests_"): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.startswith("rbee:num_requests_") and sample.labels == {"model_name": "m"}
+        }
+
+    async with httpx2.AsyncClient(base_url=queen.url, headers=WITH_TOKEN) as client:
+        assert await told(client) == {"running": 0, "waiting": 0}
+        queued = asyncio.Event()
+        first = await service.dispatcher.place(Wanted(model="m", trusted=True))
+        second = asyncio.create_task(
+            service.dispatcher.place(Wanted(model="m", trusted=True, on_wait=lambda _: queued.set()))
+        )
+        async with asyncio.timeout(10):
+            await queued.wait()
+            assert await told(client) == {"running": 1, "waiting": 1}
+            first.finish(Outcome(reached=True))
+            lease = await second
+        assert await told(client) == {"running": 1, "waiting": 0}
+        lease.finish(Outcome(reached=True))
+        assert await told(client) == {"running": 0, "waiting": 0}
