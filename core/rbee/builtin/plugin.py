@@ -10,7 +10,7 @@ from rbee.builtin.web_vendor import WebVendor
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.register import Register
 
-RBEE_CONTRACT = ">=0.1,<0.2"
+RBEE_CONTRACT = ">=0.2,<0.3"
 
 
 @hookimpl

@@ -15,6 +15,7 @@ from rbee.contract.engine import (
     TokenEvent,
     TokenRequest,
 )
+from rbee.contract.engine_options import EngineOption, OptionValue
 from rbee.contract.figures import ModelFigures
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.http_vendor import FileSource, HttpModelVendor
@@ -51,6 +52,7 @@ __all__ = [
     "Engine",
     "EngineEnvironment",
     "EngineInfo",
+    "EngineOption",
     "EngineStatus",
     "FetchProgress",
     "FileSource",
@@ -64,6 +66,7 @@ __all__ = [
     "ModelVariant",
     "ModelVendor",
     "NodeSample",
+    "OptionValue",
     "Policy",
     "PresenceChange",
     "PresenceEntry",

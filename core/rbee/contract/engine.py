@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from rbee.contract.engine_options import EngineOption
 from rbee.contract.errors import RbeeError
 from rbee.contract.types import EngineInfo, LoadSpec
 
@@ -38,19 +39,23 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
         slots_busy: of these, in use.
         queue_depth: requests that wait inside it.
         tokens_generated: since it was loaded; the host derives tokens a second from it.
+        prompt_tokens: of all prompts since it was loaded.
+        cached_tokens: of these, taken from a cache instead of computed.
     """
 
     slots_total: int | None = None
     slots_busy: int | None = None
     queue_depth: int | None = None
     tokens_generated: int | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class Engine(ABC):
     """An inference library behind a fixed face.
 
     Do not subclass it directly: take `ServedEngine` when the library brings an OpenAI-speaking server of its own,
-    `TokenEngine` when it yields tokens.  The class attributes are read in hive and queen, where the library itself
+    `rbee.contract.token_engine.TokenEngine` when it yields tokens.  The class attributes are read in hive and queen, where the library itself
     is never imported; one object is made in each worker process, without arguments.
 
     Attributes:
@@ -64,6 +69,9 @@ class Engine(ABC):
             else, 20 for one that is at home there, 10 for one that runs well, below 0 for a makeshift.
         optional: most machines do not have it, and nobody has asked for it: where it is not available, nobody is
             warned.
+        options: what may be set for its workers besides what every engine has; checked before a worker is started.
+        note: what a person should know before choosing it, in a sentence (that upstream is archived, say); None for
+            nothing.
     """
 
     name: ClassVar[str]
@@ -72,6 +80,8 @@ class Engine(ABC):
     capabilities: ClassVar[frozenset[str]]
     preference: ClassVar[Mapping[str, int]] = MappingProxyType({})
     optional: ClassVar[bool] = False
+    options: ClassVar[Sequence[EngineOption]] = ()
+    note: ClassVar[str | None] = None
 
     @classmethod
     @abstractmethod
@@ -92,6 +102,8 @@ class Engine(ABC):
             reason=found.reason,
             preference={str(backend): rank for backend, rank in cls.preference.items()},
             optional=cls.optional,
+            options=tuple(cls.options),
+            note=cls.note,
         )
 
     @abstractmethod

@@ -4,7 +4,7 @@ A plugin is a module (or object) named by an entry point of the group ``rbee``::
 
     from rbee.contract import Register, hookimpl
 
-    RBEE_CONTRACT = ">=0.1,<0.2"
+    RBEE_CONTRACT = ">=0.2,<0.3"
 
     @hookimpl
     def rbee_register(register: Register) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from rbee.contract.engine_options import EngineOption, OptionValue
 from rbee.contract.figures import ModelFigures
 
 
@@ -37,6 +38,10 @@ class Capability(StrEnum):
     LOGPROBS = "logprobs"
     RERANK = "rerank"
     CONTINUATION = "continuation"
+    GRAMMAR = "grammar"
+    LORA = "lora"
+    SPECULATIVE = "speculative"
+    SLOT_CACHE = "slot_cache"
 
 
 MODEL_CAPABILITIES = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.EMBEDDINGS, Capability.RERANK})
@@ -169,7 +174,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
         threads: processor threads the engine may keep busy; never more, or workers side by side collapse.
         slots: requests to be served at the same time.
         context_length: tokens a slot, None for the engine's default.
-        memory_bytes: upper bound given by the hive, None when unbounded.
+        memory_bytes: the most memory of the device that the engine may use, given by the hive; None when unbounded.
+        options: of the engine, checked against its class's `options`, those left out at their defaults.
     """
 
     model_id: str
@@ -181,6 +187,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 1
     context_length: int | None = None
     memory_bytes: int | None = None
+    options: dict[str, OptionValue] = {}
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +203,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         reason: why not, with the exact remedy; None when available.
         preference: how well it suits a backend, by backend; see `Engine`.
         optional: that it is not here is no fault; see `Engine`.
+        options: what may be set for its workers.
+        note: what a person should know before choosing it.
     """
 
     name: str
@@ -207,3 +216,5 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     preference: dict[str, int] = {}
     optional: bool = False
+    options: tuple[EngineOption, ...] = ()
+    note: str | None = None

@@ -4,7 +4,7 @@ from rbee.contract import Register, hookimpl
 
 from rbee_demo.vendor import DemoVendor
 
-RBEE_CONTRACT = ">=0.1,<0.2"
+RBEE_CONTRACT = ">=0.2,<0.3"
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from rbee.contract import Register, hookimpl
 
 from rbee_nvidia.probe import NvidiaProbe
 
-RBEE_CONTRACT = ">=0.1,<0.2"
+RBEE_CONTRACT = ">=0.2,<0.3"
 
 
 @hookimpl

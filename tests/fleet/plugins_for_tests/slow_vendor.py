@@ -4,7 +4,7 @@ import time
 
 from rbee.contract import ModelFile, ModelVariant, ModelVendor, hookimpl
 
-RBEE_CONTRACT = ">=0.1,<0.2"
+RBEE_CONTRACT = ">=0.2,<0.3"
 BLOCKS, BLOCK = 400, b"x" * 1000
 
 

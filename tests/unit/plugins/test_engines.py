@@ -74,7 +74,7 @@ NOISY = """
 import os
 from rbee.contract import Availability, Backend, EngineStatus, TokenEngine, hookimpl
 
-RBEE_CONTRACT = ">=0.1,<0.2"
+RBEE_CONTRACT = ">=0.2,<0.3"
 # As a library in C does.
 os.write(1, b"loading...\\n")
 

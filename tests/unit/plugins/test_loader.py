@@ -12,7 +12,7 @@ import pytest
 from rbee.contract.wire import JobEvent
 from rbee.plugins import PluginRecord, Plugins, load_plugins
 
-HEAD = 'from rbee.contract import Policy, hookimpl\nRBEE_CONTRACT = ">=0.1,<0.2"\nSEEN = []\n'
+HEAD = 'from rbee.contract import Policy, hookimpl\nRBEE_CONTRACT = ">=0.2,<0.3"\nSEEN = []\n'
 POLICY = """
 class Mine(Policy):
     name = {name!r}
@@ -80,10 +80,10 @@ BROKEN = {
     "raise": ("raise RuntimeError('no driver')", "no driver"),
     "exit": ("raise SystemExit(3)", "SystemExit"),
     "no_version": (good("x").replace("RBEE_CONTRACT", "OTHER"), "does not state RBEE_CONTRACT"),
-    "old_version": (good("x").replace(">=0.1,<0.2", "<0.1"), "supports contract <0.1"),
-    "new_version": (good("x").replace(">=0.1,<0.2", ">=2"), "supports contract >=2"),
-    "odd_version": (good("x").replace(">=0.1,<0.2", "one or so"), "one or so"),
-    "number_version": (good("x").replace('">=0.1,<0.2"', "1.0"), "RBEE_CONTRACT = 1.0"),
+    "old_version": (good("x").replace(">=0.2,<0.3", "<0.1"), "supports contract <0.1"),
+    "new_version": (good("x").replace(">=0.2,<0.3", ">=2"), "supports contract >=2"),
+    "odd_version": (good("x").replace(">=0.2,<0.3", "one or so"), "one or so"),
+    "number_version": (good("x").replace('">=0.2,<0.3"', "1.0"), "RBEE_CONTRACT = 1.0"),
     "unknown_hook": (good("x") + "\n@hookimpl\ndef rbee_dance(step): ...\n", "rbee_dance"),
     "wrong_argument": (good("x").replace("rbee_register(register)", "rbee_register(door)"), "door"),
     "raising_hook": (good("x") + "    raise ValueError('half way')\n", "half way"),

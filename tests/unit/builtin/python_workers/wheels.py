@@ -13,7 +13,7 @@ import importlib.util
 
 from rbee.contract import Availability, EngineStatus, TokenEngine, TokenEvent, hookimpl
 
-RBEE_CONTRACT = ">=0.1,<0.2"
+RBEE_CONTRACT = ">=0.2,<0.3"
 
 
 class Speck(TokenEngine):
