@@ -55,8 +55,8 @@ class Engine(ABC):
     """An inference library behind a fixed face.
 
     Do not subclass it directly: take `ServedEngine` when the library brings an OpenAI-speaking server of its own,
-    `rbee.contract.token_engine.TokenEngine` when it yields tokens.  The class attributes are read in hive and queen, where the library itself
-    is never imported; one object is made in each worker process, without arguments.
+    `rbee.contract.token_engine.TokenEngine` when it yields tokens.  The class attributes are read in hive and queen,
+    where the library itself is never imported; one object is made in each worker process, without arguments.
 
     Attributes:
         name: unique among engines, as on the command line.
