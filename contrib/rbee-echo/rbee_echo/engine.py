@@ -11,18 +11,19 @@ from rbee.contract import (
     Backend,
     Capability,
     EngineStatus,
+    LoadedModel,
     LoadSpec,
     StageReport,
     TokenEngine,
     TokenEvent,
     TokenRequest,
 )
-from rbee.contract.errors import ContextLengthError, ModelFileError
+from rbee.contract.errors import ModelFileError
 
 from rbee_echo import __version__
 from rbee_echo.ref import EchoRef
 from rbee_echo.vendor import CONTEXT_LENGTH
-from rbee_echo.words import answer_to, behind, prompt_tokens, tokens
+from rbee_echo.words import WordTokenizer, answer_to, behind, spoken
 
 EXIT_CODE_OF_DEATH = 70
 
@@ -31,19 +32,16 @@ class _Speech:
     """One answer under way.
 
     Args:
-        words: what is left to say.
+        tokens: what is left to say.
         prompt_tokens: told with the first word.
-        limit: words after which the answer is cut.
         ends: False when the engine fails after the last word instead of ending the answer.
     """
 
-    def __init__(self, words: Iterator[str], prompt_tokens: int, limit: int, *, ends: bool) -> None:
-        self._words = words
-        self._prompt_tokens = prompt_tokens
-        self._left = limit
+    def __init__(self, tokens: Iterator[int], prompt_tokens: int, *, ends: bool) -> None:
+        self._tokens = tokens
+        self._prompt_tokens: int | None = prompt_tokens
         self._ends = ends
-        self._next = next(words, None)
-        self._begun = False
+        self._next = next(tokens, None)
 
     @property
     def broken(self) -> bool:
@@ -51,21 +49,11 @@ class _Speech:
         return self._next is None and not self._ends
 
     def next_event(self, request_id: str) -> TokenEvent:
-        """The next word; the last one says how the answer ended."""
-        word, self._next = self._next or "", next(self._words, None)
-        self._left -= 1
-        finish = None
-        if self._next is None and self._ends:
-            finish = "stop"
-        elif self._left == 0:
-            finish = "length"
-        first, self._begun = not self._begun, True
-        return TokenEvent(
-            request_id=request_id,
-            text=word,
-            finish=finish,
-            prompt_tokens=self._prompt_tokens if first else None,
-        )
+        """The next word; the last one says that the answer has ended."""
+        token, self._next = self._next, next(self._tokens, None)
+        done, self._prompt_tokens = self._prompt_tokens, None
+        finish = "stop" if self._next is None and self._ends else None
+        return TokenEvent(request_id=request_id, token=token, finish=finish, prompt_done=done)
 
 
 class EchoEngine(TokenEngine):
@@ -77,12 +65,13 @@ class EchoEngine(TokenEngine):
     name = "echo"
     formats = frozenset({"echo"})
     backends = frozenset({Backend.CPU})
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.CONTINUATION})
+    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS, Capability.CONTINUATION})
+    sampling = frozenset({"temperature", "top_p", "top_k", "seed"})
 
     def __init__(self) -> None:
         self._ref = EchoRef()
+        self._tokenizer = WordTokenizer()
         self._slots = 0
-        self._context_length = 0
         self._tokens = 0
         self._speeches: dict[str, _Speech] = {}
 
@@ -91,7 +80,7 @@ class EchoEngine(TokenEngine):
         """Always there: it needs no library."""
         return Availability(available=True, version=__version__)
 
-    def load(self, spec: LoadSpec, report: StageReport) -> int | None:
+    def load(self, spec: LoadSpec, report: StageReport) -> LoadedModel:
         """Take the model's parameters from its name.
 
         Raises:
@@ -106,28 +95,17 @@ class EchoEngine(TokenEngine):
         if self._ref.fail == "load":
             raise ModelFileError(f"{spec.model_id!r} does not load because its name says so: 'fail=load'.")
         self._slots = spec.slots
-        self._context_length = min(spec.context_length or CONTEXT_LENGTH, CONTEXT_LENGTH)
-        return self._context_length
+        context_length = min(spec.context_length or CONTEXT_LENGTH, CONTEXT_LENGTH)
+        return LoadedModel(tokenizer=self._tokenizer, context_length=context_length)
 
     def add(self, request: TokenRequest) -> None:
-        """Take up a request.
-
-        Raises:
-            ContextLengthError: the prompt leaves no room for an answer.
-        """
+        """Take up a request."""
         if len(self._speeches) >= self._slots:
             raise RuntimeError(f"the host gave more than {self._slots} requests at once")
-        prompt = prompt_tokens(request.messages, request.prompt)
-        room = self._context_length - prompt
-        if room < 1:
-            raise ContextLengthError(
-                f"The prompt has {prompt} tokens, the context is {self._context_length}; shorten the prompt."
-            )
-        words = tokens(answer_to(request.messages, request.prompt), self._ref.faulty_after or self._ref.tokens)
-        if request.continues and request.messages is not None:
-            words = behind(words, request.messages[-1]["content"])
-        limit = room if request.max_tokens is None else min(room, request.max_tokens)
-        self._speeches[request.request_id] = _Speech(words, prompt, limit, ends=not self._ref.faulty_after)
+        asked, said = answer_to(request.prompt, self._tokenizer)
+        words = behind(spoken(asked, self._ref.faulty_after or self._ref.tokens), said)
+        tokens = (token for word in words for token in self._tokenizer.encode(word, special=False))
+        self._speeches[request.request_id] = _Speech(tokens, len(request.prompt), ends=not self._ref.faulty_after)
 
     def step(self) -> Sequence[TokenEvent]:
         """One word for every request, after the model's delay."""
@@ -140,7 +118,7 @@ class EchoEngine(TokenEngine):
         for event in events:
             if event.finish is not None:
                 del self._speeches[event.request_id]
-        self._tokens += sum(1 for event in events if event.text)
+        self._tokens += sum(1 for event in events if event.token is not None)
         return events
 
     def _fail(self) -> None:

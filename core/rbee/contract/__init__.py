@@ -11,9 +11,6 @@ from rbee.contract.engine import (
     EngineStatus,
     ServedEngine,
     StageReport,
-    TokenEngine,
-    TokenEvent,
-    TokenRequest,
 )
 from rbee.contract.engine_options import EngineOption, OptionValue
 from rbee.contract.figures import ModelFigures
@@ -23,6 +20,8 @@ from rbee.contract.policy import Policy, WorkerView
 from rbee.contract.presence import PresenceChange, PresenceEntry, PresenceEvent, PresenceStore
 from rbee.contract.probe import NodeSample, Probe, ProcessSample
 from rbee.contract.register import Register
+from rbee.contract.token_engine import LoadedModel, Sampling, TokenEngine, TokenEvent, TokenRequest
+from rbee.contract.tokenizer import Constraint, PackedMask, Tokenizer
 from rbee.contract.types import (
     Backend,
     Capability,
@@ -46,6 +45,7 @@ __all__ = [
     "CancelToken",
     "Capability",
     "Check",
+    "Constraint",
     "Device",
     "DeviceType",
     "Endpoint",
@@ -60,6 +60,7 @@ __all__ = [
     "HttpModelVendor",
     "JobEvent",
     "LoadSpec",
+    "LoadedModel",
     "ModelFigures",
     "ModelFile",
     "ModelHit",
@@ -67,6 +68,7 @@ __all__ = [
     "ModelVendor",
     "NodeSample",
     "OptionValue",
+    "PackedMask",
     "Policy",
     "PresenceChange",
     "PresenceEntry",
@@ -77,11 +79,13 @@ __all__ = [
     "ProcessStats",
     "Register",
     "RequestRecord",
+    "Sampling",
     "ServedEngine",
     "StageReport",
     "TokenEngine",
     "TokenEvent",
     "TokenRequest",
+    "Tokenizer",
     "WorkerOffer",
     "WorkerState",
     "WorkerVendor",

@@ -40,6 +40,10 @@ class EngineFace(ABC):
         `report` may be called from any thread.
         """
 
+    def capabilities(self, offered: frozenset[str]) -> frozenset[str]:
+        """Of what the engine offers for models of this kind, what it can do with the one that it has loaded."""
+        return offered
+
     @abstractmethod
     async def stop(self) -> None:
         """Unload; harmless when nothing is loaded."""

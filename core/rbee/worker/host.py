@@ -114,6 +114,7 @@ class WorkerHost:
             self._become(WorkerState.FAILED)
             raise self.error from error
         self.stage = None
+        self.capabilities = self.face.capabilities(self.capabilities)
         self._become(WorkerState.DRAINING if self._resting else WorkerState.READY)
 
     def check_ready(self) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from rbee.contract.engine import Engine, ServedEngine, TokenEngine
+from rbee.contract.engine import Engine, ServedEngine
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
+from rbee.contract.token_engine import TokenEngine
 from rbee.contract.types import LoadSpec, ModelVariant
 from rbee.contract.worker_args import LoadReport, WorkerArgs, parse
 from rbee.http.guard import Guard

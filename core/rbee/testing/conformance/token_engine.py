@@ -2,129 +2,228 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from rbee.contract import EngineStatus, LoadSpec, TokenEngine, TokenEvent, TokenRequest
-from rbee.contract.errors import ContextLengthError, ModelFileError
+from rbee.contract import (
+    Capability,
+    Constraint,
+    EngineStatus,
+    LoadedModel,
+    LoadSpec,
+    PackedMask,
+    Sampling,
+    TokenEngine,
+    TokenEvent,
+    TokenRequest,
+)
+from rbee.contract.errors import ModelFileError
 from rbee.testing.conformance.engine_base import EngineContract
 from rbee.testing.conformance.junk import junk_model
 
 MOST_STEPS = 10_000
-LARGEST_PROBED_CONTEXT = 200_000
-"""Tokens; a prompt that overflows a larger context would take longer to make than the test is worth."""
+GREEDY = Sampling(temperature=0.0, seed=1)
+TEXT = "Once upon a time"
+TOLERANCE = 1e-3
 
 
-def request(request_id: str, *, max_tokens: int | None = 8, prompt: str = "Once upon a time") -> TokenRequest:
-    """A greedy request for a bare completion."""
-    return TokenRequest(request_id=request_id, prompt=prompt, max_tokens=max_tokens, temperature=0.0)
+class Only(Constraint):
+    """Lets one token come, again and again, and notes what it was told."""
 
+    def __init__(self, size: int, token: int) -> None:
+        words = bytearray((size + 31) // 32 * 4)
+        words[token // 8] |= 1 << token % 8
+        self._mask = bytes(words)
+        self.told: list[list[int]] = []
 
-def drive(engine: TokenEngine, *pending: str) -> dict[str, list[TokenEvent]]:
-    """Step until every pending request has ended; all events by request, in order."""
-    events: dict[str, list[TokenEvent]] = {request_id: [] for request_id in pending}
-    waiting = set(pending)
-    for _ in range(MOST_STEPS):
-        if not waiting:
-            return events
-        for event in engine.step():
-            assert event.request_id in waiting, f"an event of {event.request_id!r}, which is not under way"
-            events[event.request_id].append(event)
-            if event.finish is not None:
-                waiting.discard(event.request_id)
-    raise AssertionError(f"{sorted(waiting)} did not end within {MOST_STEPS} steps")
+    def mask(self, generated: Sequence[int]) -> PackedMask:
+        """See `Constraint.mask`."""
+        self.told.append(list(generated))
+        return self._mask
 
 
 class TokenEngineContract(EngineContract, kit=True):
-    """Subclass it and give the fixtures `engine_class` (a `TokenEngine`) and `load_spec`."""
+    """Subclass it where the engine's library is there, and give the fixtures `engine_class` and `load_spec`."""
 
     @pytest.fixture
     def engine(self, engine_class: type[TokenEngine]) -> Iterator[TokenEngine]:
-        """A fresh engine, unloaded after the test."""
-        engine = engine_class()
-        yield engine
-        engine.unload()
+        """The engine, made afresh and unloaded at the end."""
+        made = engine_class()
+        yield made
+        made.unload()
 
     @pytest.fixture
-    def loaded(self, engine: TokenEngine, load_spec: LoadSpec) -> TokenEngine:
-        """`engine` with its model loaded."""
-        engine.load(load_spec, lambda _stage: None)
-        return engine
+    def model(self, engine: TokenEngine, load_spec: LoadSpec) -> LoadedModel:
+        """What `engine` has loaded."""
+        return engine.load(load_spec, lambda _stage: None)
 
-    def test_a_request_runs_from_its_first_event_to_its_finish(self, loaded: TokenEngine) -> None:
-        """`prompt_tokens` stands in the first event only, `finish` in the last only, nothing follows."""
-        loaded.add(request("a"))
-        events = drive(loaded, "a")["a"]
-        assert isinstance(events[0].prompt_tokens, int)
-        assert events[0].prompt_tokens > 0
-        assert all(event.prompt_tokens is None for event in events[1:])
-        assert events[-1].finish in {"stop", "length"}
-        assert all("\ufffd" not in event.text for event in events), "text holds whole characters only"
-        assert not loaded.step()
+    @staticmethod
+    def request(
+        model: LoadedModel,
+        request_id: str,
+        *,
+        max_tokens: int = 8,
+        text: str = TEXT,
+        sampling: Sampling = GREEDY,
+        constraint: Constraint | None = None,
+        top_logprobs: int | None = None,
+    ) -> TokenRequest:
+        """A request to go on with a text."""
+        return TokenRequest(
+            request_id=request_id,
+            prompt=(*model.tokenizer.before, *model.tokenizer.encode(text)),
+            max_tokens=max_tokens,
+            sampling=sampling,
+            constraint=constraint,
+            top_logprobs=top_logprobs,
+        )
 
-    def test_no_more_tokens_come_than_asked_for(self, loaded: TokenEngine) -> None:
-        """A request for one token ends after one."""
-        loaded.add(request("a", max_tokens=1))
-        events = drive(loaded, "a")["a"]
-        assert sum(1 for event in events if event.text) <= 1
+    @staticmethod
+    def drive(engine: TokenEngine, model: LoadedModel, *requests: TokenRequest) -> dict[str, list[TokenEvent]]:
+        """Step until every request has ended as the host ends it; all events by request, in order."""
+        limits = {one.request_id: one.max_tokens for one in requests}
+        events: dict[str, list[TokenEvent]] = {name: [] for name in limits}
+        left = set(limits)
+        for _ in range(MOST_STEPS):
+            if not left:
+                return events
+            for event in engine.step():
+                name = event.request_id
+                assert name in left, f"an event for {name!r}, which is not under way"
+                events[name].append(event)
+                tokens = [one.token for one in events[name] if one.token is not None]
+                over = len(tokens) >= limits[name] or (event.token in model.tokenizer.ends)
+                if event.finish is not None or over:
+                    left.discard(name)
+                    if event.finish is None:
+                        engine.remove(name)
+        raise AssertionError(f"requests {sorted(left)} did not end within {MOST_STEPS} steps")
 
-    def test_greedy_requests_are_repeatable(self, loaded: TokenEngine) -> None:
-        """Temperature 0 gives the same text twice, also after another request has used the slot."""
-        texts = []
-        for name in ("a", "b"):
-            loaded.add(request(name))
-            texts.append("".join(event.text for event in drive(loaded, name)[name]))
-        assert texts[0] == texts[1]
+    def tokens(self, engine: TokenEngine, model: LoadedModel, request: TokenRequest) -> list[int]:
+        """The tokens of one answer."""
+        engine.add(request)
+        events = self.drive(engine, model, request)[request.request_id]
+        return [event.token for event in events if event.token is not None]
 
-    def test_a_conversation_is_taken_up(self, loaded: TokenEngine) -> None:
-        """Messages instead of a prompt."""
-        messages = ({"role": "user", "content": "Who are you?"},)
-        loaded.add(TokenRequest(request_id="a", messages=messages, max_tokens=4, temperature=0.0))
-        assert drive(loaded, "a")["a"][-1].finish in {"stop", "length"}
+    def test_the_host_s_capabilities_are_declared(self, engine_class: type[TokenEngine]) -> None:
+        """What the host does for every engine is offered by every engine; a model narrows it down."""
+        assert {Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS, Capability.CONTINUATION} <= set(
+            engine_class.capabilities
+        )
 
-    def test_all_slots_run_side_by_side(self, loaded: TokenEngine, load_spec: LoadSpec) -> None:
-        """As many requests as there are slots end each under its own id."""
-        names = [f"r{number}" for number in range(load_spec.slots)]
-        for name in names:
-            loaded.add(request(name))
-        assert all(events for events in drive(loaded, *names).values())
+    def test_sampling_names_fields_that_there_are(self, engine_class: type[TokenEngine]) -> None:
+        """And greedy answers can be asked of every engine."""
+        assert engine_class.sampling <= frozenset(Sampling.__struct_fields__)
+        assert "temperature" in engine_class.sampling
 
-    def test_removed_requests_say_nothing_more(self, loaded: TokenEngine) -> None:
+    def test_loading_tells_stages_and_returns_the_model(self, engine: TokenEngine, load_spec: LoadSpec) -> None:
+        """Stages are words for a person; the context is at most what was asked for."""
+        stages: list[str] = []
+        model = engine.load(load_spec, stages.append)
+        assert stages
+        assert all(stages)
+        assert model.context_length > 0
+        assert load_spec.context_length is None or model.context_length <= load_spec.context_length
+
+    def test_the_tokenizer_gives_a_text_back(self, model: LoadedModel) -> None:
+        """Pieces are bytes; together they are the text."""
+        tokenizer = model.tokenizer
+        for text in (TEXT, "a", "two\nlines", "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve \N{HONEYBEE}"):
+            tokens = tokenizer.encode(text, special=False)
+            assert all(0 <= token < tokenizer.size for token in tokens)
+            assert b"".join(tokenizer.piece(token) for token in tokens).decode().strip() == text
+        assert tokenizer.ends <= tokenizer.control
+
+    def test_a_request_ends_within_its_limit(self, engine: TokenEngine, model: LoadedModel) -> None:
+        """Every token is one of the vocabulary, and what is told of the prompt is true."""
+        request = self.request(model, "a", max_tokens=8)
+        engine.add(request)
+        events = self.drive(engine, model, request)["a"]
+        tokens = [event.token for event in events if event.token is not None]
+        assert 0 < len(tokens) <= 8
+        assert all(0 <= token < model.tokenizer.size for token in tokens)
+        done = [event.prompt_done for event in events if event.prompt_done is not None]
+        assert done == sorted(done)
+        assert all(0 <= one <= len(request.prompt) for one in done)
+        assert all(0 <= event.cached <= len(request.prompt) for event in events if event.cached is not None)
+
+    def test_greedy_answers_are_the_same_each_time(self, engine: TokenEngine, model: LoadedModel) -> None:
+        """Also where a cache holds the prompt the second time."""
+        first = self.tokens(engine, model, self.request(model, "a", max_tokens=16))
+        assert self.tokens(engine, model, self.request(model, "b", max_tokens=16)) == first
+
+    def test_a_seed_repeats_an_answer(self, engine: TokenEngine, model: LoadedModel) -> None:
+        """The same request with the same seed, alone in the engine, gets the same answer."""
+        if "seed" not in type(engine).sampling:
+            return
+        sampling = Sampling(temperature=1.0, seed=7)
+        first = self.tokens(engine, model, self.request(model, "a", max_tokens=16, sampling=sampling))
+        assert self.tokens(engine, model, self.request(model, "b", max_tokens=16, sampling=sampling)) == first
+
+    def test_all_slots_run_side_by_side(self, engine: TokenEngine, model: LoadedModel, load_spec: LoadSpec) -> None:
+        """As many requests as there are slots end each under its own id, with the answer it gets alone."""
+        alone = self.tokens(engine, model, self.request(model, "alone"))
+        requests = [self.request(model, f"r{number}") for number in range(load_spec.slots)]
+        for request in requests:
+            engine.add(request)
+        for events in self.drive(engine, model, *requests).values():
+            assert [event.token for event in events if event.token is not None] == alone
+
+    def test_removed_requests_say_nothing_more(self, engine: TokenEngine, model: LoadedModel) -> None:
         """`remove` drops at once; unknown and repeated ids are ignored and the slot is free again."""
-        loaded.remove("never-seen")
-        loaded.add(request("a", max_tokens=None))
-        loaded.step()
-        loaded.remove("a")
-        loaded.remove("a")
-        assert not loaded.step()
-        loaded.add(request("b"))
-        drive(loaded, "b")
-        loaded.remove("b")
+        engine.remove("never-seen")
+        engine.add(self.request(model, "a", max_tokens=model.context_length // 2))
+        engine.step()
+        engine.remove("a")
+        engine.remove("a")
+        assert not engine.step()
+        assert self.tokens(engine, model, self.request(model, "b"))
+        engine.remove("b")
 
-    def test_a_step_without_work_returns_nothing(self, loaded: TokenEngine) -> None:
+    def test_a_step_without_work_returns_nothing(self, engine: TokenEngine, model: LoadedModel) -> None:
         """And does not block."""
+        del model
         started = time.monotonic()
-        assert not loaded.step()
+        assert not engine.step()
         assert time.monotonic() - started < 1.0
 
-    def test_a_prompt_beyond_the_context_is_refused(self, engine: TokenEngine, load_spec: LoadSpec) -> None:
-        """`add` raises and leaves nothing behind."""
-        context = engine.load(load_spec, lambda _stage: None)
-        if context is None or context > LARGEST_PROBED_CONTEXT:
+    def test_constraints_are_kept(self, engine: TokenEngine, model: LoadedModel) -> None:
+        """Nothing comes that a mask forbids, and each mask is asked for with what was generated before it."""
+        if not {Capability.JSON_SCHEMA, Capability.GRAMMAR} & set(type(engine).capabilities):
             return
-        prompt = " ".join(str(number) for number in range(context + 1))
-        with pytest.raises(ContextLengthError):
-            engine.add(request("a", prompt=prompt))
-        assert not engine.step()
+        token = model.tokenizer.encode("e", special=False)[0]
+        only = Only(model.tokenizer.size, token)
+        request = self.request(model, "a", max_tokens=4, constraint=only)
+        assert self.tokens(engine, model, request) == [token] * 4
+        assert only.told[:4] == [[token] * length for length in range(4)]
 
-    def test_status_is_quick_and_in_range(self, loaded: TokenEngine, load_spec: LoadSpec) -> None:
+    def test_log_probabilities_are_logarithms_of_probabilities(self, engine: TokenEngine, model: LoadedModel) -> None:
+        """The greedy token is the likeliest one, and the likeliest come first."""
+        if Capability.LOGPROBS not in type(engine).capabilities:
+            return
+        request = self.request(model, "a", max_tokens=4, top_logprobs=5)
+        engine.add(request)
+        for event in self.drive(engine, model, request)["a"]:
+            if event.token is None:
+                continue
+            assert event.logprob is not None
+            assert event.logprob <= TOLERANCE
+            told = [logprob for _, logprob in event.top]
+            assert len(told) == 5
+            assert told == sorted(told, reverse=True)
+            assert sum(math.exp(logprob) for logprob in told) <= 1 + TOLERANCE
+            assert event.logprob == pytest.approx(told[0], abs=TOLERANCE)
+
+    def test_status_is_quick_and_in_range(self, engine: TokenEngine, model: LoadedModel, load_spec: LoadSpec) -> None:
         """Slots in all are those asked for, none is busy while nothing is asked."""
+        del model
         started = time.monotonic()
-        status = loaded.status()
+        status = engine.status()
         assert time.monotonic() - started < 1.0
         assert isinstance(status, EngineStatus)
         assert status.slots_total in {None, load_spec.slots}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
@@ -9,18 +10,25 @@ from types import MappingProxyType
 
 import msgspec
 
-from rbee.contract.engine import EngineStatus, StageReport, TokenEngine
-from rbee.contract.errors import CancelledByCallerError, InvalidRequestError, MethodNotAllowedError, NotFoundError
+from rbee.contract.engine import EngineStatus, StageReport
+from rbee.contract.errors import CancelledByCallerError, MethodNotAllowedError, NotFoundError, WorkerNotReadyError
+from rbee.contract.token_engine import TokenEngine
+from rbee.contract.tokenizer import Tokenizer
 from rbee.contract.types import Capability, LoadSpec
 from rbee.contract.wire import InferRequest
 from rbee.http.errors import public_error
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 from rbee.worker.offers import offered
-from rbee.worker.tokens.answer import Answer, Piece
+from rbee.worker.tokens.answer import Answers, Piece
+from rbee.worker.tokens.ask import Ask
 from rbee.worker.tokens.exchange import Exchange, client_gone
 from rbee.worker.tokens.infer import ask_of
+from rbee.worker.tokens.lanes import Job
 from rbee.worker.tokens.openai import ChatRenderer, CompletionRenderer, Renderer, models
-from rbee.worker.tokens.requests import Ask, parse_chat, parse_completion
+from rbee.worker.tokens.preparing import Prepared, Preparing
+from rbee.worker.tokens.probabilities import Probabilities
+from rbee.worker.tokens.requests import parse_chat, parse_completion
+from rbee.worker.tokens.running import Running, Telling
 from rbee.worker.tokens.scheduler import Scheduler
 
 
@@ -40,8 +48,12 @@ _GENERATE = MappingProxyType(
 _MODELS = "/v1/models"
 
 
+_LARGE = 16 * 1024
+"""Bytes of a request from which it is prepared in a thread: its template and its tokens take milliseconds."""
+
+
 class TokenFace(EngineFace):
-    """Does for a `TokenEngine` all that clients see: queue, stop strings, OpenAI's shapes, streams, usage.
+    """Does for a `TokenEngine` all that clients see: templates, tools, the queue, OpenAI's shapes, streams, usage.
 
     Args:
         engine: not loaded yet; from now on only its own thread calls it.
@@ -53,16 +65,26 @@ class TokenFace(EngineFace):
     def __init__(self, engine: TokenEngine, spec: LoadSpec, *, max_body: int, max_waiting: int = 64) -> None:
         self._max_body = max_body
         self._spec = spec
-        self._capabilities = offered(engine.capabilities, spec.variant)
+        self._engine_capabilities = offered(engine.capabilities, spec.variant)
+        self._sampling = engine.sampling
         self._scheduler = Scheduler(engine, spec, max_waiting=max_waiting)
         self._context_length: int | None = None
         self._loaded_at = 0
+        self._preparing: Preparing | None = None
+        self._tokenizer: Tokenizer | None = None
 
     async def start(self, report: StageReport) -> int | None:
         """Load; see `Scheduler.start`."""
-        self._context_length = await self._scheduler.start(report)
+        model = await self._scheduler.start(report)
+        self._preparing = Preparing(model, self._engine_capabilities, self._sampling)
+        self._tokenizer = model.tokenizer
+        self._context_length = model.context_length
         self._loaded_at = int(time.time())
         return self._context_length
+
+    def capabilities(self, offered: frozenset[str]) -> frozenset[str]:
+        """What the engine can do with the model that it has loaded: not every one has a template, or calls tools."""
+        return offered if self._preparing is None else self._preparing.capabilities
 
     async def stop(self) -> None:
         """End all requests and unload; see `Scheduler.stop`."""
@@ -104,66 +126,54 @@ class TokenFace(EngineFace):
             InvalidRequestError: not for this model, or a message is malformed.
             RbeeError: as `Scheduler.submit`, and what ended the request in the engine.
         """
-        ask = ask_of(request, chat=Capability.CHAT in self._capabilities)
-        answer = Answer(ask.stop)
-        # Clients choose their ids, and two may choose the same one; the engine gets one of our own.
-        job = self._scheduler.submit(ask.token_request(f"{request_id}-{uuid.uuid4().hex}"), answer)
-        try:
-            async for piece in answer:
+        ask = ask_of(request, chat=Capability.CHAT in self.capabilities(self._engine_capabilities))
+        with self._running(await self._prepared(ask, request_id), request_id) as running:
+            async for piece in running.answers:
                 if piece.finish is not None:
-                    yield InferDelta(text=piece.text, stop_reason=_stop_reason(piece), tokens=answer.tokens)
-                elif piece.text:
-                    yield InferDelta(text=piece.text)
-        finally:
-            self._scheduler.cancel(job)
+                    yield InferDelta(text=piece.content, stop_reason=_stop_reason(piece), tokens=running.answers.tokens)
+                elif piece.content:
+                    yield InferDelta(text=piece.content)
 
     async def _generate(self, route: _Route, exchange: Exchange) -> None:
-        ask = route.parse(await exchange.body(self._max_body))
-        if ask.continues and Capability.CONTINUATION not in self._capabilities:
-            raise InvalidRequestError(
-                "This worker's engine cannot go on with a message that has begun; leave 'continue_final_message' out.",
-                param="continue_final_message",
-            )
+        came = time.monotonic()
+        body = await exchange.body(self._max_body)
+        ask = route.parse(body)
+        answer_id = f"{route.renderer.prefix}{uuid.uuid4().hex}"
+        prepared = await self._prepared(ask, answer_id, large=len(body) > _LARGE)
         renderer = route.renderer(
-            answer_id := f"{route.renderer.prefix}{uuid.uuid4().hex}",
+            answer_id,
             int(time.time()),
             ask.model or self._spec.model_id,
             include_usage=ask.include_usage,
             tell_usage=exchange.wants_usage,
+            probabilities=self._probabilities(ask),
         )
-        answer = Answer(ask.stop)
-        job = self._scheduler.submit(ask.token_request(answer_id), answer)
+        with self._running(prepared, answer_id) as running:
+            telling = Telling(running, renderer, exchange, came, progress=ask.progress)
+            async with exchange.watched(lambda: running.end(client_gone())):
+                await (telling.stream if ask.stream else telling.whole)()
 
-        def gone() -> None:
-            self._scheduler.cancel(job)
-            answer.fail(client_gone())
+    async def _prepared(self, ask: Ask, name: str, *, large: bool = False) -> list[Prepared]:
+        if self._preparing is None:
+            raise WorkerNotReadyError(f"{self._spec.model_id!r} is not loaded here; try again later.")
+        # A grammar's first use looks at the whole vocabulary.
+        if large or ask.structure is not None or ask.calling.must:
+            return await asyncio.to_thread(self._preparing.prepare, ask, name)
+        return self._preparing.prepare(ask, name)
 
-        try:
-            async with exchange.watched(gone):
-                await (_stream if ask.stream else _whole)(answer, renderer, exchange)
-        finally:
-            self._scheduler.cancel(job)
+    def _running(self, prepared: list[Prepared], group: str) -> Running:
+        answers = Answers([one.reading for one in prepared])
+        jobs = [
+            Job(one.request, answer, ends=one.ends, group=group)
+            for one, answer in zip(prepared, answers.all, strict=True)
+        ]
+        return Running(self._scheduler, jobs, answers)
 
-
-async def _stream(answer: Answer, renderer: Renderer, exchange: Exchange) -> None:
-    """Send an answer as it comes.  Its head waits for the first news: what fails early fails as HTTP."""
-    async for piece in answer:
-        data = renderer.delta(piece.text)
-        if not exchange.begun:
-            data = renderer.first() + data
-        if piece.finish is not None:
-            data += renderer.last(piece, answer.prompt_tokens, answer.tokens)
-        if data:
-            await exchange.stream(data, end=piece.finish is not None)
-
-
-async def _whole(answer: Answer, renderer: Renderer, exchange: Exchange) -> None:
-    """Send an answer when it is complete."""
-    texts: list[str] = []
-    async for piece in answer:
-        texts.append(piece.text)
-        if piece.finish is not None:
-            await exchange.respond(renderer.whole("".join(texts), piece, answer.prompt_tokens, answer.tokens))
+    def _probabilities(self, ask: Ask) -> Probabilities | None:
+        tokenizer, asked = self._tokenizer, ask.top_logprobs
+        if tokenizer is None or asked is None:
+            return None
+        return Probabilities(tokenizer, asked)
 
 
 def _check_method(scope: Scope, method: str) -> None:

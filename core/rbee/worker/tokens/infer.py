@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rbee.contract.errors import InvalidRequestError
+from rbee.contract.token_engine import Sampling
 from rbee.contract.wire import InferRequest
+from rbee.worker.tokens.ask import Ask
 from rbee.worker.tokens.messages import conversation
-from rbee.worker.tokens.requests import Ask
 
 
 def ask_of(request: InferRequest, *, chat: bool) -> Ask:
@@ -27,14 +28,18 @@ def ask_of(request: InferRequest, *, chat: bool) -> Ask:
         messages = conversation(request.messages)
     elif chat and not request.raw:
         messages = ({"role": "user", "content": request.prompt},)
-    return Ask(
-        model=request.model,
-        messages=messages,
-        prompt=None if messages is not None else request.prompt,
-        max_tokens=request.max_tokens,
+    sampling = Sampling(
         temperature=1.0 if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,
         top_k=request.top_k or 0,
+    )
+    return Ask(
+        model=request.model,
+        messages=messages,
+        prompts=() if messages is not None else (request.prompt or "",),
+        max_tokens=request.max_tokens,
+        sampling=sampling,
+        wanted=frozenset({"top_k"}) if request.top_k else frozenset(),
         seed=request.seed,
         stop=tuple(request.stop or ()),
         stream=request.stream,

@@ -3,34 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from rbee.contract.engine import TokenEvent, TokenRequest
 from rbee.contract.errors import ConflictError, QueueFullError, RbeeError
+from rbee.contract.token_engine import TokenEvent, TokenRequest
+from rbee.worker.tokens.constraints import Followed
+
+Finish = Literal["end", "stop", "length"]
+"""Why a request ended: its token was one that ends answers, the engine said so, or its tokens were used up."""
 
 
 class Outlet(Protocol):
     """Where the results of a request go."""
 
-    def feed(self, event: TokenEvent) -> bool:
-        """Take an event; True when no more are wanted."""
+    def feed(self, event: TokenEvent, finish: Finish | None) -> bool:
+        """Take an event, the last one if `finish` is set; True when no more are wanted."""
 
     def fail(self, error: RbeeError) -> None:
         """Take the error that ends the request."""
 
 
 class Job:
-    """A request with the place where its results go; compared by identity, so that ids may come again."""
+    """A request with the place where its results go; compared by identity, so that ids may come again.
 
-    __slots__ = ("outlet", "request")
+    Args:
+        request: for the engine.
+        outlet: takes the results.
+        ends: tokens that end the answer.
+        group: requests of one group share what is free; None for a request that stands for itself.
+    """
 
-    def __init__(self, request: TokenRequest, outlet: Outlet) -> None:
+    __slots__ = ("_ends", "_tokens", "group", "outlet", "request")
+
+    def __init__(
+        self, request: TokenRequest, outlet: Outlet, *, ends: frozenset[int] = frozenset(), group: str | None = None
+    ) -> None:
         self.request = request
         self.outlet = outlet
+        self.group = request.request_id if group is None else group
+        self._ends = ends
+        self._tokens = 0
+
+    def finish(self, event: TokenEvent) -> Finish | None:
+        """Whether an event is the request's last, and why; each is to be shown once, in order."""
+        if event.token is not None:
+            self._tokens += 1
+            if event.token in self._ends:
+                return "end"
+        if event.finish is not None:
+            return "length" if event.finish == "length" else "stop"
+        return "length" if self._tokens >= self.request.max_tokens else None
+
+    @property
+    def error(self) -> RbeeError | None:
+        """Why the answer cannot go on, where it is held to a grammar."""
+        constraint = self.request.constraint
+        return constraint.error if isinstance(constraint, Followed) else None
+
+
+class Settled(NamedTuple):
+    """An event with its request; with an error, the request has ended by that."""
+
+    job: Job
+    event: TokenEvent | None = None
+    finish: Finish | None = None
+    error: RbeeError | None = None
 
 
 class Lanes:
-    """First come, first served; not thread-safe: the scheduler holds its lock around every call.
+    """First come, first served, but for groups: of those who wait, the one whose group has the least in the engine.
+
+    So a request for many answers does not keep all others out.  Not thread-safe: the scheduler holds its lock around
+    every call.
 
     Args:
         slots: requests in the engine at the same time.
@@ -90,21 +134,35 @@ class Lanes:
         leaving, self._leaving = self._leaving, []
         entering: list[Job] = []
         while self._waiting and len(self._active) < self._slots:
-            request_id = next(iter(self._waiting))
+            request_id = self._first()
             job = self._active[request_id] = self._waiting.pop(request_id)
             entering.append(job)
         return leaving, entering
 
-    def settle(self, events: Sequence[TokenEvent]) -> list[tuple[Job, TokenEvent]]:
-        """The events with their requests; finished ones are taken out, unknown ones ignored."""
-        found: list[tuple[Job, TokenEvent]] = []
+    def _first(self) -> str:
+        """Whose turn it is."""
+        active: dict[str, int] = {}
+        for job in self._active.values():
+            active[job.group] = active.get(job.group, 0) + 1
+        return min(self._waiting, key=lambda request_id: active.get(self._waiting[request_id].group, 0))
+
+    def settle(self, events: Sequence[TokenEvent]) -> list[Settled]:
+        """The events with their requests; finished ones are taken out, unknown ones ignored.
+
+        A request that has ended without the engine's saying so is one that the engine must drop.
+        """
+        found: list[Settled] = []
         for event in events:
-            job = self._active.get(event.request_id)
+            request_id = event.request_id
+            job = self._active.get(request_id)
             if job is None:
                 continue
-            found.append((job, event))
-            if event.finish is not None:
-                del self._active[event.request_id]
+            finish, error = job.finish(event), job.error
+            found.append(Settled(job, event, finish) if error is None else Settled(job, error=error))
+            if finish is not None or error is not None:
+                del self._active[request_id]
+                if event.finish is None:
+                    self._leaving.append(request_id)
         return found
 
     def refuse(self, job: Job) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
 from rbee.contract.errors import RbeeError
 from rbee.http.errors import openai_error
-from rbee.worker.tokens.answer import Piece
+from rbee.worker.tokens.answer import Piece, Progress
+from rbee.worker.tokens.calls import CallDelta
+from rbee.worker.tokens.probabilities import Probabilities
 
 DONE = b"data: [DONE]\n\n"
 
@@ -26,14 +29,33 @@ def error_event(error: RbeeError) -> bytes:
     return sse(openai_error(error))
 
 
-def usage(prompt_tokens: int | None, completion_tokens: int) -> dict[str, int]:
-    """The figures of usage; a prompt that the engine did not count is 0, for the schema has no null."""
-    prompt = prompt_tokens or 0
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt + completion_tokens,
-    }
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of usage.
+
+    Attributes:
+        prompt: tokens of all prompts.
+        completion: tokens generated, in all answers.
+        cached: of the prompt's, taken from a cache; None where the engine does not tell.
+        reasoning: of those generated, reasoning.
+    """
+
+    prompt: int
+    completion: int
+    cached: int | None = None
+    reasoning: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """As OpenAI tells it; details only where they are known."""
+        figures: dict[str, Any] = {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+        }
+        if self.cached is not None:
+            figures["prompt_tokens_details"] = {"cached_tokens": self.cached}
+        if self.reasoning:
+            figures["completion_tokens_details"] = {"reasoning_tokens": self.reasoning}
+        return figures
 
 
 def models(model_id: str, created: int, context_length: int | None) -> bytes:
@@ -49,7 +71,7 @@ def models(model_id: str, created: int, context_length: int | None) -> bytes:
 
 
 class Renderer(ABC):
-    """Writes one answer.
+    """Writes the answers to one request.
 
     Args:
         answer_id: starts with the route's prefix.
@@ -57,62 +79,87 @@ class Renderer(ABC):
         model: name that the client asked for.
         include_usage: chunks carry the field `usage`, null in all but the last.
         tell_usage: where they do not, a comment at the end tells it, for a gateway.
+        probabilities: writes log probabilities; None where none were asked for.
     """
 
     prefix: ClassVar[str]
     whole_object: ClassVar[str]
     chunk_object: ClassVar[str]
-    delta_head: ClassVar[bytes]
-    delta_tail: ClassVar[bytes]
 
     def __init__(
-        self, answer_id: str, created: int, model: str, *, include_usage: bool = False, tell_usage: bool = False
+        self,
+        answer_id: str,
+        created: int,
+        model: str,
+        *,
+        include_usage: bool = False,
+        tell_usage: bool = False,
+        probabilities: Probabilities | None = None,
     ) -> None:
         self._tell_usage = tell_usage
         self._head = {"id": answer_id, "created": created, "model": model}
         self._include_usage = include_usage
+        self._probabilities = probabilities
         # A chunk a token: everything but the text is encoded once.
         fixed = _encode({**self._head, "object": self.chunk_object})
-        self._before = b"data: " + fixed[:-1] + b',"choices":[' + self.delta_head
-        self._after = self.delta_tail + (b'],"usage":null}\n\n' if include_usage else b"]}\n\n")
+        self._before = b"data: " + fixed[:-1] + b',"choices":['
+        self._after = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
 
     @abstractmethod
-    def whole_choice(self, text: str, end: Piece) -> dict[str, Any]:
-        """The one choice of a whole answer."""
+    def delta(self, piece: Piece) -> bytes:
+        """Chunks with what is new; nothing where nothing is."""
 
     @abstractmethod
-    def last_choice(self, end: Piece) -> dict[str, Any]:
-        """The one choice of the chunk that ends an answer."""
+    def end(self, piece: Piece) -> dict[str, Any]:
+        """The choice of the chunk that ends an answer."""
 
-    def first(self) -> bytes:
-        """What a stream begins with."""
+    @abstractmethod
+    def whole_choice(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        """The choice of a whole answer, from all of its pieces."""
+
+    def first(self, index: int) -> bytes:
+        """What the stream of one answer begins with."""
         return b""
 
-    def delta(self, text: str) -> bytes:
-        """A chunk with new text; nothing when there is none."""
-        return self._before + _encode(text) + self._after if text else b""
+    def progress(self, progress: Progress, total: int, seconds: float) -> bytes:
+        """A chunk without choices that tells how far the prompt is, in llama-server's shape.
 
-    def last(self, end: Piece, prompt_tokens: int | None, tokens: int) -> bytes:
-        """The end of a stream: why it ended, usage where asked for, and the mark of the end."""
-        last = self._chunk([self.last_choice(end)], None)
+        Args:
+            progress: how far.
+            total: tokens of the prompt.
+            seconds: since the request came.
+        """
+        told = {
+            "total": total,
+            "cache": progress.cached or 0,
+            "processed": progress.done,
+            "time_ms": round(seconds * 1000),
+        }
+        chunk: dict[str, Any] = {**self._head, "object": self.chunk_object, "choices": [], "prompt_progress": told}
+        return sse({**chunk, "usage": None} if self._include_usage else chunk)
+
+    def ended(self, piece: Piece) -> bytes:
+        """The chunk that says why one answer ended."""
+        return self.chunk(self.end(piece))
+
+    def last(self, usage: Usage) -> bytes:
+        """The end of a stream: usage where asked for, and the mark of the end."""
+        last = b""
         if self._include_usage:
-            last += self._chunk([], usage(prompt_tokens, tokens))
+            last = sse({**self._head, "object": self.chunk_object, "choices": [], "usage": usage.told()})
         elif self._tell_usage:
-            told = {"prompt_tokens": prompt_tokens, "completion_tokens": tokens}
-            last += b": rbee-usage " + _encode(told) + b"\n\n"
+            told = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
+            last = b": rbee-usage " + _encode(told) + b"\n\n"
         return last + DONE
 
-    def whole(self, text: str, end: Piece, prompt_tokens: int | None, tokens: int) -> bytes:
-        """The body of an answer that is not streamed."""
-        choices = [self.whole_choice(text, end)]
-        figures = usage(prompt_tokens, tokens)
-        return _encode({**self._head, "object": self.whole_object, "choices": choices, "usage": figures})
+    def whole(self, answers: Sequence[Sequence[Piece]], usage: Usage) -> bytes:
+        """The body of answers that are not streamed, each from all of its pieces."""
+        choices = [self.whole_choice(pieces) for pieces in answers]
+        return _encode({**self._head, "object": self.whole_object, "choices": choices, "usage": usage.told()})
 
-    def _chunk(self, choices: list[dict[str, Any]], figures: dict[str, int] | None) -> bytes:
-        chunk: dict[str, Any] = {**self._head, "object": self.chunk_object, "choices": choices}
-        if self._include_usage:
-            chunk["usage"] = figures
-        return sse(chunk)
+    def chunk(self, choice: dict[str, Any]) -> bytes:
+        """One choice as a chunk."""
+        return self._before + _encode(choice) + self._after
 
 
 class ChatRenderer(Renderer):
@@ -121,22 +168,57 @@ class ChatRenderer(Renderer):
     prefix = "chatcmpl-"
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
-    delta_head = b'{"index":0,"delta":{"content":'
-    delta_tail = b'},"logprobs":null,"finish_reason":null}'
 
-    def first(self) -> bytes:
+    def first(self, index: int) -> bytes:
         """The chunk that says who speaks."""
-        delta = {"role": "assistant", "content": ""}
-        return self._chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}], None)
+        return self._delta(index, {"role": "assistant", "content": ""}, None)
 
-    def whole_choice(self, text: str, end: Piece) -> dict[str, Any]:
-        """The one choice of a whole answer."""
-        message = {"role": "assistant", "content": text, "refusal": None}
-        return {"index": 0, "message": message, "logprobs": None, **_why(end)}
+    def delta(self, piece: Piece) -> bytes:
+        """One chunk for reasoning, text and calls each; log probabilities go with the first of them."""
+        likely = self._likely((piece,))
+        if piece.content and not piece.reasoning and not piece.calls and likely is None:
+            return (
+                self._before
+                + b'{"index":%d,"delta":{"content":' % piece.index
+                + _encode(piece.content)
+                + b'},"logprobs":null,"finish_reason":null}'
+                + self._after
+            )
+        deltas: list[dict[str, Any]] = []
+        if piece.reasoning:
+            deltas.append({"reasoning_content": piece.reasoning})
+        if piece.content or (likely is not None and not piece.reasoning and not piece.calls):
+            deltas.append({"content": piece.content})
+        deltas += ({"tool_calls": [_call(call)]} for call in piece.calls)
+        chunks = []
+        for delta in deltas:
+            chunks.append(self._delta(piece.index, delta, likely))
+            likely = None
+        return b"".join(chunks)
 
-    def last_choice(self, end: Piece) -> dict[str, Any]:
-        """The one choice of the chunk that ends an answer."""
-        return {"index": 0, "delta": {}, "logprobs": None, **_why(end)}
+    def end(self, piece: Piece) -> dict[str, Any]:
+        """See `Renderer.end`."""
+        return {"index": piece.index, "delta": {}, "logprobs": None, **_why(piece)}
+
+    def whole_choice(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        """See `Renderer.whole_choice`."""
+        content = "".join(piece.content for piece in pieces)
+        reasoning = "".join(piece.reasoning for piece in pieces)
+        calls = _whole_calls(pieces)
+        message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
+        if reasoning:
+            message["reasoning_content"] = reasoning
+        if calls:
+            message["tool_calls"] = calls
+        last = pieces[-1]
+        return {"index": last.index, "message": message, "logprobs": self._likely(pieces), **_why(last)}
+
+    def _delta(self, index: int, delta: dict[str, Any], likely: Any) -> bytes:
+        return self.chunk({"index": index, "delta": delta, "logprobs": likely, "finish_reason": None})
+
+    def _likely(self, pieces: Sequence[Piece]) -> Any:
+        drawn = [one for piece in pieces for one in piece.drawn]
+        return self._probabilities.chat(drawn) if self._probabilities is not None and drawn else None
 
 
 class CompletionRenderer(Renderer):
@@ -145,16 +227,48 @@ class CompletionRenderer(Renderer):
     prefix = "cmpl-"
     whole_object = "text_completion"
     chunk_object = "text_completion"
-    delta_head = b'{"index":0,"text":'
-    delta_tail = b',"logprobs":null,"finish_reason":null}'
 
-    def whole_choice(self, text: str, end: Piece) -> dict[str, Any]:
-        """The one choice of a whole answer."""
-        return {"index": 0, "text": text, "logprobs": None, **_why(end)}
+    def delta(self, piece: Piece) -> bytes:
+        """See `Renderer.delta`."""
+        likely = self._likely((piece,))
+        if not piece.content and likely is None:
+            return b""
+        return self.chunk({"index": piece.index, "text": piece.content, "logprobs": likely, "finish_reason": None})
 
-    def last_choice(self, end: Piece) -> dict[str, Any]:
-        """The one choice of the chunk that ends an answer."""
-        return self.whole_choice("", end)
+    def end(self, piece: Piece) -> dict[str, Any]:
+        """See `Renderer.end`."""
+        return {"index": piece.index, "text": "", "logprobs": None, **_why(piece)}
+
+    def whole_choice(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        """See `Renderer.whole_choice`."""
+        text, last = "".join(piece.content for piece in pieces), pieces[-1]
+        return {"index": last.index, "text": text, "logprobs": self._likely(pieces), **_why(last)}
+
+    def _likely(self, pieces: Sequence[Piece]) -> Any:
+        drawn = [one for piece in pieces for one in piece.drawn]
+        return (
+            self._probabilities.completion(pieces[-1].index, drawn)
+            if self._probabilities is not None and drawn
+            else None
+        )
+
+
+def _call(call: CallDelta) -> dict[str, Any]:
+    if call.id is None:
+        return {"index": call.index, "function": {"arguments": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"index": call.index, "id": call.id, "type": "function", "function": function}
+
+
+def _whole_calls(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
+    whole: dict[int, dict[str, Any]] = {}
+    for call in (call for piece in pieces for call in piece.calls):
+        if call.id is not None:
+            function = {"name": call.name, "arguments": call.arguments}
+            whole[call.index] = {"id": call.id, "type": "function", "function": function}
+        else:
+            whole[call.index]["function"]["arguments"] += call.arguments
+    return [whole[index] for index in sorted(whole)]
 
 
 def _why(end: Piece) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from enum import Enum, auto
 import msgspec
 
 from rbee.builtin.one_thread import OneThread
-from rbee.contract.engine import EngineStatus, StageReport, TokenEngine, TokenEvent, TokenRequest
+from rbee.contract.engine import EngineStatus, StageReport
 from rbee.contract.errors import (
     CancelledByCallerError,
     RbeeError,
@@ -18,13 +18,12 @@ from rbee.contract.errors import (
     WorkerFailedError,
     WorkerNotReadyError,
 )
+from rbee.contract.token_engine import LoadedModel, TokenEngine
 from rbee.contract.types import LoadSpec
-from rbee.worker.tokens.lanes import Job, Lanes, Outlet
+from rbee.worker.tokens.lanes import Job, Lanes, Settled
 from rbee.worker.tokens.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
-
-Post = tuple[Job, TokenEvent | RbeeError]
 
 
 class _Phase(Enum):
@@ -37,7 +36,7 @@ class _Phase(Enum):
 class _Loaded(msgspec.Struct, frozen=True):
     """How loading ended; an error travels as a value, since not every exception may go through a future."""
 
-    context_length: int | None = None
+    model: LoadedModel | None = None
     error: Exception | None = None
 
 
@@ -61,10 +60,12 @@ class Scheduler:
         self._phase = _Phase.NEW
         self._stopping = False
         self._tokens = 0
+        self._prompt_tokens = 0
+        self._cached: int | None = None
         self._thread: threading.Thread | None = None
 
-    async def start(self, report: StageReport) -> int | None:
-        """Load the engine; returns the context length in tokens.
+    async def start(self, report: StageReport) -> LoadedModel:
+        """Load the engine; returns what it has loaded.
 
         Raises:
             Exception: what the engine's `load` raised.
@@ -80,15 +81,15 @@ class Scheduler:
         # A daemon: an engine that hangs in native code must not keep a process alive that was told to go.
         self._thread = threading.Thread(
             target=self._run,
-            args=(Mailbox[_Loaded](loop, resolve), Mailbox[Post](loop, self._deliver), report),
+            args=(Mailbox[_Loaded](loop, resolve), Mailbox[Settled](loop, self._deliver), report),
             name="rbee-engine",
             daemon=True,
         )
         self._thread.start()
         outcome = await future
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.context_length
+        if outcome.model is None:
+            raise outcome.error or WorkerFailedError("The engine gave up while loading.")
+        return outcome.model
 
     async def stop(self) -> None:
         """End all requests, unload, and wait for the thread; harmless before `start` and when repeated."""
@@ -103,15 +104,14 @@ class Scheduler:
             finally:
                 waiting.close()
 
-    def submit(self, request: TokenRequest, outlet: Outlet) -> Job:
-        """Queue a request; its results go to `outlet`, on the event loop.
+    def submit(self, job: Job) -> None:
+        """Queue a request; its results go to its outlet, on the event loop.
 
         Raises:
             WorkerNotReadyError: not loaded, or stopping.
             WorkerFailedError: the engine has died.
             QueueFullError, ConflictError: as in `Lanes.enter`.
         """
-        job = Job(request, outlet)
         with self._changed:
             if self._phase is _Phase.DIED:
                 raise WorkerFailedError("The engine of this worker has died; start the worker again.")
@@ -119,7 +119,6 @@ class Scheduler:
                 raise WorkerNotReadyError(f"{self._spec.model_id!r} is not loaded here; try again later.")
             self._lanes.enter(job)
             self._changed.notify_all()
-        return job
 
     def cancel(self, job: Job) -> None:
         """Drop a request before the next step; harmless when it has ended.  Its outlet is not told."""
@@ -139,17 +138,19 @@ class Scheduler:
                 slots_busy=self._lanes.active,
                 queue_depth=self._lanes.waiting,
                 tokens_generated=self._tokens,
+                prompt_tokens=self._prompt_tokens,
+                cached_tokens=self._cached,
             )
 
-    def _deliver(self, posts: list[Post]) -> None:
+    def _deliver(self, posts: list[Settled]) -> None:
         """Hand results out; on the event loop."""
-        for job, result in posts:
-            if isinstance(result, RbeeError):
-                job.outlet.fail(result)
-            elif job.outlet.feed(result):
+        for job, event, finish, error in posts:
+            if error is not None:
+                job.outlet.fail(error)
+            elif event is not None and job.outlet.feed(event, finish):
                 self.cancel(job)
 
-    def _run(self, loaded: Mailbox[_Loaded], results: Mailbox[Post], report: StageReport) -> None:
+    def _run(self, loaded: Mailbox[_Loaded], results: Mailbox[Settled], report: StageReport) -> None:
         """The whole life of the engine; in its thread."""
         end: RbeeError = UnavailableError("The worker is stopping; send the request again.")
         try:
@@ -161,7 +162,7 @@ class Scheduler:
         with self._changed:
             self._phase = _Phase.DIED if isinstance(end, WorkerFailedError) else _Phase.STOPPED
             jobs = self._lanes.clear()
-        results.post([(job, end) for job in jobs])
+        results.post([Settled(job, error=end) for job in jobs])
         try:
             self._engine.unload()
         except BaseException:
@@ -169,7 +170,7 @@ class Scheduler:
 
     def _load(self, loaded: Mailbox[_Loaded], report: StageReport) -> bool:
         try:
-            context_length = self._engine.load(self._spec, report)
+            model = self._engine.load(self._spec, report)
         except Exception as error:
             loaded.post([_Loaded(error=error)])
             return False
@@ -182,10 +183,10 @@ class Scheduler:
                 loaded.post([_Loaded(error=CancelledByCallerError("The worker was stopped while loading."))])
                 return False
             self._phase = _Phase.LOADED
-        loaded.post([_Loaded(context_length)])
+        loaded.post([_Loaded(model)])
         return True
 
-    def _serve(self, results: Mailbox[Post]) -> None:
+    def _serve(self, results: Mailbox[Settled]) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping or self._lanes.work)
@@ -200,10 +201,17 @@ class Scheduler:
                 events = self._engine.step()
                 with self._changed:
                     settled = self._lanes.settle(events)
-                    self._tokens += sum(1 for _, event in settled if event.text or event.finish is None)
+                    self._count(settled)
                 results.post(settled)
 
-    def _take_up(self, job: Job, results: Mailbox[Post]) -> None:
+    def _count(self, settled: list[Settled]) -> None:
+        for one in settled:
+            if one.event is not None:
+                self._tokens += one.event.token is not None
+                if one.event.cached is not None:
+                    self._cached = (self._cached or 0) + one.event.cached
+
+    def _take_up(self, job: Job, results: Mailbox[Settled]) -> None:
         """Give a request to the engine; one that it refuses ends alone, whatever the engine raised."""
         request_id = job.request.request_id
         try:
@@ -215,4 +223,7 @@ class Scheduler:
                 self._engine.remove(request_id)
             with self._changed:
                 self._lanes.refuse(job)
-            results.post([(job, error)])
+            results.post([Settled(job, error=error)])
+            return
+        with self._changed:
+            self._prompt_tokens += len(job.request.prompt)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rbee.worker.tokens.held import undecided
+
 
 class StopFilter:
     """Cuts a text that comes in pieces at the first stop string to be complete.
@@ -17,7 +19,6 @@ class StopFilter:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
-        self._longest = max(map(len, self._stops), default=0)
         self._held = ""
         self.stopped: str | None = None
         """The stop string that has ended the text; None until one has."""
@@ -31,7 +32,7 @@ class StopFilter:
         text = self._held + text
         found = self._cut(text)
         if found is None:
-            border = len(text) - self._undecided(text)
+            border = len(text) - undecided(text, self._stops)
             self._held = text[border:]
             return text[:border]
         cut, stop = found
@@ -47,10 +48,3 @@ class StopFilter:
         """Where the stop string begins that is complete first, and which it is; None when there is none."""
         found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         return min(found)[1:] if found else None
-
-    def _undecided(self, text: str) -> int:
-        """Length of the longest end of `text` that a stop string begins with."""
-        for length in range(min(self._longest - 1, len(text)), 0, -1):
-            if any(stop.startswith(text[-length:]) for stop in self._stops):
-                return length
-        return 0

@@ -15,12 +15,14 @@ from rbee.contract import (
     Backend,
     Capability,
     EngineStatus,
+    LoadedModel,
     LoadSpec,
     ModelVariant,
     TokenEngine,
     TokenEvent,
     TokenRequest,
 )
+from rbee.testing.tables import TableTokenizer
 from rbee.worker.tokens import TokenFace
 
 PATIENCE_S = 10
@@ -28,15 +30,24 @@ MAX_BODY = 32 * 1024 * 1024
 
 
 class GatedEngine(TokenEngine):
-    """Says `words`, one a step; with `gated`, every step waits for `allow`."""
+    """Says `words`, one a step, and then that it has ended; with `gated`, every step waits for `allow`.
+
+    With `tokens` it says these instead, and never that it has ended.
+    """
 
     name = "gated"
     formats = frozenset({"gated"})
     backends = frozenset({Backend.CPU})
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS})
+    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS, Capability.CONTINUATION})
+    sampling = frozenset({"temperature", "top_p", "top_k", "seed"})
 
-    def __init__(self, words: list[str] | None = None, *, gated: bool = False) -> None:
+    def __init__(self, words=None, *, gated=False, tokens=None, tokenizer=None):
         self.words = ["one", " two", " three"] if words is None else words
+        self.tokenizer = tokenizer or TableTokenizer(self.words)
+        self.tokens = list(range(self.tokenizer.first, self.tokenizer.first + len(self.words)))
+        self.says_its_end = tokens is None
+        if tokens is not None:
+            self.tokens = tokens
         self.gated = gated
         self.steps = threading.Semaphore(0)
         self.load_gate = threading.Event()
@@ -59,6 +70,9 @@ class GatedEngine(TokenEngine):
     def allow(self, steps: int = 1) -> None:
         self.steps.release(steps)
 
+    def text(self, tokens) -> str:
+        return b"".join(map(self.tokenizer.piece, tokens)).decode()
+
     def load(self, spec, report):
         self.threads.add(threading.get_ident())
         self.log.append(("load", spec.model_id))
@@ -66,14 +80,14 @@ class GatedEngine(TokenEngine):
         self.load_gate.wait(PATIENCE_S)
         if self.load_error is not None:
             raise self.load_error
-        return 4096
+        return LoadedModel(tokenizer=self.tokenizer, context_length=4096)
 
     def add(self, request):
         self.threads.add(threading.get_ident())
         self.log.append(("add", request.request_id))
         self.requests.append(request)
         for key, error in self.add_errors.items():
-            if key in str(request.messages or request.prompt):
+            if key in self.text(request.prompt):
                 raise error
         self.said[request.request_id] = 0
         self.most = max(self.most, len(self.said))
@@ -92,17 +106,19 @@ class GatedEngine(TokenEngine):
                 continue
             at = self.said[request_id]
             self.said[request_id] += 1
-            finish = None
-            if at + 1 >= len(self.words):
-                finish = "stop"
-            elif request.max_tokens is not None and at + 1 >= request.max_tokens:
-                finish = "length"
+            finish = "stop" if self.says_its_end and at + 1 >= len(self.tokens) else None
             if finish:
                 del self.said[request_id]
-            text = self.words[at] if self.words else ""
-            told = 7 if at == 0 else None
-            events.append(TokenEvent(request_id=request_id, text=text, finish=finish, prompt_tokens=told))
+            events.append(self.event(request, at, finish))
         return events
+
+    def event(self, request, at, finish):
+        return TokenEvent(
+            request_id=request.request_id,
+            token=self.tokens[at] if at < len(self.tokens) else None,
+            finish=finish,
+            prompt_done=len(request.prompt) if at == 0 else None,
+        )
 
     def remove(self, request_id):
         self.threads.add(threading.get_ident())
@@ -187,6 +203,11 @@ def load_spec(slots: int = 1, capabilities: Any = None) -> LoadSpec:
 @pytest.fixture
 def engine_of():
     return GatedEngine
+
+
+@pytest.fixture
+def tokenizer_of():
+    return TableTokenizer
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ async def test_a_whole_chat_answer(engine_of, served, client_of):
     choice = said.json["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "one two three", "refusal": None}
     assert choice["finish_reason"] == "stop"
-    assert said.json["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert said.json["usage"] == {"prompt_tokens": 21, "completion_tokens": 3, "total_tokens": 24}
 
 
 async def test_a_streamed_chat_answer(engine_of, served, client_of):
@@ -226,16 +226,16 @@ def begun(text: str = "one") -> dict:
 
 async def test_an_answer_that_has_begun_is_gone_on_with_by_an_engine_that_can(engine_of, served, client_of):
     engine = engine_of()
-    engine.capabilities = engine.capabilities | {Capability.CONTINUATION}
     async with served(engine) as face:
         said = await client_of(face.openai)("POST", CHAT, begun())
     assert said.status == 200
-    assert engine.requests[0].continues
-    assert engine.requests[0].messages[-1] == {"role": "assistant", "content": "one"}
+    assert engine.text(engine.requests[0].prompt).endswith("<|im_start|>assistant\none")
 
 
 async def test_an_engine_that_cannot_go_on_with_an_answer_refuses_and_does_not_begin_anew(engine_of, served, client_of):
-    async with served(engine_of()) as face:
+    engine = engine_of()
+    engine.capabilities = engine.capabilities - {Capability.CONTINUATION}
+    async with served(engine) as face:
         said = await client_of(face.openai)("POST", CHAT, begun())
     assert said.status == 400
     assert said.json["error"]["param"] == "continue_final_message"
@@ -250,7 +250,7 @@ async def test_usage_is_told_in_a_comment_to_a_gateway_whose_client_does_not_wan
             "POST", CHAT, {**body, "stream_options": {"include_usage": True}}, headers=asked
         )
         plain = await client_of(face.openai)("POST", CHAT, body)
-    assert told.body.endswith(b': rbee-usage {"prompt_tokens":7,"completion_tokens":3}\n\ndata: [DONE]\n\n')
+    assert told.body.endswith(b': rbee-usage {"prompt_tokens":21,"completion_tokens":3}\n\ndata: [DONE]\n\n')
     assert b"rbee-usage" not in shown.body
     assert b"rbee-usage" not in plain.body
 

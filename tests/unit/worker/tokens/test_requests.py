@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rbee.contract import Sampling
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.infer_rules import validated
 from rbee.contract.wire import InferRequest
@@ -13,6 +14,8 @@ from rbee.worker.tokens.infer import ask_of
 from rbee.worker.tokens.requests import parse_chat, parse_completion
 
 USER = [{"role": "user", "content": "hi"}]
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+CALL = {"function": {"name": "look", "arguments": '{"at": "x"}'}}
 
 
 def chat(**fields):
@@ -26,15 +29,48 @@ def completion(**fields):
 def test_a_plain_conversation_gets_openai_defaults():
     ask = chat()
     assert ask.messages == ({"role": "user", "content": "hi"},)
-    assert (ask.temperature, ask.top_p, ask.top_k, ask.max_tokens, ask.stream) == (1.0, 1.0, 0, None, False)
+    assert ask.sampling == Sampling()
+    assert (ask.n, ask.max_tokens, ask.stream, ask.seed, ask.wanted) == (1, None, False, None, frozenset())
 
 
-def test_every_supported_parameter_reaches_the_engine():
-    ask = chat(model="m", max_tokens=5, temperature=0, top_p=0.5, top_k=40, seed=-(2**63), stop=["a", "b"])
-    request = ask.token_request("r")
-    assert (request.max_tokens, request.temperature, request.top_p, request.top_k) == (5, 0, 0.5, 40)
-    assert request.seed == -(2**63)
-    assert ask.stop == ("a", "b")
+def test_every_parameter_is_taken_under_the_names_that_clients_have_for_it():
+    ask = chat(
+        model="m",
+        n=2,
+        max_tokens=5,
+        temperature=0,
+        top_p=0.5,
+        top_k=40,
+        min_p=0.1,
+        presence_penalty=1,
+        frequency_penalty=-1,
+        repeat_penalty=1.1,
+        logit_bias={"5": -100},
+        seed=-(2**63),
+        stop=["a", "b"],
+        logprobs=True,
+        top_logprobs=3,
+        ignore_eos=True,
+        chat_template_kwargs={"enable_thinking": False},
+    )
+    assert ask.sampling == Sampling(
+        temperature=0,
+        top_p=0.5,
+        top_k=40,
+        min_p=0.1,
+        presence_penalty=1,
+        frequency_penalty=-1,
+        repetition_penalty=1.1,
+        logit_bias={5: -100},
+    )
+    assert ask.wanted == frozenset(Sampling.__struct_fields__) - {"seed"}
+    assert (ask.n, ask.max_tokens, ask.seed, ask.stop, ask.top_logprobs) == (2, 5, -(2**63), ("a", "b"), 3)
+    assert (ask.ignore_ends, ask.variables) == (True, {"enable_thinking": False})
+
+
+def test_log_probabilities_of_the_chosen_token_alone_may_be_asked_for():
+    assert (chat().top_logprobs, chat(logprobs=True).top_logprobs) == (None, 0)
+    assert (completion().top_logprobs, completion(logprobs=0).top_logprobs) == (None, 0)
 
 
 def test_text_parts_become_one_text():
@@ -62,7 +98,32 @@ def test_an_earlier_answer_may_be_sent_back_as_the_sdk_dumps_it():
         ({"top_p": 1.01}, "top_p"),
         ({"top_k": -1}, "top_k"),
         ({"seed": 2**63}, "seed"),
-        ({"stop": ["a"] * 5}, "stop"),
+        ({"stop": ["a"] * 17}, "stop"),
+        ({"n": 0}, "n"),
+        ({"n": 65}, "n"),
+        ({"min_p": 1.5}, "min_p"),
+        ({"presence_penalty": 3}, "presence_penalty"),
+        ({"frequency_penalty": -3}, "frequency_penalty"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 1, "repeat_penalty": 2}, "repetition_penalty"),
+        ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias[...]"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"response_format": 5}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"guided_regex": "a", "grammar": "b"}, "grammar"),
+        ({"guided_choice": []}, "guided_choice"),
+        ({"structured_outputs": {"xml": 1}}, "structured_outputs.xml"),
+        ({"structured_outputs": 5}, "structured_outputs"),
+        ({"json_schema": "{"}, "json_schema"),
+        ({"tools": [TOOL, TOOL]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": "required", "response_format": {"type": "json_object"}}, "tool_choice"),
         ({"stop": ""}, "stop"),
         ({"stop": [""]}, "stop[0]"),
         ({"stop": ["x" * 257]}, "stop[0]"),
@@ -77,9 +138,14 @@ def test_an_earlier_answer_may_be_sent_back_as_the_sdk_dumps_it():
         ({"messages": USER * 10_001}, "messages"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"content": "x"}]}, "messages[0].role"),
-        ({"messages": [*USER, {"role": "tool", "content": "x"}]}, "messages[1].role"),
+        ({"messages": [*USER, {"role": "robot", "content": "x"}]}, "messages[1].role"),
         ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
-        ({"messages": [{**USER[0], "tool_calls": [{}]}]}, "messages[0].tool_calls"),
+        ({"messages": [{**USER[0], "tool_calls": [{}]}]}, "messages[0].tool_calls[0].function"),
+        ({"messages": [{**USER[0], "tool_calls": [CALL]}]}, "messages[0].tool_calls"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]},
+            "messages[0].tool_calls[0].function.arguments",
+        ),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
     ],
@@ -91,21 +157,7 @@ def test_a_value_out_of_bounds_is_refused_with_its_name(fields, param):
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {"n": 2},
-        {"tools": [{"type": "function"}]},
-        {"tool_choice": "required"},
-        {"response_format": {"type": "json_object"}},
-        {"logprobs": True},
-        {"top_logprobs": 3},
-        {"frequency_penalty": 0.5},
-        {"presence_penalty": -1},
-        {"logit_bias": {"5": 1}},
-        {"functions": [{}]},
-        {"audio": {}},
-        {"no_such_thing": 1},
-    ],
+    "fields", [{"functions": [{}]}, {"audio": {}}, {"no_such_thing": 1}, {"best_of": 2}, {"reasoning_effort": "high"}]
 )
 def test_what_is_not_supported_is_refused_and_never_dropped(fields):
     with pytest.raises(InvalidRequestError) as caught:
@@ -113,7 +165,7 @@ def test_what_is_not_supported_is_refused_and_never_dropped(fields):
     assert caught.value.param == next(iter(fields))
 
 
-@pytest.mark.parametrize("fields", [{"best_of": 2}, {"echo": True}, {"logprobs": 0}, {"suffix": "x"}, {"n": 3}])
+@pytest.mark.parametrize("fields", [{"best_of": 2}, {"echo": True}, {"suffix": "x"}, {"n": 65}, {"tools": [{}]}])
 def test_what_a_completion_does_not_support_is_refused(fields):
     with pytest.raises(InvalidRequestError) as caught:
         completion(**fields)
@@ -141,14 +193,61 @@ def test_parameters_that_ask_for_nothing_pass():
 
 def test_a_completion_without_a_limit_gets_sixteen_tokens():
     assert completion().max_tokens == 16
-    assert completion(prompt=["y"]).prompt == "y"
 
 
-@pytest.mark.parametrize("prompt", [None, [], ["a", "b"], [1, 2], 5])
-def test_a_completion_takes_one_text(prompt):
+@pytest.mark.parametrize(
+    ("prompt", "prompts"),
+    [("y", ("y",)), (["y"], ("y",)), (["a", "b"], ("a", "b")), ([1, 2], ((1, 2),)), ([[1, 2], [3]], ((1, 2), (3,)))],
+)
+def test_a_completion_takes_prompts_as_texts_and_as_tokens(prompt, prompts):
+    assert completion(prompt=prompt).prompts == prompts
+
+
+@pytest.mark.parametrize("prompt", [None, [], 5, [1, "a"], [[1], "a"], [[]], [-1], ["a"] * 65])
+def test_any_other_prompt_is_refused(prompt):
     with pytest.raises(InvalidRequestError) as caught:
         completion(prompt=prompt)
     assert caught.value.param.startswith("prompt")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "value"),
+    [
+        ({"response_format": {"type": "json_object"}}, "json", {"type": "object"}),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "json", {}),
+        ({"json_schema": {"type": "null"}}, "json", {"type": "null"}),
+        ({"guided_json": '{"type": "null"}'}, "json", {"type": "null"}),
+        ({"guided_regex": "a+"}, "regex", "a+"),
+        ({"structured_outputs": {"choice": ["a", "b"]}}, "choice", ["a", "b"]),
+        ({"grammar": 'root ::= "a"'}, "grammar", 'root ::= "a"'),
+    ],
+)
+def test_structure_is_taken_under_the_names_that_clients_have_for_it(fields, kind, value):
+    for parse in (chat, completion):
+        structure = parse(**fields).structure
+        assert (structure.kind, structure.value) == (kind, value)
+
+
+def test_a_tool_that_is_named_must_be_called_once():
+    other = {"type": "function", "function": {"name": "other"}}
+    named = chat(tools=[TOOL, other], tool_choice={"type": "function", "function": {"name": "look"}}).calling
+    assert [tool["function"]["name"] for tool in named.must] == ["look"]
+    assert named.single
+    assert len(chat(tools=[TOOL, other], tool_choice="required").calling.must) == 2
+    assert not chat(tools=[TOOL]).calling.must
+    assert not chat(tools=[TOOL], tool_choice="none").calling.tools
+    assert chat(tools=[TOOL], parallel_tool_calls=False).calling.single
+
+
+def test_calls_and_results_of_a_conversation_reach_the_template_as_values():
+    said = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", **CALL}]}
+    told = {"role": "tool", "tool_call_id": "c1", "content": "sunny"}
+    _, called, result = chat(messages=[*USER, said, told]).messages
+    assert called["content"] == ""
+    assert called["tool_calls"] == [
+        {"type": "function", "function": {"name": "look", "arguments": {"at": "x"}}, "id": "c1"}
+    ]
+    assert result == {"role": "tool", "content": "sunny", "tool_call_id": "c1"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b'{"a":"\xff"}', b"[" * 100_000, b"1e999"])
@@ -168,7 +267,25 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab0", max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-fields = ["messages", "max_tokens", "temperature", "stop", "stream", "stream_options", "n", "seed", "model"]
+fields = [
+    "messages",
+    "max_tokens",
+    "temperature",
+    "stop",
+    "stream",
+    "stream_options",
+    "n",
+    "seed",
+    "model",
+    "logit_bias",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "structured_outputs",
+    "grammar",
+    "logprobs",
+    "top_logprobs",
+]
 
 
 @given(st.dictionaries(st.sampled_from(fields), json_values))
@@ -179,8 +296,8 @@ def test_no_json_raises_anything_else(body):
 
 def test_an_infer_prompt_is_a_user_message_unless_raw():
     assert ask_of(InferRequest(prompt="x"), chat=True).messages == ({"role": "user", "content": "x"},)
-    assert ask_of(InferRequest(prompt="x", raw=True), chat=True).prompt == "x"
-    assert ask_of(InferRequest(prompt="x"), chat=False).prompt == "x"
+    assert ask_of(InferRequest(prompt="x", raw=True), chat=True).prompts == ("x",)
+    assert ask_of(InferRequest(prompt="x"), chat=False).prompts == ("x",)
 
 
 @pytest.mark.parametrize(

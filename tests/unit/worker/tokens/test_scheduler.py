@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import msgspec
 import pytest
 from rbee.contract import TokenRequest
 from rbee.contract.errors import (
@@ -15,26 +16,35 @@ from rbee.contract.errors import (
     WorkerFailedError,
     WorkerNotReadyError,
 )
-from rbee.worker.tokens.answer import Answer
+from rbee.worker.tokens.answer import Answers
+from rbee.worker.tokens.detokenizer import Detokenizer
+from rbee.worker.tokens.lanes import Job
+from rbee.worker.tokens.reading import Reading
 from rbee.worker.tokens.scheduler import Scheduler
+from rbee.worker.tokens.sections import Reasoning
+from rbee.worker.tokens.stops import StopFilter
 
 
 class Desk:
     """A loaded scheduler with a few words for what the tests do."""
 
-    def __init__(self, scheduler):
+    def __init__(self, scheduler, tokenizer):
         self.scheduler = scheduler
+        self.tokenizer = tokenizer
         self.jobs = {}
 
-    def ask(self, name, prompt="x", stops=(), **fields):
-        answer = Answer(stops)
-        request = TokenRequest(request_id=name, prompt=prompt, **fields)
-        self.jobs[name] = self.scheduler.submit(request, answer)
-        return answer
+    def ask(self, name, prompt="x", stops=(), group=None, **fields):
+        reading = Reading(Detokenizer(self.tokenizer), StopFilter(stops), Reasoning(None), None)
+        answers = Answers([reading])
+        fields = {"max_tokens": 2000, "prompt": tuple(prompt.encode()), **fields}
+        job = Job(TokenRequest(request_id=name, **fields), answers.all[0], ends=self.tokenizer.ends, group=group)
+        self.scheduler.submit(job)
+        self.jobs[name] = job
+        return answers
 
 
-async def text_of(answer):
-    return "".join([piece.text async for piece in answer])
+async def text_of(answers):
+    return "".join([piece.content async for piece in answers])
 
 
 @pytest.fixture
@@ -45,7 +55,7 @@ async def desk_of(spec_of):
         scheduler = Scheduler(engine, spec_of(slots), **options)
         made.append((engine, scheduler))
         await scheduler.start(lambda stage: None)
-        return Desk(scheduler)
+        return Desk(scheduler, engine.tokenizer)
 
     yield make
     for engine, scheduler in made:
@@ -97,7 +107,7 @@ async def test_a_cancelled_request_leaves_the_engine_before_its_next_step(engine
     desk = await desk_of(engine)
     answer = desk.ask("a")
     engine.allow()
-    assert (await anext(answer)).text == "w"
+    assert (await anext(answer)).content == "w"
     desk.scheduler.cancel(desk.jobs["a"])
     said = engine.said["a"]
     engine.allow()
@@ -239,4 +249,47 @@ async def test_a_slow_reader_gets_what_waited_as_one_piece(engine_of, desk_of):
     slow, other = desk.ask("a"), desk.ask("b")
     await text_of(other)  # the only slot: the first answer is complete by now
     pieces = [piece async for piece in slow]
-    assert [(piece.text, piece.finish) for piece in pieces] == [("one two three", "stop")]
+    assert [(piece.content, piece.finish) for piece in pieces] == [("one two three", "stop")]
+
+
+async def test_a_token_that_ends_answers_ends_one_and_is_not_shown(engine_of, desk_of, happened):
+    engine = engine_of(tokens=[*b"hi", 257, *b"never"])
+    desk = await desk_of(engine)
+    answer = desk.ask("a")
+    assert await text_of(answer) == "hi"
+    assert answer.tokens == 3
+    await happened(engine.removed)
+    assert desk.scheduler.status().slots_busy == 0
+
+
+async def test_the_limit_of_tokens_is_kept_by_the_host(engine_of, desk_of, happened):
+    engine = engine_of(tokens=[*b"abcdef"])
+    desk = await desk_of(engine)
+    pieces = [piece async for piece in desk.ask("a", max_tokens=3)]
+    assert "".join(piece.content for piece in pieces) == "abc"
+    assert pieces[-1].finish == "length"
+    await happened(engine.removed)
+
+
+async def test_a_request_for_many_answers_does_not_keep_others_out(engine_of, desk_of, happened):
+    engine = engine_of(gated=True)
+    desk = await desk_of(engine, slots=2)
+    many = [desk.ask(f"many-{number}", group="many") for number in range(4)]
+    one = desk.ask("one")
+    engine.allow(99)
+    await asyncio.gather(*map(text_of, [*many, one]))
+    order = [name for verb, name in engine.log if verb == "add"]
+    assert order.index("one") < order.index("many-2")
+
+
+async def test_what_is_computed_and_what_is_cached_is_counted(engine_of, desk_of):
+    engine = engine_of()
+    told = engine.event
+    engine.event = lambda request, at, finish: msgspec.structs.replace(
+        told(request, at, finish), cached=2 if at == 0 else None
+    )
+    desk = await desk_of(engine)
+    assert desk.scheduler.status().cached_tokens is None
+    await text_of(desk.ask("a", "four"))
+    status = desk.scheduler.status()
+    assert (status.prompt_tokens, status.cached_tokens, status.tokens_generated) == (4, 2, 3)

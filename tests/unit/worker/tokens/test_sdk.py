@@ -40,7 +40,7 @@ async def test_the_sdk_reads_whole_answers(engine_of, served):
         completed = await client.completions.create(model="m", prompt="x")
         cards = [card.id async for card in await client.models.list()]
     assert said.choices[0].message.content == "one two three"
-    assert said.usage.total_tokens == 10
+    assert said.usage.total_tokens == 24
     assert completed.choices[0].text == "one two three"
     assert cards == ["gated:m"]
 
@@ -52,13 +52,13 @@ async def test_the_sdk_reads_streams(engine_of, served):
         )
         chunks = [chunk async for chunk in stream]
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == "one two three"
-    assert chunks[-1].usage.prompt_tokens == 7
+    assert chunks[-1].usage.prompt_tokens == 21
 
 
 async def test_the_sdk_raises_its_own_errors(engine_of, served):
     async with served(engine_of()) as face, listening(face) as client:
         with pytest.raises(openai.BadRequestError) as caught:
-            await client.chat.completions.create(model="m", messages=USER, n=2)
+            await client.chat.completions.create(model="m", messages=USER, n=65)
     assert caught.value.param == "n"
 
 

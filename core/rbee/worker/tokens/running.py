@@ -1,0 +1,118 @@
+"""A request under way: its answers in the engine, and the telling of them."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rbee.contract.errors import RbeeError
+from rbee.worker.tokens.answer import Answers, Piece
+from rbee.worker.tokens.exchange import Exchange
+from rbee.worker.tokens.lanes import Job
+from rbee.worker.tokens.openai import Renderer, Usage
+from rbee.worker.tokens.scheduler import Scheduler
+
+
+class Running:
+    """Submits the jobs of a request, all or none, and takes them out again at the end of the block, however it ends.
+
+    Args:
+        scheduler: of the engine.
+        jobs: one for each answer.
+        answers: where their results go.
+    """
+
+    def __init__(self, scheduler: Scheduler, jobs: list[Job], answers: Answers) -> None:
+        self._scheduler = scheduler
+        self._jobs = jobs
+        self.answers = answers
+
+    def __enter__(self) -> Self:
+        try:
+            for job in self._jobs:
+                self._scheduler.submit(job)
+        except RbeeError:
+            self._cancel()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cancel()
+
+    def end(self, error: RbeeError) -> None:
+        """Drop the request; its reader gets the error."""
+        self._cancel()
+        self.answers.fail(error)
+
+    @property
+    def prompts(self) -> list[int]:
+        """Tokens of the prompt of each answer."""
+        return [len(job.request.prompt) for job in self._jobs]
+
+    def usage(self) -> Usage:
+        """Figures so far; a prompt counts once, however many answers it gets."""
+        return Usage(
+            prompt=sum(len(prompt) for prompt in {job.request.prompt for job in self._jobs}),
+            completion=self.answers.tokens,
+            cached=self.answers.cached,
+            reasoning=self.answers.reasoning_tokens,
+        )
+
+    def _cancel(self) -> None:
+        for job in self._jobs:
+            self._scheduler.cancel(job)
+
+
+class Telling:
+    """Tells the answers of a request to its client.
+
+    Args:
+        running: the request.
+        renderer: writes answers.
+        exchange: with the client.
+        came: when the request came, by the monotonic clock.
+        progress: tell how far the prompt is.
+    """
+
+    def __init__(
+        self, running: Running, renderer: Renderer, exchange: Exchange, came: float, *, progress: bool
+    ) -> None:
+        self._running = running
+        self._renderer = renderer
+        self._exchange = exchange
+        self._came = came
+        self._progress = progress
+        self._begun: set[int] = set()
+
+    async def stream(self) -> None:
+        """As they come.  The head waits for the first news: what fails early fails as HTTP."""
+        left = len(self._running.prompts)
+        async for piece in self._running.answers:
+            data = self._chunks(piece)
+            left -= piece.finish is not None
+            if not left:
+                data += self._renderer.last(self._running.usage())
+            if data:
+                await self._exchange.stream(data, end=not left)
+
+    async def whole(self) -> None:
+        """When they are complete."""
+        pieces: list[list[Piece]] = [[] for _ in self._running.prompts]
+        async for piece in self._running.answers:
+            pieces[piece.index].append(piece)
+        await self._exchange.respond(self._renderer.whole(pieces, self._running.usage()))
+
+    def _chunks(self, piece: Piece) -> bytes:
+        data = b""
+        if self._progress and piece.progress is not None and piece.index not in self._begun:
+            total = self._running.prompts[piece.index]
+            data = self._renderer.progress(piece.progress, total, time.monotonic() - self._came)
+        new = self._renderer.delta(piece)
+        if (new or piece.finish is not None) and piece.index not in self._begun:
+            self._begun.add(piece.index)
+            data += self._renderer.first(piece.index)
+        data += new
+        return data + self._renderer.ended(piece) if piece.finish is not None else data
