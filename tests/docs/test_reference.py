@@ -33,6 +33,8 @@ ABCS = {
     "Engine": "engine",
     "ServedEngine": "engine",
     "TokenEngine": "engine",
+    "Tokenizer": "engine",
+    "Constraint": "engine",
     "ModelVendor": "model-vendor",
     "HttpModelVendor": "model-vendor",
     "WorkerVendor": "worker-vendor",
