@@ -127,7 +127,6 @@ def source(engine: WorkerOffer) -> str:
 
 
 def usable(engine: WorkerOffer) -> str:
-    """Whether workers can be started with it, or why not."""
-    if engine.available:
-        return "yes"
-    return f"no: {engine.reason}" if engine.available is False and engine.reason else text(None)
+    """Whether workers can be started with it, or why not; then what to know before choosing it."""
+    told = f"no: {engine.reason}" if engine.available is False and engine.reason else text(None)
+    return "\n".join(["yes" if engine.available else told, *([engine.note] if engine.note else [])])

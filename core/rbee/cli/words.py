@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -39,3 +40,22 @@ class _ModelName(_NotEmpty):
 
 MODEL = _ModelName()
 """Type of an argument that names a model."""
+
+
+def pairs(example: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+    """Callback of an option that takes NAME=VALUE and may be repeated; the last of a name wins.
+
+    Args:
+        example: one that is right, for whoever got it wrong.
+    """
+
+    def split(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+        found = {}
+        for one in value:
+            name, equals, given = one.partition("=")
+            if not equals or not name.strip():
+                raise click.BadParameter(f"{one!r} is not NAME=VALUE, as in {example}.")
+            found[name.strip()] = given
+        return found
+
+    return split

@@ -31,6 +31,8 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
         threads: processor threads it may keep busy.
         slots: requests at the same time.
         context_length: tokens a slot; None for the engine's choice.
+        options: of the engine, as a JSON object.  A hive passes all of them; of a worker that was started by hand the
+            settings of the machine give those that are missing.
     """
 
     worker_id: str
@@ -51,6 +53,7 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     slots: int | None = None
     context_length: int | None = None
+    options: str | None = None
 
     def to_argv(self) -> list[str]:
         """The flags that give these values, defaults left out."""

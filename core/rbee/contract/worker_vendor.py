@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
+from rbee.contract.engine_options import EngineOption
 from rbee.contract.types import EngineInfo
 from rbee.contract.vendor import CancelToken, FetchProgress
 
@@ -29,6 +30,8 @@ class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
         size_bytes: what is to be fetched; None when unknown.
         origin: where the installed engine is, for a person; None when it is not installed or nobody knows.
         package: what is installed for it, in the vendor's own words; None where that has no name.
+        options: what may be set for its workers, as far as it is known.
+        note: what a person should know before choosing it.
     """
 
     worker: str
@@ -43,6 +46,8 @@ class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
     origin: str | None = None
     package: str | None = None
+    options: tuple[EngineOption, ...] = ()
+    note: str | None = None
 
 
 class EngineEnvironment(msgspec.Struct, frozen=True, kw_only=True):

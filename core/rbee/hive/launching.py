@@ -72,6 +72,7 @@ class Launcher:
             threads=spec.threads,
             slots=spec.slots,
             context_length=spec.context_length,
+            options=msgspec.json.encode(spec.options).decode() if spec.options else None,
         )
         environment = {
             **self._environment,

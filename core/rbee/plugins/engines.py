@@ -67,6 +67,8 @@ def unusable(engine: type[Engine], reason: str) -> EngineInfo:
         capabilities=tuple(sorted(getattr(engine, "capabilities", ()))),
         available=False,
         reason=reason,
+        options=tuple(getattr(engine, "options", ())),
+        note=getattr(engine, "note", None),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from rbee.contract.errors import ConfigurationError
 from rbee.contract.patterns import in_words
+from rbee.settings import engines
 from rbee.settings.model import Settings
 
 _PASSWORD = re.compile(r"(://[^/:@]*:).*@", re.DOTALL)
@@ -47,23 +48,27 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     def describe(self) -> list[SettingInfo]:
         """Every setting with value and source, in the order of the definition."""
         defaults = Settings()
+        options = [name for name in self.sources if engines.is_option(name)]
+        known = known_settings() | dict.fromkeys(options, (None, engines.DESCRIPTION))
         return [
             SettingInfo(
                 name=name,
                 value=_without_password(_value(self.settings, name)),
                 source=self.sources.get(name, "default"),
-                default=_value(defaults, name),
+                default=None if engines.is_option(name) else _value(defaults, name),
                 variable=variable_of(name),
                 description=description,
             )
-            for name, (_, description) in known_settings().items()
+            for name, (_, description) in known.items()
         ]
 
 
 def known_settings() -> dict[str, tuple[Any, str]]:
-    """Type and description of every setting by its dotted name."""
+    """Type and description of every setting by its dotted name; options of engines are named by whoever sets them."""
     found: dict[str, tuple[Any, str]] = {}
     for group, kind in get_type_hints(Settings).items():
+        if group == engines.GROUP:
+            continue
         for field, annotation in get_type_hints(kind, include_extras=True).items():
             metas = [meta for meta in get_args(annotation)[1:] if isinstance(meta, msgspec.Meta)]
             description = next((meta.description for meta in metas if meta.description), "")
@@ -73,6 +78,8 @@ def known_settings() -> dict[str, tuple[Any, str]]:
 
 def variable_of(name: str) -> str:
     """Environment variable of a setting: ``queen.port`` is ``RBEE_QUEEN_PORT``."""
+    if engines.is_option(name) and name.count(".") > 1:
+        return engines.variable(name)
     return "RBEE_" + name.replace(".", "_").upper()
 
 
@@ -92,6 +99,12 @@ def load_settings(config_file: Path, environ: Mapping[str, str], overrides: Mapp
     sources: dict[str, str] = {}
 
     def take(name: str, value: Any, source: str) -> None:
+        if engines.is_option(name):
+            engine, option = engines.split(name, source)
+            options = values.setdefault(engines.GROUP, {}).setdefault(engine, {})
+            options[option] = engines.option_value(name, value, source)
+            sources[name] = source
+            return
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" Did you mean {close[0]!r}?" if close else " `rbee config show` lists all."
@@ -105,6 +118,8 @@ def load_settings(config_file: Path, environ: Mapping[str, str], overrides: Mapp
     for name in known:
         if variable_of(name) in environ:
             take(name, environ[variable_of(name)], f"environment variable {variable_of(name)}")
+    for name, (variable, value) in engines.in_environment(environ).items():
+        take(name, value, f"environment variable {variable}")
     for name, value in (overrides or {}).items():
         take(name, value, "the command line")
     settings = msgspec.convert(values, Settings)
@@ -135,7 +150,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     for group, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigurationError(f"'{path}' sets {group!r} outside a table; settings are `[group]` tables.")
-        flat.update({f"{group}.{field}": value for field, value in table.items()})
+        for field, value in table.items():
+            name = f"{group}.{field}"
+            flat.update(engines.in_file(name, value, f"'{path}'") if group == engines.GROUP else {name: value})
     return flat
 
 
@@ -162,6 +179,9 @@ def _from_text(text: str, kind: Any) -> Any:
 
 
 def _value(settings: Settings, name: str) -> Any:
+    if engines.is_option(name):
+        _, engine, option = name.split(".", 2)
+        return settings.engines[engine][option]
     group, field = name.split(".")
     return getattr(getattr(settings, group), field)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rbee.contract.engine_options import OptionValue
 from rbee.contract.patterns import ADDRESS
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -165,7 +166,12 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings; groups are tables of ``config.toml``."""
+    """All settings; groups are tables of ``config.toml``.
+
+    Attributes:
+        engines: options by engine, tables ``[engines.NAME]``; checked when a worker is started, since it is the engine
+            that knows them, and it may not be installed.
+    """
 
     server: ServerSettings = ServerSettings()
     registry: RegistrySettings = RegistrySettings()
@@ -173,3 +179,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hive: HiveSettings = HiveSettings()
     worker: WorkerSettings = WorkerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    engines: dict[str, dict[str, OptionValue]] = {}

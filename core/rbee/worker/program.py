@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from rbee.contract.engine import Engine, ServedEngine
+from rbee.contract.engine_options import OptionValue, checked_options
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
 from rbee.contract.token_engine import TokenEngine
 from rbee.contract.types import LoadSpec, ModelVariant
@@ -66,6 +67,7 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
     spec = _spec(args, settings, plugins)
     engine = _engine(args, spec, plugins)
+    spec = msgspec.structs.replace(spec, options=_options(args, settings, engine))
     sock = _socket(args)
     url = url_of(args.host, port_of(sock))
     max_body = settings.queen.max_body_mb * 1024 * 1024
@@ -180,6 +182,17 @@ def _engine(args: WorkerArgs, spec: LoadSpec, plugins: Plugins) -> type[Engine]:
     if not found.available:
         raise EngineUnavailableError(found.reason or f"Engine {chosen.name!r} is not available here.")
     return chosen
+
+
+def _options(args: WorkerArgs, settings: Settings, engine: type[Engine]) -> dict[str, OptionValue]:
+    """Checked here too: a worker may have been started by hand."""
+    try:
+        given = msgspec.json.decode(args.options, type=dict[str, Any]) if args.options is not None else {}
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"--options is not a JSON object: {error}.", param="options") from error
+    # A hive has merged them already, perhaps from settings that have changed since it started.
+    own = settings.engines.get(engine.name, {}) if args.hive_id is None else {}
+    return checked_options(engine.name, engine.options, {**own, **given})
 
 
 def _face(engine: type[Engine], spec: LoadSpec, worker_id: str, max_body: int) -> EngineFace:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rbee.cli.asking import absolute
 from rbee.cli.format import duration, megabytes, text
 from rbee.cli.inference_options import inference_options
+from rbee.cli.words import pairs
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,19 @@ def test_an_empty_word_is_wrong_usage(option):
     done = CliRunner().invoke(ask, [option, ""])
     assert done.exit_code == 2
     assert "it is empty" in done.output
+
+
+def test_pairs_are_told_apart_at_the_first_equals_sign_and_the_last_of_a_name_wins() -> None:
+    seen: list[dict[str, str]] = []
+
+    @click.command()
+    @click.option("--option", "options", multiple=True, callback=pairs("cache_mb=512"))
+    def command(*, options: dict[str, str]) -> None:
+        seen.append(options)
+
+    line = ["--option", "a=b=c", "--option", " n =1", "--option", "n=", "--option", "n=2"]
+    assert CliRunner().invoke(command, line).exit_code == 0
+    assert seen == [{"a": "b=c", "n": "2"}]
+    for wrong in ("cache_mb", "=5", " =5"):
+        told = CliRunner().invoke(command, ["--option", wrong])
+        assert (told.exit_code, "NAME=VALUE, as in cache_mb=512" in told.output) == (2, True)

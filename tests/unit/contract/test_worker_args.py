@@ -27,6 +27,7 @@ PORT = st.integers(0, 65535)
         threads=st.integers(1, 64),
         slots=st.none() | st.integers(1, 64),
         context_length=st.none() | st.integers(1, 10**6),
+        options=st.none() | st.just('{"cache_mb": 5, "adapter": "a b"}'),
     )
 )
 def test_what_a_hive_writes_a_worker_reads(args: WorkerArgs) -> None:

@@ -58,6 +58,8 @@ def offer_of(
         summary=summary,
         origin=origin,
         package=package,
+        options=engine.options,
+        note=engine.note,
     )
 
 

@@ -15,6 +15,7 @@ underscores."""
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128)]
 _Ref = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Value = bool | int | float | Annotated[str, Meta(max_length=4096)]
 
 
 class OperationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,6 +117,8 @@ class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
         device: id or number of a device; None for the first that an engine for the model drives.
         slots: requests at the same time; None for the setting.
         context_length: tokens a slot; None for the setting.
+        options: of the engine, over those that the hive's settings give it.  A worker that is there already keeps its
+            own.
     """
 
     worker: _Name | None = None
@@ -123,6 +126,7 @@ class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
     device: str | int | None = None
     slots: Annotated[int, Meta(ge=1, le=1024)] | None = None
     context_length: Annotated[int, Meta(ge=16, le=16_777_216)] | None = None
+    options: Annotated[dict[_Name, _Value], Meta(max_length=64)] = {}
 
 
 class WorkerProcessGet(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from rbee.catalog import Brought, CatalogEntry, ModelCatalog
 from rbee.catalog.provisioner import Peer
 from rbee.contract.amounts import byte_size
 from rbee.contract.devices import find_device
+from rbee.contract.engine_options import checked_options
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
@@ -114,6 +115,8 @@ class Starting:
         # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
         device, backend = self.device(wanted.device, self._opening(variant, wanted.worker))
         engine = self.engine(variant, wanted.worker, backend)
+        given = {**self._settings.engines.get(engine.name, {}), **wanted.options}
+        options = checked_options(engine.name, engine.options, given)
         entry = (await self.bring(variant, say)).entry
         # Again: to fetch it may have taken long.
         self._hive.draining.check()
@@ -127,6 +130,7 @@ class Starting:
             backend=backend,
             slots=wanted.slots or self._settings.worker.slots,
             context_length=wanted.context_length or self._settings.worker.context_length,
+            options=options,
         )
         child = await self._supervisor.ensure_ready(
             engine.name,

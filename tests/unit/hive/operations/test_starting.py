@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
+from rbee.contract import EngineOption
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, UnavailableError
 from rbee.contract.types import Device, DeviceType, EngineInfo, ModelVariant
 from rbee.contract.wire import WorkerSpawn
 from rbee.hive.operations.starting import Starting
+from rbee.settings import Settings
 
 CPU = Device(id="CPU-0", name="cpu", device_type=DeviceType.CPU, backend="cpu")
 GPU = Device(id="GPU-0", name="gpu", device_type=DeviceType.GPU, backend="cuda")
@@ -78,3 +82,56 @@ def test_why_no_engine_can_run_it_is_told_with_the_remedy() -> None:
         on(CPU, engines=(engine("only", available=False),)).engine(MODEL, None, "cpu")
     with pytest.raises(EngineUnavailableError, match="No engine here opens the format 'blob'"):
         on(CPU).engine(MODEL, None, "cpu")
+
+
+MILL = EngineInfo(
+    name="mill",
+    version="1",
+    formats=("blob",),
+    backends=("cpu",),
+    capabilities=(),
+    available=True,
+    options=(
+        EngineOption(name="cache_mb", kind="int", help="c", default=4, low=0, high=64),
+        EngineOption(name="adapter", kind="text", help="a"),
+    ),
+)
+
+
+def with_settings(engines: dict[str, dict[str, Any]]) -> tuple[Starting, Mock, Mock]:
+    """A start whose hive has these options set; its catalogue, and the supervisor that it ends at."""
+    hive, catalog, supervisor = Mock(measure=AsyncMock()), Mock(), Mock()
+    hive.draining = Mock(keep=AsyncMock(), active=False)
+    hive.capabilities.return_value = SimpleNamespace(capabilities=(CPU,), engines=(MILL,))
+    catalog.find = AsyncMock(return_value=Mock(variant=MODEL, path="/blob"))
+    supervisor.states.return_value = {}
+    supervisor.ensure_ready = AsyncMock(side_effect=EngineUnavailableError("as far as it goes here"))
+    starting = Starting(hive, catalog, Mock(), supervisor, Mock(), Settings(engines=engines))
+    return starting, catalog, supervisor
+
+
+@pytest.mark.parametrize(
+    ("engines", "options"),
+    [
+        ({}, {"cache_gb": 5}),
+        ({}, {"cache_mb": 65}),
+        ({"mill": {"cache_mb": "much"}}, {}),
+    ],
+    ids=["unknown", "out of bounds", "in the settings"],
+)
+async def test_options_that_the_engine_does_not_take_are_refused_before_anything_is_fetched(
+    engines: dict[str, dict[str, Any]], options: dict[str, Any]
+) -> None:
+    starting, catalog, supervisor = with_settings(engines)
+    with pytest.raises(InvalidRequestError, match="cache_") as caught:
+        await starting.spawn(WorkerSpawn(model="m", options=options), MODEL, Mock())
+    assert (caught.value.param or "").startswith("options.cache_")
+    assert not catalog.find.called
+    assert not supervisor.ensure_ready.called
+
+
+async def test_options_of_a_request_lie_over_the_settings_and_these_over_the_defaults() -> None:
+    starting, _, supervisor = with_settings({"mill": {"cache_mb": "8", "adapter": "theirs"}, "gone": {"x": 1}})
+    with pytest.raises(EngineUnavailableError, match="as far as it goes"):
+        await starting.spawn(WorkerSpawn(model="m", options={"adapter": "mine"}), MODEL, Mock())
+    assert supervisor.ensure_ready.call_args.args[1].options == {"cache_mb": 8, "adapter": "mine"}

@@ -13,7 +13,7 @@ from rbee.cli.console import say, talking
 from rbee.cli.context import current
 from rbee.cli.executor import find_executor
 from rbee.cli.format import printable
-from rbee.cli.words import NOT_EMPTY
+from rbee.cli.words import NOT_EMPTY, pairs
 from rbee.cli.work import run_job
 from rbee.clients import Transport
 from rbee.contract.errors import InvalidRequestError
@@ -31,6 +31,14 @@ from rbee.contract.errors import InvalidRequestError
 )
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Requests served at the same time.")
 @click.option("--context-length", type=click.IntRange(16, 16_777_216), metavar="N", help="Tokens a slot.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=pairs("cache_mb=512"),
+    help="Set an option of the engine, over the settings of the hive; may be repeated.",
+)
 @click.option("--worker-id", metavar="ID", help="Its name; one is made when left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worker as JSON.")
 def command(
