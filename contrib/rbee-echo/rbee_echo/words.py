@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, cycle, islice
+from types import MappingProxyType
 
 from rbee.contract import Tokenizer
 
@@ -12,7 +13,9 @@ _WORD = re.compile(r"\s*\S+")
 
 SYSTEM, USER, ASSISTANT, TOOL, END = range(1, 6)
 """Marks in a conversation; they are no text."""
-_NAMES = {SYSTEM: "<|system|>", USER: "<|user|>", ASSISTANT: "<|assistant|>", TOOL: "<|tool|>", END: "<|end|>"}
+_NAMES = MappingProxyType(
+    {SYSTEM: "<|system|>", USER: "<|user|>", ASSISTANT: "<|assistant|>", TOOL: "<|tool|>", END: "<|end|>"}
+)
 _MARK = re.compile("|".join(re.escape(name) for name in _NAMES.values()))
 _FIRST_WORD = 256
 _LONGEST = 64

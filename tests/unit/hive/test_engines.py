@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from rbee.contract import EngineEnvironment
-from rbee.contract.engine import Availability, TokenEngine
+from rbee.contract.engine import Availability
+from rbee.contract.token_engine import TokenEngine
 from rbee.contract.types import EngineInfo
 from rbee.hive.engines import described, installed_engines, merged
 

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 import msgspec
 from rbee.contract import Backend, EngineInfo
-from rbee.contract.engine import Availability, TokenEngine
+from rbee.contract.engine import Availability
+from rbee.contract.token_engine import TokenEngine
 from rbee.plugins import engine_info, engine_infos
 
 

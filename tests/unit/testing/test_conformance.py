@@ -52,37 +52,40 @@ class TestShelf(ModelVendorContract):
 ENGINE = """
 import pytest
 from rbee.contract import Availability, Backend, Capability, EngineStatus, LoadSpec, ModelVariant
-from rbee.contract import TokenEngine, TokenEvent
-from rbee.contract.errors import ContextLengthError
+from rbee.contract import LoadedModel, TokenEngine, TokenEvent
 from rbee.testing.conformance import TokenEngineContract
+from rbee.testing.tables import TableTokenizer
 
 class CountingEngine(TokenEngine):
     name = "counting"
     formats = frozenset()
     backends = frozenset({Backend.CPU})
-    capabilities = frozenset({Capability.CHAT})
+    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS, Capability.CONTINUATION,
+                              Capability.LOGPROBS, Capability.GRAMMAR})
 
     def __init__(self): self.unload()
 
     @classmethod
     def availability(cls): return Availability(available=True, version="1")
 
-    def load(self, spec, report): return 64
+    def load(self, spec, report):
+        report("counting")
+        return LoadedModel(tokenizer=TableTokenizer(), context_length=64)
 
-    def add(self, request):
-        if request.prompt and len(request.prompt.split()) > 64:
-            raise ContextLengthError("too long; shorten the prompt")
-        self.left[request.request_id] = [0, request.max_tokens or 64]
+    def add(self, request): self.left[request.request_id] = (request, [])
 
-    def step(self):
-        events = []
-        for name, (done, most) in list(self.left.items()):
-            self.left[name][0] += 1
-            last = done + 1 == most
-            events.append(TokenEvent(request_id=name, text=f"{done} ", finish="length" if last else None,
-                                     prompt_tokens=None if done else 3))
-            if last: del self.left[name]
-        return events
+    def step(self): return [self.told(*one) for one in self.left.values()]
+
+    def told(self, request, said):
+        token = 48 + len(said) % 10
+        if request.constraint is not None:
+            mask = request.constraint.mask(list(said))
+            token = next(n for n in range(256) if mask[n // 8] >> n % 8 & 1)
+        first = len(request.prompt) if not said else None
+        said.append(token)
+        top = tuple((token + n, -1.0 - n) for n in range(request.top_logprobs or 0))
+        return TokenEvent(request_id=request.request_id, token=token, prompt_done=first,
+                          logprob=None if request.top_logprobs is None else -1.0, top=top)
 
     def remove(self, request_id): self.left.pop(request_id, None)
 
@@ -235,14 +238,36 @@ def test_what_keeps_the_contract_passes(pytester, source):
         ),
         (
             ENGINE,
-            "def add(self, request): self.left[request.request_id] = [0, 9]",
-            "test_no_more_tokens_come_than_asked_for",
+            "def told(self, request, said): return TokenEvent(request_id=request.request_id, token=999)",
+            "test_a_request_ends_within_its_limit",
         ),
         (
             ENGINE,
-            "def add(self, request): self.left[request.request_id] = [1, 9]",
-            "test_a_request_runs_from_its_first_event_to_its_finish",
+            (
+                "turn = [0]\n    def add(self, request): super().add(request); self.turn[0] += 1; self.said(request)\n    "
+                "def said(self, request): self.left[request.request_id][1].extend([1] * (self.turn[0] % 3))"
+            ),
+            "test_greedy_answers_are_the_same_each_time",
         ),
+        (
+            ENGINE,
+            "def add(self, request): super().add(msgspec.structs.replace(request, constraint=None))\nimport msgspec",
+            "test_constraints_are_kept",
+        ),
+        (
+            ENGINE,
+            (
+                "def told(self, request, said): return msgspec.structs.replace(super().told(request, said), logprob=0.5)\n"
+                "import msgspec"
+            ),
+            "test_log_probabilities_are_logarithms_of_probabilities",
+        ),
+        (
+            ENGINE,
+            "capabilities = frozenset({Capability.CHAT})",
+            "test_the_host_s_capabilities_are_declared",
+        ),
+        (ENGINE, "sampling = frozenset({'wit'})", "test_sampling_names_fields_that_there_are"),
         (
             ENGINE,
             "def step(self): return [TokenEvent(request_id='x')]",

@@ -9,8 +9,9 @@ import pytest
 from rbee.cli.checks import hardware
 from rbee.cli.checks.hardware import plugins_and_engines, probes
 from rbee.contract.checks import Check
-from rbee.contract.engine import Availability, TokenEngine
+from rbee.contract.engine import Availability
 from rbee.contract.probe import NodeSample, Probe
+from rbee.contract.token_engine import TokenEngine
 from rbee.contract.types import Device, DeviceType
 from rbee.plugins import Plugins, Registrations
 
