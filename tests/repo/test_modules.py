@@ -50,6 +50,7 @@ def test_the_environment_is_read_by_settings_and_entry_points_alone(root: Path, 
         "core/rbee/plugins/__main__.py",
         "core/rbee/worker/program.py",
         "core/rbee/gates/program.py",
+        "core/rbee/builtin/openai_server/store.py",
     }
     core = [path for path in modules if path.is_relative_to(root / "core/rbee") and "testing" not in path.parts]
     readers = {

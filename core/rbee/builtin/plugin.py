@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rbee.builtin.host_probe import HostProbe
 from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.builtin.openai_server import OpenAIServerEngine, OpenAIServerVendor
 from rbee.builtin.python_workers import PythonWorkerVendor
 from rbee.builtin.seed_policy import SeedPolicy
 from rbee.builtin.web_vendor import WebVendor
@@ -15,9 +16,11 @@ RBEE_CONTRACT = ">=0.2,<0.3"
 
 @hookimpl
 def rbee_register(register: Register) -> None:
-    """Register the host probe, the lease store in memory, the default policy, engines as packages, addresses."""
+    """Register what every colony has: of each kind the one that needs no plugin, and servers that run already."""
     register.probe(HostProbe)
     register.presence_store(MemoryPresenceStore)
     register.policy(SeedPolicy)
     register.model_vendor(WebVendor)
+    register.model_vendor(OpenAIServerVendor)
+    register.engine(OpenAIServerEngine)
     register.worker_vendor(PythonWorkerVendor)

@@ -32,6 +32,7 @@ _COMMANDS = MappingProxyType(
         "registry": "Run the registry by itself.",
         "queen": "Run the queen by herself.",
         "hive": "Run a hive by itself; keep the list of hives.",
+        "server": "Let servers that run already join the colony.",
         "plugins": "List plugins: what they bring, or why they failed.",
         "config": "Show settings and where they come from.",
         "completion": "Print the shell's completion script.",

@@ -70,6 +70,7 @@ class Engine(ABC):
         optional: most machines do not have it, and nobody has asked for it: where it is not available, nobody is
             warned.
         options: what may be set for its workers besides what every engine has; checked before a worker is started.
+        remote: it computes somewhere else: its workers take no threads, memory or device of this machine.
         note: what a person should know before choosing it, in a sentence (that upstream is archived, say); None for
             nothing.
     """
@@ -81,6 +82,7 @@ class Engine(ABC):
     preference: ClassVar[Mapping[str, int]] = MappingProxyType({})
     optional: ClassVar[bool] = False
     options: ClassVar[Sequence[EngineOption]] = ()
+    remote: ClassVar[bool] = False
     note: ClassVar[str | None] = None
 
     @classmethod
@@ -103,6 +105,7 @@ class Engine(ABC):
             preference={str(backend): rank for backend, rank in cls.preference.items()},
             optional=cls.optional,
             options=tuple(cls.options),
+            remote=cls.remote,
             note=cls.note,
         )
 
@@ -115,7 +118,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where a served engine listens.
 
     Attributes:
-        url: ``http://127.0.0.1:PORT``, without a path.
+        url: ``http://127.0.0.1:PORT``, without a path; with ``https`` the server's certificate is checked.
+        prefix: path that stands before the names of routes there.
         headers: to be sent with every request, a private key for one.
         context_length: tokens a slot; None when unknown.
         whole_answers_cancel: closing the connection of a request for a whole answer ends that request.  Where the
@@ -128,6 +132,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: str
+    prefix: str = "/v1"
     headers: tuple[tuple[str, str], ...] = ()
     context_length: int | None = None
     whole_answers_cancel: bool = True

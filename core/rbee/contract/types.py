@@ -204,6 +204,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         preference: how well it suits a backend, by backend; see `Engine`.
         optional: that it is not here is no fault; see `Engine`.
         options: what may be set for its workers.
+        remote: its workers take nothing of this machine.
         note: what a person should know before choosing it.
     """
 
@@ -217,4 +218,5 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     preference: dict[str, int] = {}
     optional: bool = False
     options: tuple[EngineOption, ...] = ()
+    remote: bool = False
     note: str | None = None

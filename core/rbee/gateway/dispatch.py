@@ -41,17 +41,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         host: address.
         port: port.
         headers: added to the request, credentials for one.
+        tls: the connection is encrypted, and the server's certificate checked.
     """
 
     host: str
     port: int
     headers: Headers = ()
+    tls: bool = False
     head: bytes = b""
     """What is the same in every request: from behind the path up to the number of Content-Length."""
 
     def __post_init__(self) -> None:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        lines = [f" HTTP/1.1\r\nhost: {host}:{self.port}\r\n".encode("latin-1")]
+        # Some servers know themselves by name alone at the port that goes without saying.
+        named = host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+        lines = [f" HTTP/1.1\r\nhost: {named}\r\n".encode("latin-1")]
         lines += [b"%b: %b\r\n" % header for header in self.headers]
         msgspec.structs.force_setattr(self, "head", b"".join(lines) + b"content-length: ")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import ssl
 
 from rbee.eventloop import Writes
 from rbee.gateway.dispatch import Target
@@ -12,7 +14,7 @@ from rbee.gateway.waited import Exchange
 _CONNECT_S = 5.0
 _IDLE_PER_TARGET = 256
 
-_Key = tuple[str, int]
+_Key = tuple[str, int, bool]
 
 
 class Pool:
@@ -29,7 +31,7 @@ class Pool:
 
         It may have died this instant: then the receiver hears of it before any answer, and `Connection.fresh` is False.
         """
-        idle = self._idle.get((target.host, target.port))
+        idle = self._idle.get(_key(target))
         while idle:
             # The others may rest until their peers close them.
             connection = idle.pop()
@@ -39,7 +41,7 @@ class Pool:
 
     def idle(self, target: Target) -> int:
         """Connections to a target that wait for a request."""
-        return len(self._idle.get((target.host, target.port), ()))
+        return len(self._idle.get(_key(target), ()))
 
     async def connect(self, target: Target) -> Connection:
         """A new connection.
@@ -47,16 +49,24 @@ class Pool:
         Raises:
             UpstreamError: nobody listens there, or does not take it in time.
         """
-        key = (target.host, target.port)
+        key = _key(target)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_S):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self._buffer, lambda one: self._free(key, one), self._writes), *key
+                    lambda: Connection(self._buffer, lambda one: self._free(key, one), self._writes),
+                    target.host,
+                    target.port,
+                    ssl=self._trusted if target.tls else None,
                 )
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"{key[0]}:{key[1]}: {str(error) or 'no answer'}", answered=False) from error
         return connection
+
+    @functools.cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        """Whom to trust, read when first needed: hundreds of certificates."""
+        return ssl.create_default_context()
 
     async def request(self, target: Target, request: bytes) -> Exchange:
         """Send a whole request and wait for the head of its answer; a dead idle connection is replaced once, unnoticed.
@@ -91,3 +101,7 @@ class Pool:
             connection.abort()
         else:
             idle.append(connection)
+
+
+def _key(target: Target) -> _Key:
+    return target.host, target.port, target.tls

@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 _STOP_REASONS = MappingProxyType({"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"})
 
 
+_PREFIX = "/v1"
+
+
 class _EngineLease(Lease):
     """The engine takes whatever comes and queues by itself."""
 
@@ -85,6 +88,7 @@ class ServedFace(EngineFace):
         self._whole_answers_cancel = True
         self._stream_fields: dict[str, Any] = {}
         self._model: str | None = None
+        self._prefix = _PREFIX
         self._relay: AsgiRelay | None = None
 
     async def start(self, report: StageReport) -> int | None:
@@ -93,6 +97,7 @@ class ServedFace(EngineFace):
         self._whole_answers_cancel = endpoint.whole_answers_cancel
         self._stream_fields = endpoint.stream_fields
         self._model = endpoint.model
+        self._prefix = endpoint.prefix
         lease = _EngineLease(self._worker_id, self._target)
         self._relay = AsgiRelay(_ToEngine(lease), self._pool, _render, self._max_body)
         return endpoint.context_length
@@ -120,7 +125,7 @@ class ServedFace(EngineFace):
         send = Translating(send, lambda status, body: self._engine.refusal(path, status, body), request_id)
         ignored = self._engine.ignored_parameters
         if self._whole_answers_cancel and self._model is None and not ignored:
-            await self._relay(scope, receive, send, path=path, request_id=request_id)
+            await self._relay(scope, receive, send, path=self._there(path), request_id=request_id)
             return
         raw = await read_body(receive, scope, self._max_body)
         fields = routing_fields(raw)
@@ -132,9 +137,13 @@ class ServedFace(EngineFace):
         whole = not fields.stream and not self._whole_answers_cancel
         streamed = as_stream(path, body) if whole else None
         if streamed is None:
-            await self._relay(scope, _again(raw, receive), send, path=path, request_id=request_id)
+            await self._relay(scope, _again(raw, receive), send, path=self._there(path), request_id=request_id)
             return
         await self._whole(scope, receive, send, path, {**streamed, **self._stream_fields}, request_id)
+
+    def _there(self, path: str) -> str:
+        """What a route is called at the server."""
+        return self._prefix + path.removeprefix(_PREFIX)
 
     async def _whole(
         self, scope: Scope, receive: Receive, send: Send, path: str, streamed: dict[str, Any], request_id: str
@@ -180,7 +189,7 @@ class ServedFace(EngineFace):
         if self._target is None:
             raise WorkerFailedError("The engine is not loaded.")
         named = [(b"x-request-id", request_id.encode("latin-1"))]
-        message = request_bytes(path, client_head(headers), msgspec.json.encode(body), self._target, named)
+        message = request_bytes(self._there(path), client_head(headers), msgspec.json.encode(body), self._target, named)
         try:
             exchange = await self._pool.request(self._target, message)
         except UpstreamError as error:
@@ -215,7 +224,9 @@ class ServedFace(EngineFace):
 def _target(endpoint: Endpoint) -> Target:
     parts = urllib.parse.urlsplit(endpoint.url)
     headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in endpoint.headers)
-    return Target(host=parts.hostname or "127.0.0.1", port=parts.port or 80, headers=headers)
+    tls = parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    return Target(host=parts.hostname or "127.0.0.1", port=port, headers=headers, tls=tls)
 
 
 def _render(error: RbeeError, request_id: str) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
