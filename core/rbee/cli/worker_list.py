@@ -33,8 +33,8 @@ def print_workers(context: Context, *, as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ID", "MODEL", "HIVE", "DEVICE", "STATE", "SLOTS", "MEMORY", "UPTIME"):
-        table.add_column(heading, justify="right" if heading in {"SLOTS", "MEMORY", "UPTIME"} else "left")
+    for heading in ("ID", "MODEL", "HIVE", "DEVICE", "STATE", "SLOTS", "THREADS", "MEMORY", "UPTIME"):
+        table.add_column(heading, justify="right" if heading in {"SLOTS", "THREADS", "MEMORY", "UPTIME"} else "left")
     for worker in workers:
         table.add_row(*(Text(printable(cell)) for cell in _row(worker)))
     table_console().print(table)
@@ -98,7 +98,9 @@ def facts_of(worker: WorkerRecord, devices: Sequence[str]) -> dict[str, str]:
         "started by": text(worker.spawned_by),
         "process": text(worker.pid),
         "processor": percent(worker.cpu_pct),
+        "threads": text(worker.threads),
         "memory": megabytes(worker.rss_mb),
+        "promised": megabytes(worker.memory_granted_mb),
         "VRAM": megabytes(worker.vram_mb),
         "GPU": percent(worker.gpu_pct),
         "uptime": duration(worker.uptime_s),
@@ -125,6 +127,7 @@ def _row(worker: WorkerRecord) -> tuple[str, ...]:
         text(worker.device),
         state_of(worker),
         slots_of(worker),
+        text(worker.threads),
         megabytes(worker.rss_mb if worker.vram_mb is None else worker.vram_mb),
         duration(worker.uptime_s),
     )

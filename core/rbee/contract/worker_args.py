@@ -33,6 +33,7 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
         context_length: tokens a slot; None for the engine's choice.
         options: of the engine, as a JSON object.  A hive passes all of them; of a worker that was started by hand the
             settings of the machine give those that are missing.
+        memory_bytes: the most memory of the device that it may use; None for no bound.
     """
 
     worker_id: str
@@ -54,6 +55,7 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
     slots: int | None = None
     context_length: int | None = None
     options: str | None = None
+    memory_bytes: int | None = None
 
     def to_argv(self) -> list[str]:
         """The flags that give these values, defaults left out."""

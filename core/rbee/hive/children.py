@@ -20,6 +20,8 @@ TAG_ROOT = "RBEE_HIVE_ROOT"
 TAG_PORT = "RBEE_WORKER_PORT"
 TAG_THREADS = "RBEE_WORKER_THREADS"
 TAG_MODEL = "RBEE_WORKER_MODEL"
+TAG_DEVICE = "RBEE_WORKER_DEVICE"
+TAG_MEMORY = "RBEE_WORKER_MEMORY"
 
 _CLOCK_SLACK_S = 5.0
 _TICKS_FIELD = 19
@@ -38,6 +40,8 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
         model_id: what it was started for.
         ticks: when it started, in ticks since boot; with `pid` it names one process for ever.  None where the
             system does not tell.
+        device: id of its device; None for one of an earlier version of rbee.
+        memory_bytes: memory of that device that the budget promised it; None when nobody could tell what it needs.
     """
 
     worker_id: str
@@ -47,6 +51,8 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     model_id: str
     ticks: int | None = None
+    device: str | None = None
+    memory_bytes: int | None = None
 
 
 def address(settings: Settings, child: Child) -> str:
@@ -54,14 +60,25 @@ def address(settings: Settings, child: Child) -> str:
     return url_of(settings.server.host, child.port)
 
 
-def tags(root: Path, worker_id: str, port: int, threads: int, model_id: str) -> dict[str, str]:
+def tags(
+    root: Path,
+    worker_id: str,
+    port: int,
+    threads: int,
+    model_id: str,
+    device: str | None = None,
+    memory_bytes: int | None = None,
+) -> dict[str, str]:
     """The environment that marks a child of the hive whose state is kept in `root`."""
+    share = {TAG_DEVICE: device, TAG_MEMORY: None if memory_bytes is None else str(memory_bytes)}
     return {
         TAG_ID: worker_id,
         TAG_ROOT: str(root.resolve()),
         TAG_PORT: str(port),
         TAG_THREADS: str(threads),
         TAG_MODEL: model_id,
+        # Empty, not absent: what the hive itself was started with must not show through.
+        **{name: value or "" for name, value in share.items()},
     }
 
 
@@ -96,6 +113,8 @@ def identify(pid: int, root: Path) -> Child | None:
                 threads=int(found.get(TAG_THREADS, "1")),
                 model_id=found.get(TAG_MODEL, ""),
                 ticks=start_ticks(pid),
+                device=found.get(TAG_DEVICE) or None,
+                memory_bytes=int(found.get(TAG_MEMORY) or 0) or None,
             )
     except (psutil.Error, OSError, ValueError):
         return None

@@ -44,7 +44,7 @@ class Launcher:
         Args:
             worker_id: its tag.
             engine: name of the engine.
-            spec: what to load, with its threads.
+            spec: what to load, with its threads and memory.
             log: takes its output.
             queen_url: where it will beat.
             registry_url: where it will register.
@@ -73,13 +73,14 @@ class Launcher:
             slots=spec.slots,
             context_length=spec.context_length,
             options=msgspec.json.encode(spec.options).decode() if spec.options else None,
+            memory_bytes=spec.memory_bytes,
         )
         environment = {
             **self._environment,
             # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": str(spec.threads),
-            **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id),
+            **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id, spec.device, spec.memory_bytes),
         }
         spawned = await spawn(args, sock, environment, log, self.pythons.get(engine, sys.executable))
         pid = spawned.process.pid
@@ -91,5 +92,7 @@ class Launcher:
             threads=spec.threads,
             model_id=spec.model_id,
             ticks=start_ticks(pid),
+            device=spec.device,
+            memory_bytes=spec.memory_bytes,
         )
         return child, spawned

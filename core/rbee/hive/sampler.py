@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", NodeSample, ProcessSample)
 
+_MIB = 1024 * 1024
+
 DEVICES_S = 10.0
 """How long the hive's start waits for a probe to tell its devices: a driver may have to wake its cards."""
 
@@ -144,5 +146,7 @@ def _stats(child: Child, sample: ProcessSample, state: WorkerState | None) -> Pr
         worker_id=child.worker_id,
         port=child.port,
         state=state,
+        threads=child.threads,
+        memory_granted_mb=None if child.memory_bytes is None else child.memory_bytes // _MIB,
         **msgspec.structs.asdict(sample),
     )

@@ -28,10 +28,11 @@ from rbee.contract.wire import (
     Registration,
     utc_now,
 )
-from rbee.hive.budget import ThreadBudget
+from rbee.hive.budgets import Budgets
 from rbee.hive.children import Child, address
 from rbee.hive.draining import Draining
 from rbee.hive.engines import EnginesFound, described, in_environments, installed_engines, merged
+from rbee.hive.memory_budget import MemoryBudget
 from rbee.hive.operations import Operations
 from rbee.hive.peers import Peers
 from rbee.hive.reporter import Reporter
@@ -39,6 +40,7 @@ from rbee.hive.sampler import Sampler
 from rbee.hive.shelf import Shelf
 from rbee.hive.supervisor import Supervisor
 from rbee.hive.telling import default_hive_id, telemetry_line
+from rbee.hive.thread_budget import ThreadBudget
 from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
@@ -80,14 +82,19 @@ class HiveService:
         self._settings = settings
         self._plugins = plugins
         self._seq = 0
-        self._budget = ThreadBudget(settings.hive.threads or usable_cores())
+        own = settings.hive
+        self.budgets = Budgets(
+            ThreadBudget(own.threads or usable_cores(), fixed=own.threads is not None, most=own.worker_threads),
+            MemoryBudget(lambda: self._sampler.devices, lambda: self._beat, own.memory_share, own.worker_memory_max_mb),
+        )
+        """What its workers may use."""
         registrations = plugins.registrations
         self._engines: tuple[EngineInfo, ...] = ()
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
         peers = Peers(self.hive_id, token, self.other_hives)
         self.catalog = ModelCatalog(folders.models, resolver, peers.having, environment)
         self.shelf = Shelf(self.hive_id, self.catalog)
-        self.supervisor = Supervisor(settings, folders, self.hive_id, self._budget, self._on_exit, environment)
+        self.supervisor = Supervisor(settings, folders, self.hive_id, self.budgets, self._on_exit, environment)
         self.supervisor.queen_url = queen_url
         self.supervisor.registry_url = registry_url
         self._sampler = Sampler(
@@ -213,8 +220,10 @@ class HiveService:
             url=self.url,
             instance_id=self.instance_id,
             seq=self._seq,
-            threads_total=self._budget.total,
-            threads_free=self._budget.free,
+            threads_total=self.budgets.threads.total,
+            threads_granted=self.budgets.threads.granted,
+            threads_free=self.budgets.threads.free,
+            memory=self.budgets.memory(),
             models_seq=self.catalog.seq or None,
         )
 

@@ -21,7 +21,7 @@ from rbee.contract.errors import (
 from rbee.contract.types import LoadSpec, WorkerState
 from rbee.hive import cgroups
 from rbee.hive.adopted import until_ended
-from rbee.hive.budget import ThreadBudget
+from rbee.hive.budgets import Budgets
 from rbee.hive.children import Child, address, find, is_alive, send_signal, signal_own
 from rbee.hive.launching import Launcher
 from rbee.hive.leftovers import end_leftovers
@@ -51,7 +51,7 @@ class Supervisor:
         settings: ports, timeouts.
         folders: for logs and as the tag of this hive.
         hive_id: told to the workers.
-        budget: threads.
+        budgets: what workers may use.
         on_exit: told each child whose process has ended.
         environment: what workers inherit.
     """
@@ -61,14 +61,14 @@ class Supervisor:
         settings: Settings,
         folders: Folders,
         hive_id: str,
-        budget: ThreadBudget,
+        budgets: Budgets,
         on_exit: Callable[[Child], None],
         environment: Mapping[str, str],
     ) -> None:
         self._settings = settings
         self._folders = folders
         self._hive_id = hive_id
-        self._budget = budget
+        self._budgets = budgets
         self._on_exit = on_exit
         self._launcher = Launcher(settings, folders, hive_id, environment)
         self._starts: dict[str, _Start] = {}
@@ -106,7 +106,7 @@ class Supervisor:
         cgroups.sweep(_GROUP)
         for child in find(self._folders.state):
             if child.worker_id not in self._children:
-                self._budget.note(child.worker_id, child.threads)
+                self._budgets.note(child)
                 # It serves when it says so: the hive may have died while the worker was loading.
                 self._starts[child.worker_id] = _Start(child.model_id, asyncio.get_running_loop().create_future())
                 self._keep(child, None, cgroups.of(child.pid))
@@ -141,13 +141,14 @@ class Supervisor:
 
         Args:
             engine: name of the engine.
-            spec: what to load; its `threads` are decided here.
+            spec: what to load; its `threads` are decided here, and its `memory_bytes`, an estimate, is asked for.
             worker_id: None makes one.
             on_stage: told what the worker does.
 
         Raises:
             ConflictError: a worker with that id has another model.
             NoPlacementError: no threads are left.
+            InsufficientMemoryError: its device has not so much memory left.
             RequestTimeoutError: it took longer than hive.start_timeout_s.
             RbeeError: what the engine raised.
         """
@@ -178,11 +179,11 @@ class Supervisor:
         return child
 
     async def _start(self, identity: str, engine: str, spec: LoadSpec, on_stage: Callable[[str], None]) -> Child:
-        threads = self._budget.grant(identity)
+        granted = self._budgets.grant(identity, spec)
         try:
-            child, spawned = await self._spawn(identity, engine, msgspec.structs.replace(spec, threads=threads))
+            child, spawned = await self._spawn(identity, engine, granted)
         except BaseException:
-            self._budget.give_back(identity)
+            self._budgets.give_back(identity)
             raise
 
         def loading(stage: str) -> None:
@@ -331,7 +332,7 @@ class Supervisor:
         # A start that has not ended yet keeps the id until it has told of its failure.
         if start is not None and start.ready.done():
             del self._starts[child.worker_id]
-        self._budget.give_back(child.worker_id)
+        self._budgets.give_back(child.worker_id)
         if group is not None:
             cgroups.leave(group)
         self._on_exit(child)

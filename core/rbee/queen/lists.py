@@ -108,6 +108,8 @@ class Lists:
             "node": record.node,
             "threads_total": record.info.threads_total if record.info else None,
             "threads_free": record.info.threads_free if record.info else None,
+            "threads_granted": record.info.threads_granted if record.info else None,
+            "memory": record.info.memory if record.info else (),
         }
 
 

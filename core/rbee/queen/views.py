@@ -108,6 +108,7 @@ def _hive(
     failure: FailureOf,
 ) -> HiveView:
     info = record.info
+    promised = () if info is None else info.memory
     here = model_ids & held.on(record.hive_id).keys()
     failed = {model_id: found for model_id in model_ids if (found := failure(model_id, record.hive_id)) is not None}
     return HiveView(
@@ -117,8 +118,8 @@ def _hive(
         devices=record.devices,
         engines=record.engines,
         threads_free=info.threads_free if info is not None else None,
-        ram_free_bytes=ram_free(record.node),
-        gpu_free_bytes=gpu_free(record.node, record.devices or ()),
+        ram_free_bytes=ram_free(record.node, record.devices or (), promised),
+        gpu_free_bytes=gpu_free(record.node, record.devices or (), promised),
         idle=tuple(
             _idle(entry, now)
             for entry in telemetry.get_workers_on_hive(record.hive_id)

@@ -5,21 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rbee.contract.types import Backend, Device, DeviceType
-from rbee.contract.wire import NodeStats, ProcessStats
+from rbee.contract.wire import DeviceBudget, NodeStats, ProcessStats
 from rbee.scheduler.values import IdleWorker
 
 _MIB = 1024 * 1024
 
 
-def ram_free(node: NodeStats | None) -> int | None:
-    """Memory of the machine that is free now; None when unknown."""
-    if node is None or node.ram_total_mb is None or node.ram_used_mb is None:
-        return None
-    return (node.ram_total_mb - node.ram_used_mb) * _MIB
+def ram_free(
+    node: NodeStats | None, devices: Sequence[Device] = (), budgets: Sequence[DeviceBudget] = ()
+) -> int | None:
+    """Memory of the machine that is free now, and not promised to a worker; None when unknown.
+
+    Args:
+        node: what was measured.
+        devices: of the machine.
+        budgets: what its hive tells of promises.
+    """
+    bounds = [one.free_bytes for one in budgets if _type(one, devices) is DeviceType.CPU]
+    if node is not None and node.ram_total_mb is not None and node.ram_used_mb is not None:
+        bounds.append((node.ram_total_mb - node.ram_used_mb) * _MIB)
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def gpu_free(node: NodeStats | None, devices: Sequence[Device]) -> dict[str, int]:
-    """Free memory of each GPU of which it is known, or the most that it can be."""
+def gpu_free(node: NodeStats | None, devices: Sequence[Device], budgets: Sequence[DeviceBudget] = ()) -> dict[str, int]:
+    """Free memory of each GPU of which it is known, or the most that it can be, less what is promised.
+
+    Args:
+        node: what was measured.
+        devices: of the machine.
+        budgets: what its hive tells of promises.
+    """
     measured = {gpu.id: gpu for gpu in node.gpus} if node is not None else {}
     free: dict[str, int] = {}
     for device in devices:
@@ -33,6 +48,7 @@ def gpu_free(node: NodeStats | None, devices: Sequence[Device]) -> dict[str, int
         bounds = [
             None if total is None else max(0, total - used),
             ram_free(node) if device.backend == Backend.METAL else None,
+            *(one.free_bytes for one in budgets if one.device == device.id),
         ]
         known = [bound for bound in bounds if bound is not None]
         if known:
@@ -57,6 +73,12 @@ def idle_worker(
     if backend == Backend.METAL and vram is None:
         # What it has of the one memory is told as that of its process.
         vram = rss
+    promised = sample.memory_granted_mb if sample is not None else None
+    # It is promised memory of its device, and may not have taken all of it.
+    if backend in {Backend.CPU, Backend.METAL}:
+        rss = _more(rss, promised)
+    if backend != Backend.CPU:
+        vram = _more(vram, promised)
     return IdleWorker(
         worker_id=worker_id,
         idle_s=idle_s,
@@ -64,3 +86,11 @@ def idle_worker(
         device=device,
         vram_bytes=None if vram is None else vram * _MIB,
     )
+
+
+def _type(budget: DeviceBudget, devices: Sequence[Device]) -> DeviceType | None:
+    return next((device.device_type for device in devices if device.id == budget.device), None)
+
+
+def _more(one: int | None, other: int | None) -> int | None:
+    return max((figure for figure in (one, other) if figure is not None), default=None)

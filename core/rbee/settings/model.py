@@ -108,8 +108,24 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     worker_port_last: Annotated[int, Meta(ge=1024, le=65535, description="Last port tried for a worker.")] = 8200
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
-        Meta(description="Processor threads for all workers together; unset for all cores."),
+        Meta(
+            description="Processor threads for all workers together, a limit; unset for as many as there are cores, "
+            "and one for each worker beyond."
+        ),
     ] = None
+    worker_threads: Annotated[
+        Annotated[int, Meta(ge=1, le=4096)] | None,
+        Meta(description="Most threads one worker gets, as far as they are free; unset for half of the free ones."),
+    ] = None
+    memory_share: Annotated[
+        float,
+        Meta(
+            ge=0.05,
+            le=16,
+            description="Times a device's memory that workers are promised in all; below 1 leaves some to others, "
+            "above 1 trusts workers to need less than estimated.",
+        ),
+    ] = 1.0
     telemetry_s: Annotated[Seconds, Meta(description="Seconds between two samples.")] = 1.0
     probe_timeout_s: Annotated[
         Seconds, Meta(description="Longest time a sample waits for a probe; its figures are unknown when it is late.")

@@ -44,6 +44,8 @@ def describe(
         pid=entry.pid,
         cpu_pct=sample.cpu_pct if sample else None,
         rss_mb=sample.rss_mb if sample else None,
+        threads=sample.threads if sample else None,
+        memory_granted_mb=sample.memory_granted_mb if sample else None,
         vram_mb=sample.vram_mb if sample else None,
         gpu_pct=sample.gpu_util_pct if sample else None,
         uptime_s=sample.uptime_s if sample else None,

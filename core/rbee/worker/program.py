@@ -150,6 +150,7 @@ def _spec(args: WorkerArgs, settings: Settings, plugins: Plugins) -> LoadSpec:
         threads=args.threads,
         slots=args.slots or settings.worker.slots,
         context_length=args.context_length or settings.worker.context_length,
+        memory_bytes=args.memory_bytes,
     )
 
 

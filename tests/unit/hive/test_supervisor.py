@@ -16,21 +16,33 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from rbee.contract.errors import CancelledByCallerError, ConflictError, NoPlacementError, WorkerFailedError
-from rbee.contract.types import LoadSpec, ModelVariant, WorkerState
+from rbee.contract.errors import (
+    CancelledByCallerError,
+    ConflictError,
+    InsufficientMemoryError,
+    NoPlacementError,
+    WorkerFailedError,
+)
+from rbee.contract.types import Device, DeviceType, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.worker_args import LoadReport, WorkerArgs
 from rbee.hive import launching
 from rbee.hive import spawn as spawning
 from rbee.hive import supervisor as module
-from rbee.hive.budget import ThreadBudget
+from rbee.hive.budgets import Budgets
 from rbee.hive.children import Child, born, start_ticks, tags
+from rbee.hive.memory_budget import MemoryBudget
 from rbee.hive.process import ChildProcess
 from rbee.hive.spawn import Spawned
 from rbee.hive.supervisor import Supervisor
+from rbee.hive.thread_budget import ThreadBudget
 from rbee.settings import Folders, Settings
 
 SPEC = LoadSpec(
-    model_id="m", model_path=None, variant=ModelVariant(model_id="m", name="m", vendor="v", format="f"), slots=1
+    model_id="m",
+    model_path=None,
+    variant=ModelVariant(model_id="m", name="m", vendor="v", format="f"),
+    slots=1,
+    memory_bytes=40,
 )
 
 
@@ -72,8 +84,9 @@ async def nursery(monkeypatch) -> AsyncIterator[Nursery]:
 
 
 @pytest.fixture
-def budget() -> ThreadBudget:
-    return ThreadBudget(4)
+def budget() -> Budgets:
+    device = Device(id="CPU-0", name="c", device_type=DeviceType.CPU, memory_bytes=100)
+    return Budgets(ThreadBudget(4), MemoryBudget(lambda: [device], lambda: None))
 
 
 @pytest.fixture
@@ -82,11 +95,11 @@ def gone() -> list[str]:
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path, budget: ThreadBudget, gone: list[str]) -> Supervisor:
+def supervisor(tmp_path: Path, budget: Budgets, gone: list[str]) -> Supervisor:
     return make(tmp_path, budget, gone)
 
 
-def make(home: Path, budget: ThreadBudget, gone: list[str]) -> Supervisor:
+def make(home: Path, budget: Budgets, gone: list[str]) -> Supervisor:
     folders = Folders.locate({"RBEE_HOME": str(home)})
     folders.logs.mkdir(parents=True, exist_ok=True)
     return Supervisor(Settings(), folders, "hive", budget, lambda child: gone.append(child.worker_id), {})
@@ -94,6 +107,11 @@ def make(home: Path, budget: ThreadBudget, gone: list[str]) -> Supervisor:
 
 def ask(supervisor: Supervisor, spec: LoadSpec = SPEC) -> asyncio.Task:
     return asyncio.create_task(supervisor.ensure_ready("e", spec, "w1", lambda _: None))
+
+
+def promised(budget: Budgets) -> int:
+    (device,) = budget.memory()
+    return device.granted_bytes
 
 
 async def until(condition) -> None:
@@ -122,7 +140,7 @@ async def test_two_who_ask_for_one_id_get_one_process_when_it_is_ready(
 
 
 async def test_a_start_that_fails_fails_for_all_and_leaves_the_id_free(
-    supervisor: Supervisor, nursery: Nursery, budget: ThreadBudget
+    supervisor: Supervisor, nursery: Nursery, budget: Budgets
 ) -> None:
     both = [ask(supervisor), ask(supervisor)]
     await until(lambda: nursery.reports)
@@ -130,7 +148,7 @@ async def test_a_start_that_fails_fails_for_all_and_leaves_the_id_free(
     for task in both:
         with pytest.raises(NoPlacementError, match="too big"):
             await task
-    assert (supervisor.children(), budget.free) == ([], 4)
+    assert (supervisor.children(), budget.threads.free, promised(budget)) == ([], 4, 0)
     again = ask(supervisor)
     await until(lambda: len(nursery.reports) == 2)
     nursery.say(ready=True)
@@ -139,7 +157,7 @@ async def test_a_start_that_fails_fails_for_all_and_leaves_the_id_free(
 
 
 async def test_an_id_stays_taken_until_what_a_failed_start_left_behind_is_gone(
-    supervisor: Supervisor, nursery: Nursery, budget: ThreadBudget, gone: list[str], monkeypatch
+    supervisor: Supervisor, nursery: Nursery, budget: Budgets, gone: list[str], monkeypatch
 ) -> None:
     cleared = threading.Event()
     monkeypatch.setattr(module, "end_leftovers", lambda *_: cleared.wait(20))
@@ -157,7 +175,7 @@ async def test_an_id_stays_taken_until_what_a_failed_start_left_behind_is_gone(
     assert len(nursery.processes) == 1
     cleared.set()
     await until(lambda: gone)
-    assert (supervisor.children(), budget.free) == ([], 4)
+    assert (supervisor.children(), budget.threads.free, promised(budget)) == ([], 4, 0)
     again = ask(supervisor)
     await until(lambda: len(nursery.reports) == 2)
     nursery.say(ready=True)
@@ -166,7 +184,7 @@ async def test_an_id_stays_taken_until_what_a_failed_start_left_behind_is_gone(
 
 
 async def test_who_started_it_and_gives_up_ends_it_for_who_waits_along(
-    supervisor: Supervisor, nursery: Nursery, budget: ThreadBudget
+    supervisor: Supervisor, nursery: Nursery, budget: Budgets
 ) -> None:
     first, second, third = ask(supervisor), ask(supervisor), ask(supervisor)
     await until(lambda: nursery.reports)
@@ -179,7 +197,7 @@ async def test_who_started_it_and_gives_up_ends_it_for_who_waits_along(
     with pytest.raises(CancelledByCallerError):
         await second
     assert nursery.processes[0].returncode == -signal.SIGKILL
-    assert (supervisor.children(), budget.free) == ([], 4)
+    assert (supervisor.children(), budget.threads.free, promised(budget)) == ([], 4, 0)
 
 
 async def test_an_id_with_another_model_is_taken(supervisor: Supervisor, nursery: Nursery) -> None:
@@ -251,6 +269,41 @@ async def test_workers_that_are_released_live_on_and_those_still_starting_do_not
     assert gone == ["w2"]
 
 
+async def test_what_does_not_fit_is_refused_before_a_process_is_started(
+    supervisor: Supervisor, nursery: Nursery, budget: Budgets
+) -> None:
+    first = ask(supervisor)
+    await until(lambda: nursery.reports)
+    larger = msgspec.structs.replace(SPEC, memory_bytes=61)
+    with pytest.raises(InsufficientMemoryError, match=r"'m' needs about .* of CPU-0.*rbee worker stop w1"):
+        await supervisor.ensure_ready("e", larger, "w2", lambda _: None)
+    assert len(nursery.processes) == 1
+    assert (budget.threads.free, promised(budget)) == (2, 40)
+    nursery.say(ready=True)
+    child = await first
+    assert (child.device, child.memory_bytes) == ("CPU-0", 40)
+    await supervisor.stop_all()
+    assert (budget.threads.free, promised(budget)) == (4, 0)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_start_that_is_cancelled_at_any_step_gives_everything_back(
+    supervisor: Supervisor, nursery: Nursery, budget: Budgets, steps: int
+) -> None:
+    nursery.gate.clear()
+    start = ask(supervisor)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    if steps > 3:
+        nursery.gate.set()
+        await until(lambda: nursery.reports)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    await until(lambda: not supervisor.children())
+    assert (budget.threads.free, promised(budget)) == (4, 0)
+
+
 # A worker as the hive of an earlier life left it: tagged, and answering where its tag says.
 WORKER = """
 import http.server, json, sys
@@ -285,7 +338,7 @@ class Left:
         state = root or Folders.locate({"RBEE_HOME": str(home)}).state
         self.it = subprocess.Popen(
             [sys.executable, "-c", WORKER, str(self.port), str(gate), f"--worker-id={worker_id}"],
-            env={**os.environ, **tags(state, worker_id, self.port, 3, "m")},
+            env={**os.environ, **tags(state, worker_id, self.port, 3, "m", "CPU-0", 60)},
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
@@ -311,13 +364,13 @@ def left(tmp_path: Path) -> Iterator[Callable[..., Left]]:
 
 
 async def test_a_worker_of_an_earlier_life_is_found_asked_and_waited_for(
-    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+    tmp_path: Path, budget: Budgets, gone: list[str], left
 ) -> None:
     worker = left()
     supervisor = make(tmp_path, budget, gone)
     (child,) = supervisor.adopt()
     assert (child.pid, child.port, child.worker_id) == (worker.it.pid, worker.port, "w1")
-    assert budget.free == 1, "it keeps its threads"
+    assert (budget.threads.free, promised(budget)) == (1, 60), "it keeps its share"
     assert supervisor.adopt() == [], "once"
     await until(lambda: supervisor.states() == {"w1": WorkerState.LOADING})
     asked = ask(supervisor)
@@ -329,11 +382,11 @@ async def test_a_worker_of_an_earlier_life_is_found_asked_and_waited_for(
     await asyncio.gather(supervisor.stop("w1"), asyncio.to_thread(worker.it.wait, 20))
     assert worker.it.returncode == -signal.SIGTERM
     await until(lambda: gone == ["w1"])
-    assert (supervisor.children(), supervisor.states(), budget.free) == ([], {}, 4)
+    assert (supervisor.children(), supervisor.states(), budget.threads.free, promised(budget)) == ([], {}, 4, 0)
 
 
 async def test_an_adopted_worker_that_ends_while_it_loads_fails_for_who_waits(
-    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+    tmp_path: Path, budget: Budgets, gone: list[str], left
 ) -> None:
     worker = left()
     supervisor = make(tmp_path, budget, gone)
@@ -347,7 +400,7 @@ async def test_an_adopted_worker_that_ends_while_it_loads_fails_for_who_waits(
 
 
 async def test_an_adopted_worker_that_does_not_answer_has_no_known_state(
-    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+    tmp_path: Path, budget: Budgets, gone: list[str], left
 ) -> None:
     worker = left()
     supervisor = make(tmp_path, budget, gone)
@@ -359,7 +412,7 @@ async def test_an_adopted_worker_that_does_not_answer_has_no_known_state(
 
 
 async def test_processes_of_another_hive_are_neither_found_nor_signalled(
-    tmp_path: Path, budget: ThreadBudget, gone: list[str], left
+    tmp_path: Path, budget: Budgets, gone: list[str], left
 ) -> None:
     foreign = left(root=tmp_path / "elsewhere")
     supervisor = make(tmp_path, budget, gone)
@@ -370,7 +423,7 @@ async def test_processes_of_another_hive_are_neither_found_nor_signalled(
 
 
 async def test_a_stranger_under_a_recorded_pid_is_not_signalled(
-    tmp_path: Path, budget: ThreadBudget, gone: list[str], left, monkeypatch, caplog
+    tmp_path: Path, budget: Budgets, gone: list[str], left, monkeypatch, caplog
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:  # noqa: ASYNC220
         recorded = Child(

@@ -88,6 +88,13 @@ def _state(hive: dict[str, Any]) -> str:
     return "online" if told == "ready" else f"online, {told}"
 
 
+def _threads(hive: dict[str, Any]) -> str:
+    total, granted = hive["threads_total"], hive.get("threads_granted")
+    if total is not None and granted is not None and granted > total:
+        return f"workers have {granted} threads on {total} cores and share them"
+    return f"{hive['threads_free']} of {total} threads free"
+
+
 def _print(info: dict[str, Any], workers: list[WorkerRecord]) -> None:
     up = duration(info["uptime_s"])
     print(f"queen     {info['url']}   OpenAI API: {info['url']}/v1   up {up}, rbee {info['version']}")
@@ -97,7 +104,7 @@ def _print(info: dict[str, Any], workers: list[WorkerRecord]) -> None:
         devices = ", ".join(device["id"] for device in hive["devices"] or ())
         engines = ", ".join(engine["name"] for engine in hive["engines"] or () if engine["available"]) or "none"
         state = _state(hive)
-        threads = f"{hive['threads_free']} of {hive['threads_total']} threads free"
+        threads = _threads(hive)
         facts = f"{hive['hive_id']} {state} {hive['url']}: {devices}; {memory}; {threads}; engines: {engines}"
         print(f"hive      {printable(facts)}")
     ready = sum(worker.routable for worker in workers)

@@ -52,6 +52,7 @@ from rbee.contract.wire.results import (
     WorkerSpawned,
 )
 from rbee.contract.wire.telemetry import (
+    DeviceBudget,
     GpuStats,
     HealthStatus,
     HiveBeatAnswer,
@@ -77,6 +78,7 @@ __all__ = [
     "ColonyAddresses",
     "Component",
     "ComponentType",
+    "DeviceBudget",
     "FileVerdict",
     "GarbageCollected",
     "GarbageItem",

@@ -34,6 +34,8 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
         pid: from telemetry.
         cpu_pct: from telemetry.
         rss_mb: from telemetry.
+        threads: processor threads that its hive gave it; from telemetry.
+        memory_granted_mb: memory of its device that its hive promised it; from telemetry.
         vram_mb: from telemetry.
         gpu_pct: from telemetry.
         uptime_s: from telemetry.
@@ -71,3 +73,5 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_age_s: float | None
     telemetry_age_s: float | None
     stage: str | None
+    threads: int | None = None
+    memory_granted_mb: int | None = None

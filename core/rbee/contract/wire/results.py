@@ -20,6 +20,7 @@ class WorkerSpawned(msgspec.Struct, frozen=True, kw_only=True):
         model_id: canonical name of its model.
         device: id of its device; None for a worker of an earlier life that does not tell.
         already: it served before this job began.
+        memory_bytes: memory of its device that it was promised; None when nobody could tell what it needs.
     """
 
     worker_id: str
@@ -29,6 +30,7 @@ class WorkerSpawned(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str
     device: str | None
     already: bool
+    memory_bytes: int | None = None
 
 
 class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
         started_at: when the process started.
         uptime_s: seconds since.
         log: file with its output.
+        memory_bytes: memory of its device that it was promised; None when nobody could tell what it needs.
     """
 
     worker_id: str
@@ -68,6 +71,7 @@ class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     uptime_s: int | None
     log: str
+    memory_bytes: int | None = None
 
 
 class WorkerProcessList(msgspec.Struct, frozen=True, kw_only=True):

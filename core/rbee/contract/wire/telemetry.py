@@ -87,6 +87,8 @@ class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     gpu: str | None = None
     state: str | None = None
+    threads: int | None = None
+    memory_granted_mb: int | None = None
 
 
 class GpuStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +109,22 @@ class NodeStats(msgspec.Struct, frozen=True, kw_only=True):
     ram_used_mb: int | None = None
     ram_total_mb: int | None = None
     gpus: tuple[GpuStats, ...] = ()
+
+
+class DeviceBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hive has promised of a device's memory.
+
+    Attributes:
+        device: its id.
+        total_bytes: its memory; None when unknown.
+        granted_bytes: promised to workers.
+        free_bytes: what another worker can be promised; None when unknown.
+    """
+
+    device: str
+    total_bytes: int | None
+    granted_bytes: int
+    free_bytes: int | None
 
 
 class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +149,9 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
         seq: rises with every beat of an instance.
         threads_total: processor threads that its workers may have in all.
         threads_free: of these, not promised to a worker.
+        threads_granted: promised to workers; more than there are when there are more workers than cores.
         models_seq: rises whenever the models on its disk change; ``GET /v1/catalog`` lists them.
+        memory: what is promised of each device.
     """
 
     id: str
@@ -145,7 +165,9 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None = None
     threads_total: int | None = None
     threads_free: int | None = None
+    threads_granted: int | None = None
     models_seq: int | None = None
+    memory: tuple[DeviceBudget, ...] = ()
 
 
 class HiveHeartbeat(msgspec.Struct, frozen=True, kw_only=True):

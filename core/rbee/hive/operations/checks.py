@@ -128,6 +128,9 @@ class HiveChecks:
         detail = f"{info.threads_free} of {info.threads_total} free"
         if info.threads_free:
             return Check(name="threads", status="ok", detail=detail)
+        if not self._hive.budgets.threads.fixed:
+            # More workers than cores is no fault, and every further one is slower than it could be.
+            return Check(name="threads", status="ok", detail=f"{detail}: a further worker gets one and shares a core")
         remedy = "Stop a worker that is not needed (`rbee worker ls`), or raise hive.threads."
         return Check(name="threads", status="warn", detail=f"{detail}: no further worker can start", remedy=remedy)
 

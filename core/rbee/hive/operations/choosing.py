@@ -72,7 +72,7 @@ class Choosing:
         """
         here = await self._here({variant.model_id for variant in variants})
         request = PlaceRequest(
-            variants=pooled([_looked_into(variant, here.get(variant.model_id)) for variant in variants]),
+            variants=pooled([looked_into(variant, here.get(variant.model_id)) for variant in variants]),
             device=device,
             context_length=context_length or self._settings.worker.context_length,
             slots=slots or self._settings.worker.slots,
@@ -90,15 +90,15 @@ class Choosing:
 
     async def _view(self, model_ids: frozenset[str], here: Mapping[str, CatalogEntry], engine: str | None) -> HiveView:
         told, beat = self._hive.capabilities(), self._hive.last_beat
-        node = None if beat is None else beat.node
+        node, budgets = (None, ()) if beat is None else (beat.node, beat.hive.memory)
         engines: tuple[EngineInfo, ...] = told.engines
         return HiveView(
             hive_id=self._hive.hive_id,
             online=True,
             devices=told.capabilities,
             engines=tuple(one for one in engines if one.name == engine) or engines,
-            ram_free_bytes=ram_free(node),
-            gpu_free_bytes=gpu_free(node, told.capabilities),
+            ram_free_bytes=ram_free(node, told.capabilities, budgets),
+            gpu_free_bytes=gpu_free(node, told.capabilities, budgets),
             idle=await self._idle(model_ids),
             held=frozenset(here),
         )
@@ -115,7 +115,7 @@ class Choosing:
         return tuple(idle)
 
 
-def _looked_into(variant: ModelVariant, entry: CatalogEntry | None) -> ModelVariant:
+def looked_into(variant: ModelVariant, entry: CatalogEntry | None) -> ModelVariant:
     """A variant with what its files tell, where they are here, and what its vendor tells besides."""
     if entry is None or entry.figures is None:
         return variant

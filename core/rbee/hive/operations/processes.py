@@ -57,6 +57,7 @@ def describe(child: Child, state: WorkerState | None, url: str, log: Path) -> Wo
         started_at=datetime.fromtimestamp(child.created, UTC) if child.created else None,
         uptime_s=max(0, int(time.time() - child.created)) if child.created else None,
         log=str(log),
+        memory_bytes=child.memory_bytes,
     )
 
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from rbee.catalog import Brought, CatalogEntry, ModelCatalog
 from rbee.catalog.provisioner import Peer
 from rbee.contract.amounts import byte_size
@@ -15,11 +17,13 @@ from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, Re
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
 from rbee.hive.children import Child, address
+from rbee.hive.operations.choosing import looked_into
 from rbee.hive.operations.naming import Naming
 from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
 from rbee.plugins import install_hint
+from rbee.scheduler import estimate
 from rbee.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,6 +136,7 @@ class Starting:
             context_length=wanted.context_length or self._settings.worker.context_length,
             options=options,
         )
+        spec = await self._with_need(spec, entry)
         child = await self._supervisor.ensure_ready(
             engine.name,
             spec,
@@ -159,8 +164,17 @@ class Starting:
         # Measured before the job ends: who asked sees the new worker and the threads it took.
         await self._hive.measure()
         threads = f"{child.threads} thread{'' if child.threads == 1 else 's'}"
-        say.say("worker", "ready", f"{variant.name} is loaded ({threads})", child.worker_id)
+        share = "" if (shared := self._hive.budgets.shared()) is None else f"; {shared}"
+        say.say("worker", "ready", f"{variant.name} is loaded ({threads}){share}", child.worker_id)
         return self.spawned(child, device, already=False)
+
+    async def _with_need(self, spec: LoadSpec, entry: CatalogEntry) -> LoadSpec:
+        """The spec with what a worker for it is thought to need; the budgets promise that, or refuse."""
+        need = estimate(looked_into(spec.variant, entry), spec.context_length, spec.slots).total_bytes
+        if need is not None:
+            # A worker may have ended, or another program begun, since the last sample.
+            await self._hive.measure()
+        return msgspec.structs.replace(spec, memory_bytes=need)
 
     async def join(self, child: Child, variant: ModelVariant, say: Narrator) -> Child:
         """Wait until a worker that is there or being started serves.
@@ -202,6 +216,7 @@ class Starting:
             model_id=child.model_id,
             device=device,
             already=already,
+            memory_bytes=child.memory_bytes,
         )
 
     def device(self, wanted: str | int | None, engines: Sequence[EngineInfo] = ()) -> tuple[str, str]:

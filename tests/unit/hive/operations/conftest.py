@@ -77,6 +77,7 @@ class Hive:
             EngineInfo(name="mill", version="1", formats=("blob",), backends=("cpu",), capabilities=(), available=True),
         )
         hive.info.return_value = Mock(threads_free=1, threads_total=2)
+        hive.budgets.shared.return_value = None
         self.folders = Folders(config=folder / "c", home=folder, data=folder / "d", state=folder / "s")
         self.plugins = Mock()
         self.plugins.registrations.probes.things.return_value = []

@@ -1,0 +1,168 @@
+"""Memory of devices, promised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rbee.contract.errors import InsufficientMemoryError
+from rbee.contract.types import Device, DeviceType
+from rbee.contract.wire import GpuStats, HiveHeartbeat, HiveInfo, NodeStats, ProcessStats, utc_now
+from rbee.hive.memory_budget import MemoryBudget
+
+MIB = 2**20
+CPU = Device(id="CPU-0", name="c", device_type=DeviceType.CPU, memory_bytes=1000 * MIB)
+CARD = Device(id="GPU-0", name="g", device_type=DeviceType.GPU, backend="cuda", memory_bytes=500 * MIB)
+CHIP = Device(id="GPU-0", name="m", device_type=DeviceType.GPU, backend="metal", memory_bytes=700 * MIB)
+
+
+def beat(node: NodeStats | None, *workers: ProcessStats) -> HiveHeartbeat:
+    info = HiveInfo(id="h", hostname="x", port=1)
+    return HiveHeartbeat(hive=info, timestamp=utc_now(), workers=workers, node=node)
+
+
+def on(*devices: Device, told: HiveHeartbeat | None = None, **more: Any) -> MemoryBudget:
+    return MemoryBudget(lambda: devices, lambda: told, **more)
+
+
+def take(budget: MemoryBudget, worker: str, mib: int | None, device: str = "CPU-0") -> None:
+    budget.grant(worker, f"model-{worker}", device, None if mib is None else mib * MIB)
+
+
+def free(budget: MemoryBudget, device: str = "CPU-0") -> int | None:
+    (found,) = [one.free_bytes for one in budget.shares() if one.device == device]
+    return None if found is None else found // MIB
+
+
+WORKERS = st.sampled_from("abcdef")
+STEP = st.tuples(
+    st.sampled_from(["grant", "adopt", "release"]),
+    WORKERS,
+    st.sampled_from(["CPU-0", "GPU-0"]),
+    st.none() | st.integers(1, 900),
+)
+
+
+@given(st.sampled_from([CARD, CHIP]), st.lists(STEP, max_size=40))
+def test_the_sum_is_never_above_the_machine_whoever_comes_and_goes(
+    gpu: Device, steps: list[tuple[str, str, str, int | None]]
+) -> None:
+    budget = on(CPU, gpu)
+    totals = {"CPU-0": 1000, "GPU-0": gpu.memory_bytes // MIB}
+    held: dict[str, tuple[str, int]] = {}
+
+    def sums(extra: tuple[str, int] | None = None) -> dict[str, int]:
+        all_held = [*held.values(), *([extra] if extra else [])]
+        found = {name: sum(mib for device, mib in all_held if device == name) for name in totals}
+        if gpu is CHIP:
+            found["CPU-0"] += found["GPU-0"]
+        return found
+
+    def fits(found: dict[str, int]) -> bool:
+        return all(found[name] <= totals[name] for name in totals)
+
+    for verb, worker, device, mib in steps:
+        asked = (device, mib or 0)
+        if verb == "release":
+            budget.give_back(worker)
+            held.pop(worker, None)
+        elif worker in held:
+            continue
+        elif verb == "adopt":
+            # What runs was promised by an earlier life, within the same machine.
+            if fits(sums(asked)):
+                budget.note(worker, device, None if mib is None else mib * MIB)
+                held[worker] = asked
+        else:
+            try:
+                take(budget, worker, mib, device)
+            except InsufficientMemoryError:
+                assert not fits(sums(asked))
+            else:
+                held[worker] = asked
+        assert fits(sums())
+        assert {one.device: one.granted_bytes // MIB for one in budget.shares()} == sums()
+    for worker in list(held):
+        budget.give_back(worker)
+    assert [one.granted_bytes for one in budget.shares()] == [0, 0], "nothing leaks"
+
+
+def test_a_refusal_has_its_figures_and_the_next_step() -> None:
+    budget = on(CPU)
+    take(budget, "a", 700)
+    with pytest.raises(InsufficientMemoryError) as caught:
+        take(budget, "b", 400)
+    for words in ("'model-b' needs about 400 MiB of CPU-0", "300 MiB of 1000 MiB are left", "rbee worker stop a"):
+        assert words in caught.value.message
+    assert caught.value.details == {
+        "device": "CPU-0",
+        "needed_bytes": 400 * MIB,
+        "free_bytes": 300 * MIB,
+        "total_bytes": 1000 * MIB,
+        "held_bytes": 700 * MIB,
+        "workers": ["a"],
+    }
+    budget.give_back("a")
+    take(budget, "b", 400)
+
+
+def test_what_other_programs_use_and_what_workers_have_not_taken_yet_is_not_left() -> None:
+    node = NodeStats(ram_used_mb=600, ram_total_mb=1000)
+    told = beat(node, ProcessStats(pid=1, worker_id="a", rss_mb=50))
+    budget = on(CPU, told=told)
+    assert free(budget) == 400
+    take(budget, "a", 200)
+    assert free(budget) == 250, "150 MiB are still to come"
+    take(budget, "unseen", 100)
+    assert free(budget) == 150
+
+
+def test_a_worker_that_uses_more_than_it_was_promised_holds_what_it_uses() -> None:
+    told = beat(None, ProcessStats(pid=1, worker_id="a", rss_mb=300), ProcessStats(pid=2, worker_id="b", rss_mb=250))
+    budget = on(CPU, told=told)
+    take(budget, "a", 200)
+    take(budget, "b", None)
+    assert free(budget) == 450
+
+
+def test_a_card_of_which_only_the_whole_is_measured_is_not_counted_twice() -> None:
+    node = NodeStats(gpus=(GpuStats(id="GPU-0", vram_used_mb=300, vram_total_mb=500),))
+    budget = on(CPU, CARD, told=beat(node, ProcessStats(pid=1, worker_id="a")))
+    take(budget, "a", 200, "GPU-0")
+    assert (free(budget, "GPU-0"), free(budget)) == (200, 1000)
+    with pytest.raises(InsufficientMemoryError):
+        take(budget, "b", 201, "GPU-0")
+
+
+def test_a_chip_without_memory_of_its_own_shares_the_machines() -> None:
+    budget = on(CPU, CHIP)
+    take(budget, "a", 500, "GPU-0")
+    assert (free(budget, "GPU-0"), free(budget)) == (200, 500)
+    take(budget, "b", 400)
+    assert (free(budget, "GPU-0"), free(budget)) == (100, 100)
+
+
+def test_what_is_unknown_is_no_obstacle_and_not_zero() -> None:
+    unknown = Device(id="GPU-0", name="g", device_type=DeviceType.GPU, backend="cuda")
+    budget = on(CPU, unknown)
+    take(budget, "a", 10**6, "GPU-0")
+    take(budget, "b", None)
+    take(budget, "c", 10**6, "GPU-7")
+    assert (free(budget, "GPU-0"), free(budget)) == (None, 1000)
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.5, 500), (1.0, 1000), (2.0, 2000)])
+def test_how_much_may_be_promised_can_be_said(share: float, left: int) -> None:
+    assert free(on(CPU, share=share)) == left
+    node = NodeStats(ram_used_mb=400, ram_total_mb=1000)
+    assert free(on(CPU, told=beat(node), share=share)) == left - 400
+
+
+def test_what_the_system_would_kill_is_not_started() -> None:
+    budget = on(CPU, CARD, most_mb=300)
+    take(budget, "a", 300)
+    with pytest.raises(InsufficientMemoryError, match=r"a worker may use 300 MiB here.*hive\.worker_memory_max_mb"):
+        take(budget, "b", 301)
+    take(budget, "c", 301, "GPU-0")
