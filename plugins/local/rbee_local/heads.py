@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from rbee.contract import ModelFigures
 from rbee.contract.errors import ModelFileError
-from rbee.contract.formats import read_folder, read_gguf, read_model
+from rbee.contract.formats import ModelHead, read_folder, read_gguf, read_model
 
 PEEKED_BYTES = 128 * 1024
 MOST_KEPT = 4096
@@ -23,7 +23,7 @@ class Heads:
     """What heads tell, without the chat templates: these are long, and whoever runs the model reads them anew."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[_Key, ModelFigures] = OrderedDict()
+        self._kept: OrderedDict[_Key, ModelHead] = OrderedDict()
         self._lock = threading.Lock()
 
     def parts(self, parts: Sequence[Path]) -> ModelFigures:
@@ -32,15 +32,15 @@ class Heads:
         Raises:
             ModelFileError: it is no usable model.
         """
-        return self._once("whole", parts, lambda: read_model(parts[0]).figures)
+        return self._once("whole", parts, lambda: read_model(parts[0])).figures
 
-    def folder(self, folder: Path, weights: Sequence[Path]) -> ModelFigures:
-        """Of a safetensors model, checked against its files.
+    def folder(self, folder: Path, weights: Sequence[Path]) -> ModelHead:
+        """Of a model in safetensors files, checked against them, with its format.
 
         Raises:
             ModelFileError: it is no usable model.
         """
-        return self._once("whole", (folder / "config.json", *weights), lambda: read_folder(folder).figures)
+        return self._once("whole", (folder / "config.json", *weights), lambda: read_folder(folder))
 
     def peek(self, path: Path) -> ModelFigures:
         """Of a GGUF file what its first bytes tell: quick, for lists.
@@ -48,9 +48,9 @@ class Heads:
         Raises:
             ModelFileError: it does not begin as such a file does.
         """
-        return self._once("peek", (path,), lambda: _first_bytes(path))
+        return self._once("peek", (path,), lambda: _first_bytes(path)).figures
 
-    def _once(self, how: str, files: Sequence[Path], read: Callable[[], ModelFigures]) -> ModelFigures:
+    def _once(self, how: str, files: Sequence[Path], read: Callable[[], ModelHead]) -> ModelHead:
         try:
             states = [file.stat() for file in files]
         except OSError as error:
@@ -61,15 +61,16 @@ class Heads:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        figures = msgspec.structs.replace(read(), chat_template=None)
+        head = read()
+        head = msgspec.structs.replace(head, figures=msgspec.structs.replace(head.figures, chat_template=None))
         with self._lock:
-            self._kept[key] = figures
+            self._kept[key] = head
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
-        return figures
+        return head
 
 
-def _first_bytes(path: Path) -> ModelFigures:
+def _first_bytes(path: Path) -> ModelHead:
     if not path.is_file():
         raise ModelFileError(f"'{path}' is no file; name a model's file")
     try:
@@ -77,4 +78,4 @@ def _first_bytes(path: Path) -> ModelFigures:
             data = file.read(PEEKED_BYTES)
     except OSError as error:
         raise ModelFileError(f"'{path}' cannot be read: {error.strerror}; check its permissions") from error
-    return read_gguf(io.BytesIO(data), None, name=str(path), partial=True).figures
+    return read_gguf(io.BytesIO(data), None, name=str(path), partial=True)

@@ -72,8 +72,8 @@ def variants_in(place: Place, heads: Heads) -> list[ModelVariant]:
     try:
         weights = weight_files(place.folder)
         if weights and all(_within(place, path) for path in weights):
-            figures = heads.folder(place.folder, weights)
-            found.append(folder_variant(base, base, place.folder, weights, figures, place.revision))
+            head = heads.folder(place.folder, weights)
+            found.append(folder_variant(base, base, place.folder, weights, head, place.revision))
     except (ModelFileError, OSError):
         pass
     models = _ggufs(place)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rbee.contract import Capability, ModelFigures, ModelFile, ModelVariant
+from rbee.contract.formats import ModelHead
 from rbee.contract.model_refs import quantization_in
 
 VENDOR = "local"
@@ -43,18 +44,19 @@ def gguf_variant(
 
 
 def folder_variant(
-    model_id: str, name: str, folder: Path, weights: Sequence[Path], figures: ModelFigures, revision: str | None = None
+    model_id: str, name: str, folder: Path, weights: Sequence[Path], head: ModelHead, revision: str | None = None
 ) -> ModelVariant:
-    """A safetensors model.
+    """A model in safetensors files.
 
     Raises:
         OSError: a file has gone.
     """
+    figures = head.figures
     return ModelVariant(
         model_id=model_id,
         name=name,
         vendor=VENDOR,
-        format="safetensors",
+        format=head.format,
         files=_listed(folder, weights),
         quantization=figures.quantization,
         revision=revision,

@@ -1,5 +1,6 @@
 """The local vendor keeps the vendors' promises and refuses what is no model."""
 
+import json
 import os
 import pickle
 import struct
@@ -321,3 +322,10 @@ def test_a_file_that_says_how_vectors_become_one_is_made_for_embeddings(tmp_path
     path.write_bytes(gguf(pooling=pooling))
     (variant,) = LocalVendor().resolve(str(path))
     assert variant.capabilities == made_for
+
+
+@pytest.mark.parametrize("kind", ["exl2", "exl3"])
+def test_a_folder_quantised_to_mixed_bits_has_its_own_format(hf_folder, kind):
+    told = {"architectures": ["X"], "quantization_config": {"quant_method": kind, "bits": 4.25}}
+    (hf_folder / "config.json").write_text(json.dumps(told))
+    assert (resolve(hf_folder).format, resolve(hf_folder).quantization) == (kind, "4.25BPW")

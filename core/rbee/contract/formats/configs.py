@@ -28,6 +28,9 @@ LARGEST_TEMPLATES: Final = 2 << 20
 """Bytes of JSON, of all templates of a model together."""
 FOUR_BITS: Final = frozenset({"mxfp4", "nvfp4"})
 """Ways to quantise that need not say how many bits they leave."""
+OWN_FORMATS: Final = frozenset({"exl2", "exl3"})
+"""Ways to quantise after which the weights, though in safetensors files, are a format of their own: other engines open
+them.  They leave as many bits as was asked for on the average, which need not be whole."""
 
 _DTYPES: Final = (("bfloat16", "BF16"), ("float16", "F16"), ("float32", "F32"))
 
@@ -110,9 +113,17 @@ def figures_of(config: Config) -> ModelFigures:
     )
 
 
+def format_of(config: Config) -> str:
+    """The model format of a folder with this configuration: ``safetensors``, or one of `OWN_FORMATS`."""
+    method = _method(_quantized(config)).lower()
+    return method if method in OWN_FORMATS else "safetensors"
+
+
 def bits_of(config: Config) -> int | None:
-    """Bits of a quantised weight; None for a model that is not quantised, or does not say."""
+    """Bits of a quantised weight; None for a model that is not quantised, does not say, or has them mixed."""
     told = _quantized(config)
+    if format_of(config) in OWN_FORMATS:
+        return None
     if told.get("load_in_4bit") is True or _method(told) in FOUR_BITS:
         return 4
     bits = told.get("bits")
@@ -156,11 +167,19 @@ def _quantization(config: Config) -> str | None:
     told = _quantized(config)
     if _method(told) in {"fp8", *FOUR_BITS}:
         return _method(told).upper()
+    if format_of(config) in OWN_FORMATS:
+        return _average(told.get("bits"))
     if told:
         bits = bits_of(config)
         return f"{bits}BIT" if bits else None
     dtype = config.torch_dtype or config.dtype
     return dict(_DTYPES).get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else None
+
+
+def _average(bits: object) -> str | None:
+    if not isinstance(bits, int | float) or isinstance(bits, bool):
+        return None
+    return f"{float(bits)}BPW" if 0 < bits < 64 else None
 
 
 def _quantized(config: Config) -> dict[str, Any]:

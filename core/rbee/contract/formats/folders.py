@@ -9,7 +9,16 @@ from typing import Final
 import msgspec
 
 from rbee.contract.errors import ModelFileError
-from rbee.contract.formats.configs import CONFIG, bits_of, chat_template, figures_of, read_config, read_json
+from rbee.contract.formats.configs import (
+    CONFIG,
+    OWN_FORMATS,
+    bits_of,
+    chat_template,
+    figures_of,
+    format_of,
+    read_config,
+    read_json,
+)
 from rbee.contract.formats.head import ModelHead
 from rbee.contract.formats.opening import opened
 from rbee.contract.formats.pickles import refuse_pickle
@@ -68,14 +77,17 @@ def read_folder(folder: Path) -> ModelHead:
             elements.update(weights.elements)
             weights_bytes += weights.head.figures.weights_bytes or 0
             needed += weights.head.needed_bytes or 0
+        kind = format_of(config)
+        # How many weights the elements of a packed tensor stand for, only the engine knows.
+        packed = kind in OWN_FORMATS
         figures = msgspec.structs.replace(
             figures,
-            parameters=parameters(dict(elements), bits_of(config)),
-            quantization=figures.quantization or main_type(dict(elements)),
+            parameters=None if packed else parameters(dict(elements), bits_of(config)),
+            quantization=figures.quantization or (None if packed else main_type(dict(elements))),
             weights_bytes=weights_bytes or None,
             chat_template=chat_template(folder),
         )
-        return ModelHead(format="safetensors", figures=figures, needed_bytes=needed)
+        return ModelHead(format=kind, figures=figures, needed_bytes=needed)
 
 
 def _indexed(folder: Path) -> tuple[Path, ...]:

@@ -213,3 +213,18 @@ def test_half_of_a_character_in_a_template_is_refused(tmp_path):
     (folder / "tokenizer_config.json").write_text('{"chat_template": "\\ud800", "x": NaN}')
     with pytest.raises(ModelFileError, match="tokenizer_config"):
         read_folder(folder)
+
+
+@pytest.mark.parametrize("kind", ["exl2", "exl3"])
+@pytest.mark.parametrize(("bits", "name"), [(4.25, "4.25BPW"), (6, "6.0BPW"), (None, None), (True, None), (99, None)])
+def test_weights_quantised_to_mixed_bits_are_a_format_of_their_own(tmp_path, kind, bits, name):
+    told = {"model_type": "llama", "quantization_config": {"quant_method": kind, "bits": bits, "version": "0.1"}}
+    head = read_folder(folder_of(tmp_path, told))
+    assert (head.format, head.figures.quantization) == (kind, name)
+    assert head.figures.parameters is None  # packed elements are no count of weights
+    assert head.figures.weights_bytes == 20
+
+
+@pytest.mark.parametrize("told", [{"quant_method": "gptq", "bits": 4}, {"quant_method": 2}, "exl2", None])
+def test_every_other_folder_is_plain_safetensors(tmp_path, told):
+    assert read_folder(folder_of(tmp_path, {"quantization_config": told})).format == "safetensors"
