@@ -11,7 +11,8 @@ class ModelHead(msgspec.Struct, frozen=True, kw_only=True):
     """Of one file, or of all files of a model.
 
     Attributes:
-        format: ``gguf``, ``safetensors``, or ``exl2`` or ``exl3``: safetensors files whose weights only some engines read.
+        format: ``gguf``, ``safetensors``, or ``exl2`` or ``exl3``: weights in safetensors files that
+            only some engines read.
         figures: of the model, as far as they stand in what was read.
         data_start: where the first tensor begins, in bytes; None when the head was not read to its end, and for
             several files.
