@@ -70,9 +70,7 @@ def make_spec(folder, engine_class):
         variant = ModelVariant(model_id="file:toy", name="toy", vendor="local", format="safetensors")
         facts = {"device": "GPU-0", "backend": Backend.CUDA, "slots": 2, "context_length": 500}
         chosen = checked_options(engine_class.name, engine_class.options, options or {})
-        return LoadSpec(
-            model_id="file:toy", model_path=path, variant=variant, options=chosen, **{**facts, **changes}
-        )
+        return LoadSpec(model_id="file:toy", model_path=path, variant=variant, options=chosen, **{**facts, **changes})
 
     return make
 

@@ -1,5 +1,7 @@
 """The module ``exllamav2`` as far as the adapter uses it; see `toy`."""
 
+# ruff: noqa: N801  # the names are the library's
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,7 @@
 """The module ``exllamav3`` as far as the adapter uses it; see `toy`."""
 
+# ruff: noqa: N801  # the names are the library's
+
 from __future__ import annotations
 
 import json
@@ -15,9 +17,7 @@ class Config:
     @staticmethod
     def from_directory(directory):
         told = json.loads(Path(directory, "config.json").read_text())
-        return SimpleNamespace(
-            max_position_embeddings=told["max_position_embeddings"], vocab_size=told["vocab_size"]
-        )
+        return SimpleNamespace(max_position_embeddings=told["max_position_embeddings"], vocab_size=told["vocab_size"])
 
 
 class Model:
@@ -83,11 +83,9 @@ class SS_Base:
     pass
 
 
-def step(name):
+class Step(SS_Base):
     def __init__(self, *values):
         self.values = values
-
-    return type(name, (SS_Base,), {"__init__": __init__})
 
 
 STEPS = [
@@ -169,7 +167,7 @@ def modules(torch):
     sampler = ModuleType("exllamav3.generator.sampler")
     custom = ModuleType("exllamav3.generator.sampler.custom")
     names = [Config, Model, Cache, CacheLayer_fp16, CacheLayer_quant, Tokenizer, Filter, CustomSampler, Job, Generator]
-    for one in [*names, *(step(name) for name in STEPS)]:
+    for one in [*names, *(type(name, (Step,), {}) for name in STEPS)]:
         setattr(root, one.__name__, one)
     sampler.SS_Base = SS_Base
     custom.SS = Enum("SS", ["INIT", "LOGITS"])

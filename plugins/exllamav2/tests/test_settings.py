@@ -120,7 +120,12 @@ def test_a_mask_leaves_what_may_come_and_nothing_behind_the_vocabulary():
 
 def test_only_changes_count_as_changes():
     assert plain(Sampling(temperature=0.3, top_p=0.5, top_k=3, min_p=0.1, seed=9))
-    for change in ({"repetition_penalty": 1.1}, {"presence_penalty": -1}, {"frequency_penalty": 1}, {"logit_bias": {1: 1}}):
+    for change in (
+        {"repetition_penalty": 1.1},
+        {"presence_penalty": -1},
+        {"frequency_penalty": 1},
+        {"logit_bias": {1: 1}},
+    ):
         assert not plain(Sampling(**change))
 
 

@@ -149,7 +149,9 @@ class FakeGenerator:
 
     def enqueue(self, job):
         pages = -(-(len(job.prompt) + job.max_new_tokens) // PAGE)
-        assert pages <= self.cache_tokens // PAGE, f"Job requires {pages} pages (only {self.cache_tokens // PAGE} available)"
+        assert pages <= self.cache_tokens // PAGE, (
+            f"Job requires {pages} pages (only {self.cache_tokens // PAGE} available)"
+        )
         job.serial_number = self.serial
         self.serial += 1
         self.pending.append(job)

@@ -31,7 +31,9 @@ def main() -> None:
     for text in [*PLAIN, *chats]:
         prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
         ids, margins = greedy(model, prompt)
-        answers.append({"text": text, "prompt": prompt, "answer": ids, "said": tokenizer.decode(ids), "margins": margins})
+        answers.append(
+            {"text": text, "prompt": prompt, "answer": ids, "said": tokenizer.decode(ids), "margins": margins}
+        )
     written = {
         "model": "rbee-tiny, safetensors, float16",
         "made_with": {"transformers": transformers.__version__, "torch": torch.__version__},
