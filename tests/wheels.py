@@ -14,6 +14,7 @@ DISTRIBUTIONS = (
     "rbee",
     "rbee_demo",
     "rbee_echo",
+    "rbee_exllamav2",
     "rbee_huggingface",
     "rbee_llamacpp",
     "rbee_local",

@@ -6,6 +6,7 @@ import importlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import msgspec
@@ -21,7 +22,7 @@ from rbee_exllamav2.generation import Generation, Result, parts_of
 from rbee_exllamav2.options import OPTIONS, Plan, plan_of
 from rbee_exllamav2.preflight import check_device
 
-FINISHES = {"stop_token": "stop", "max_new_tokens": "length"}
+FINISHES = MappingProxyType({"stop_token": "stop", "max_new_tokens": "length"})
 """Why a library ends a job; the other reasons are of things that are not asked of it."""
 
 
