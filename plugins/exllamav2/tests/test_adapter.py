@@ -12,10 +12,24 @@ import pytest
 from rbee.contract.errors import ContextLengthError, EngineUnavailableError
 from rbee.contract.token_engine import Sampling, TokenRequest
 from rbee.contract.tokenizer import Constraint
+from rbee.testing.conformance import TokenEngineContract
+from rbee_exllamav2 import ExLlamaV2Engine, ExLlamaV3Engine
 from toy import HELD, toy_answer, toy_logits
 
 SIZE = 257
+ENGINES = {engine.name: engine for engine in (ExLlamaV2Engine, ExLlamaV3Engine)}
 GREEDY = Sampling(temperature=0.0)
+
+
+@pytest.mark.usefixtures("fake")
+class TestOverALibraryThatLooksReal(TokenEngineContract):
+    @pytest.fixture
+    def engine_class(self, which):
+        return ENGINES[which]
+
+    @pytest.fixture
+    def load_spec(self, make_spec):
+        return make_spec()
 
 
 def request(name="a", prompt=(3, 4, 5), max_tokens=6, **more):
