@@ -155,6 +155,15 @@ def test_neither_the_plugin_nor_its_availability_imports_what_is_heavy():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
 
 
+def test_the_list_of_plugins_tells_that_upstream_is_archived(tmp_path):
+    environment = {**os.environ, "RBEE_HOME": str(tmp_path / "home"), "RBEE_PLUGINS": "exllamav2"}
+    argv = [sys.executable, "-m", "rbee", "plugins"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "exllamav2, exllamav3" in done.stdout
+    assert "Engine exllamav2: Upstream archived ExLlamaV2 in 2026" in done.stderr
+    assert "Engine exllamav3" not in done.stderr
+
+
 def test_both_engines_are_registered_with_what_they_can():
     registered = []
     plugin.rbee_register(SimpleNamespace(engine=registered.append))

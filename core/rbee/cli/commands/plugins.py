@@ -35,6 +35,8 @@ def command(*, as_json: bool) -> int:
             say(f"Engine {engine.name}: {engine.note}")
         if not engine.available and not engine.optional:
             say(f"Engine {engine.name} cannot run here: {engine.reason}")
+        if engine.note is not None:
+            say(f"Engine {engine.name}: {engine.note}")
     return FAILED if failed else OK
 
 
