@@ -18,6 +18,7 @@ DISTRIBUTIONS = (
     "rbee_huggingface",
     "rbee_llamacpp",
     "rbee_local",
+    "rbee_mlx",
     "rbee_nvidia",
     "rbee_path",
 )
