@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-
 from rbee.builtin.host_probe import usable_cores
 from rbee.testing.colony import Colony
 
