@@ -25,6 +25,7 @@ class HiveRow(msgspec.Struct, frozen=True, kw_only=True):
     node: NodeStats | None = None
     threads_total: int | None = None
     threads_free: int | None = None
+    threads_granted: int | None = None
 
 
 class Colony(msgspec.Struct, frozen=True, kw_only=True):

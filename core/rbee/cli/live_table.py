@@ -107,7 +107,8 @@ def _hive(hive: HiveRow) -> tuple[str, ...]:
     node = hive.node
     threads = UNKNOWN
     if hive.threads_total is not None and hive.threads_free is not None:
-        threads = f"{hive.threads_total - hive.threads_free}/{hive.threads_total}"
+        granted = hive.threads_total - hive.threads_free if hive.threads_granted is None else hive.threads_granted
+        threads = f"{granted}/{hive.threads_total}"
     return (
         hive.hive_id,
         _state(hive),

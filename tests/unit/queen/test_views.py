@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rbee.contract import Backend, Capability, Device, DeviceType, ModelVariant, WorkerState
 from rbee.contract.wire import (
+    DeviceBudget,
     GpuStats,
     HeldModel,
     HiveHeartbeat,
@@ -183,3 +184,30 @@ def test_idle_workers_tell_which_memory_they_hold(colony, clock) -> None:
         7 * 2**20,
     )
     assert found["mac"].vram_bytes == 6 * 2**20
+
+
+def test_what_is_promised_is_not_free_although_nobody_has_taken_it_yet(colony, clock) -> None:
+    processor = Device(id="CPU-0", name="c", device_type=DeviceType.CPU)
+    node = NodeStats(ram_used_mb=1024, ram_total_mb=8192, gpus=(GpuStats(id="GPU-0", vram_total_mb=8192),))
+    left = tuple(
+        DeviceBudget(device=device, total_bytes=None, granted_bytes=1, free_bytes=free)
+        for device, free in (("CPU-0", 2 * GIB), ("GPU-0", 3 * GIB), ("GPU-1", None))
+    )
+    beat = msgspec.structs.replace(hive(node=node, memory=left), capabilities=(processor, card()))
+    colony.update_hive_state(beat)
+    found = seen(colony, clock)
+    assert (found.ram_free_bytes, found.gpu_free_bytes) == (2 * GIB, {"GPU-0": 3 * GIB})
+
+
+def test_an_idle_worker_gives_back_what_it_was_promised_where_that_is_more(colony, clock) -> None:
+    for name, device, backend in (("cpu", "CPU-0", Backend.CPU), ("card", "GPU-0", Backend.CUDA)):
+        colony.beat_worker(worker(name, model_id="n", device=device, backend=backend))
+    colony.update_hive_state(
+        hive(
+            ProcessStats(pid=1, worker_id="cpu", rss_mb=5, memory_granted_mb=8, model="n"),
+            ProcessStats(pid=2, worker_id="card", rss_mb=5, memory_granted_mb=9, model="n"),
+        )
+    )
+    found = {one.worker_id: one for one in seen(colony, clock).idle}
+    assert (found["cpu"].memory_bytes, found["cpu"].vram_bytes) == (8 * 2**20, None)
+    assert (found["card"].memory_bytes, found["card"].vram_bytes) == (5 * 2**20, 9 * 2**20)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
+import msgspec
 import pytest
 from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
 from rbee.contract.errors import NotFoundError
@@ -30,6 +31,7 @@ class Children:
         self.all: dict[str, Child] = {}
         self.told: dict[str, WorkerState] = {}
         self.started: list[tuple[str, str]] = []
+        self.specs: list[Any] = []
         self.stopped: list[tuple[str, bool]] = []
         self.logs = SimpleNamespace(path=lambda worker_id: folder / f"{worker_id}.log")
 
@@ -54,7 +56,11 @@ class Children:
         if worker_id in self.all:
             return self.all[worker_id]
         self.started.append((engine, spec.model_id))
-        return self.put(worker_id or "worker-new", spec.model_id)
+        self.specs.append(spec)
+        name = worker_id or "worker-new"
+        child = msgspec.structs.replace(self.put(name, spec.model_id), memory_bytes=spec.memory_bytes)
+        self.all[name] = child
+        return child
 
     async def stop(self, worker_id: str, *, at_once: bool = False) -> None:
         self.stopped.append((worker_id, at_once))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from rbee.contract.checks import Check
@@ -23,6 +24,17 @@ async def test_a_machine_in_order_is_ok(hive: Any) -> None:
     found = await checks(hive)
     assert {found[name].status for name in ("engine mill", "devices", "threads", "disk", "ports")} == {"ok"}
     assert hive.looked == 1
+
+
+@pytest.mark.parametrize(("fixed", "status"), [(True, "warn"), (False, "ok")])
+async def test_that_no_threads_are_left_is_a_warning_where_they_are_limited(
+    hive: Any, fixed: bool, status: str
+) -> None:
+    hive.hive.info.return_value = Mock(threads_free=0, threads_total=2)
+    hive.hive.budgets.threads.fixed = fixed
+    found = (await checks(hive))["threads"]
+    assert found.status == status
+    assert found.detail.startswith("0 of 2 free: ")
 
 
 async def test_what_others_can_read_is_named(hive: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rbee.contract.errors import InvalidRequestError, NotFoundError
+from rbee.scheduler.memory import ROUGH
 
 
 async def test_a_spawned_worker_is_described_by_what_the_system_knows(hive: Any) -> None:
@@ -53,3 +54,18 @@ async def test_a_job_of_another_hive_is_refused(hive: Any) -> None:
     assert (await hive.do("worker_process_list", hive_id="localhost")).workers == ()
     with pytest.raises(NotFoundError, match="hive 'h', not 'other'"):
         await hive.do("worker_process_list", hive_id="other")
+
+
+async def test_a_start_asks_for_what_the_model_is_thought_to_need(hive: Any, shelf: Any) -> None:
+    shelf.put("m", {"m.blob": bytes(100)})
+    done = await hive.do("worker_spawn", model="m")
+    (spec,) = hive.children.specs
+    assert spec.memory_bytes == done.memory_bytes == int(100 * ROUGH)
+    assert hive.hive.measure.await_count == 2, "before, so that what is free is known, and after"
+
+
+async def test_that_a_new_worker_shares_its_core_is_said(hive: Any, shelf: Any) -> None:
+    shelf.put("m", {"m.blob": b"abc"})
+    hive.hive.budgets.shared.return_value = "three on two"
+    await hive.do("worker_spawn", model="m")
+    assert hive.said[-1].endswith("is loaded (2 threads); three on two")
