@@ -92,10 +92,12 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tokenizer: its tokens.
         context_length: tokens of prompt and answer together, a request.
+        slots: requests that the engine takes up at the same time, where these are fewer than it was asked for.
     """
 
     tokenizer: Tokenizer
     context_length: int
+    slots: int | None = None
 
 
 class TokenEngine(Engine):

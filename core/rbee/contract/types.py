@@ -171,7 +171,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
         variant: what the files are.
         device: id of the device to run on.
         backend: how that device is driven.
-        threads: processor threads the engine may keep busy; never more, or workers side by side collapse.
+        threads: processor threads the engine may keep busy; never more, or workers side by side collapse.  0 for one
+            that computes somewhere else.
         slots: requests to be served at the same time.
         context_length: tokens a slot, None for the engine's default.
         memory_bytes: the most memory of the device that the engine may use, given by the hive; None when unbounded.

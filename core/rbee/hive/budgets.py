@@ -28,7 +28,8 @@ class Budgets:
 
         Args:
             worker_id: whose; one that has its share keeps it.
-            spec: what it is to load: its device, and as `memory_bytes` what it is thought to need there.
+            spec: what it is to load: its device, and as `memory_bytes` what it is thought to need there.  One of no
+                threads, which computes somewhere else, gets nothing and is let in.
 
         Returns:
             The spec with the threads and the memory that the worker may use.
@@ -37,6 +38,8 @@ class Budgets:
             InsufficientMemoryError: the device has not so much memory left.
             NoPlacementError: no threads are left, and their number is limited.
         """
+        if spec.threads == 0:
+            return spec
         if self._memory is not None:
             self._memory.grant(worker_id, spec.model_id, spec.device, spec.memory_bytes)
         try:

@@ -79,7 +79,7 @@ class Launcher:
             **self._environment,
             # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
             "OMP_WAIT_POLICY": "passive",
-            "OMP_NUM_THREADS": str(spec.threads),
+            "OMP_NUM_THREADS": str(max(1, spec.threads)),
             **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id, spec.device, spec.memory_bytes),
         }
         spawned = await spawn(args, sock, environment, log, self.pythons.get(engine, sys.executable))

@@ -121,7 +121,7 @@ class ExLlamaEngine(TokenEngine):
             generation = self._generate(plan, tokenizer, report)
         self._generation = generation
         self._counters = Counters()
-        return LoadedModel(tokenizer=tokenizer, context_length=generation.context_length)
+        return LoadedModel(tokenizer=tokenizer, context_length=generation.context_length, slots=generation.slots)
 
     def add(self, request: TokenRequest) -> None:
         """See `TokenEngine.add`."""

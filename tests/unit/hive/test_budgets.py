@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,15 @@ def test_a_worker_gets_threads_and_the_memory_it_needs() -> None:
     granted = make().grant("a", spec(60))
     assert (granted.threads, granted.memory_bytes) == (2, 60)
     assert make().grant("a", spec(None)).memory_bytes is None
+
+
+def test_a_worker_that_computes_somewhere_else_takes_nothing_and_is_always_let_in() -> None:
+    budgets = make(1)
+    budgets.grant("a", spec(100))
+    remote = msgspec.structs.replace(spec(None), threads=0)
+    assert budgets.grant("b", remote).threads == 0
+    budgets.note(child("b", 0, None))
+    assert budgets.threads.granted == 1
 
 
 def test_what_is_short_of_one_takes_nothing_of_the_other() -> None:

@@ -135,8 +135,10 @@ class Starting:
             slots=wanted.slots or self._settings.worker.slots,
             context_length=wanted.context_length or self._settings.worker.context_length,
             options=options,
+            threads=0 if engine.remote else 1,
         )
-        spec = await self._with_need(spec, entry)
+        if not engine.remote:
+            spec = await self._with_need(spec, entry)
         child = await self._supervisor.ensure_ready(
             engine.name,
             spec,

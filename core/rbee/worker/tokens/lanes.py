@@ -88,6 +88,15 @@ class Lanes:
         self._active: dict[str, Job] = {}
         self._leaving: list[str] = []
 
+    def narrow(self, slots: int) -> None:
+        """The engine has fewer slots than it was asked for."""
+        self._slots = min(self._slots, max(1, slots))
+
+    @property
+    def slots(self) -> int:
+        """Requests in the engine at the same time."""
+        return self._slots
+
     @property
     def active(self) -> int:
         """Requests in the engine."""

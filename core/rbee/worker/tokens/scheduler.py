@@ -134,7 +134,7 @@ class Scheduler:
         """Load figures."""
         with self._changed:
             return EngineStatus(
-                slots_total=self._spec.slots,
+                slots_total=self._lanes.slots,
                 slots_busy=self._lanes.active,
                 queue_depth=self._lanes.waiting,
                 tokens_generated=self._tokens,
@@ -183,6 +183,8 @@ class Scheduler:
                 loaded.post([_Loaded(error=CancelledByCallerError("The worker was stopped while loading."))])
                 return False
             self._phase = _Phase.LOADED
+            if model.slots is not None:
+                self._lanes.narrow(model.slots)
         loaded.post([_Loaded(model)])
         return True
 

@@ -103,7 +103,7 @@ def with_settings(engines: dict[str, dict[str, Any]]) -> tuple[Starting, Mock, M
     hive, catalog, supervisor = Mock(measure=AsyncMock()), Mock(), Mock()
     hive.draining = Mock(keep=AsyncMock(), active=False)
     hive.capabilities.return_value = SimpleNamespace(capabilities=(CPU,), engines=(MILL,))
-    catalog.find = AsyncMock(return_value=Mock(variant=MODEL, path="/blob"))
+    catalog.find = AsyncMock(return_value=Mock(variant=MODEL, path="/blob", figures=None, size_bytes=None))
     supervisor.states.return_value = {}
     supervisor.ensure_ready = AsyncMock(side_effect=EngineUnavailableError("as far as it goes here"))
     starting = Starting(hive, catalog, Mock(), supervisor, Mock(), Settings(engines=engines))

@@ -293,3 +293,13 @@ async def test_what_is_computed_and_what_is_cached_is_counted(engine_of, desk_of
     await text_of(desk.ask("a", "four"))
     status = desk.scheduler.status()
     assert (status.prompt_tokens, status.cached_tokens, status.tokens_generated) == (4, 2, 3)
+
+
+async def test_an_engine_that_has_fewer_slots_than_it_was_asked_for_is_given_no_more(engine_of, desk_of):
+    engine = engine_of()
+    load = engine.load
+    engine.load = lambda spec, report: msgspec.structs.replace(load(spec, report), slots=1)
+    desk = await desk_of(engine, slots=4)
+    assert desk.scheduler.status().slots_total == 1
+    await asyncio.gather(*[text_of(desk.ask(f"r{number}")) for number in range(4)])
+    assert engine.most == 1
