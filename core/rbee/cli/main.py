@@ -34,6 +34,7 @@ _COMMANDS = MappingProxyType(
         "hive": "Run a hive by itself; keep the list of hives.",
         "server": "Let servers that run already join the colony.",
         "plugins": "List plugins: what they bring, or why they failed.",
+        "conformance": "Examine a running worker of whatever make.",
         "config": "Show settings and where they come from.",
         "completion": "Print the shell's completion script.",
     }

@@ -11,6 +11,8 @@ from litestar import Request, Response, Router, delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerDrain, WorkerHeartbeat
+from rbee.contract.wire.openai_api import ModelEntries, ModelEntry
+from rbee.contract.wire.worker_api import WorkerAcknowledged, WorkerCapabilities, WorkerHealth, WorkerReady
 from rbee.gateway.deadline import HEADER as DEADLINE
 from rbee.gateway.deadline import seconds_of
 from rbee.http.app import build, event_stream
@@ -24,17 +26,21 @@ from rbee.worker.offers import check_offered
 from rbee.worker.underway import UnderWay
 
 
+class StrictInferRequest(InferRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`InferRequest` that refuses what it does not know: dropped, it would change the answer unnoticed."""
+
+
 @get("/health")
-async def health(service: WorkerHost) -> dict[str, str]:
+async def health(service: WorkerHost) -> WorkerHealth:
     """Alive, whatever the model does."""
-    return {"status": "ok", "worker_id": service.worker_id, "state": service.state}
+    return WorkerHealth(status="ok", worker_id=service.worker_id, state=service.state)
 
 
 @get("/ready")
-async def ready(service: WorkerHost) -> dict[str, str]:
+async def ready(service: WorkerHost) -> WorkerReady:
     """200 once the model is loaded, 503 with the stage before."""
     service.check_ready()
-    return {"status": "ready", "worker_id": service.worker_id}
+    return WorkerReady(status="ready", worker_id=service.worker_id)
 
 
 @get("/info")
@@ -46,23 +52,24 @@ async def info(service: WorkerHost, queen_url: str | None = None) -> WorkerHeart
 
 
 @get("/capabilities")
-async def capabilities(service: WorkerHost) -> dict[str, object]:
+async def capabilities(service: WorkerHost) -> WorkerCapabilities:
     """What it can do, and by which version of the contract."""
     return service.contract()
 
 
 @get("/v1/models")
-async def models(service: WorkerHost) -> dict[str, Any]:
+async def models(service: WorkerHost) -> ModelEntries:
     """The one model, as OpenAI lists models."""
-    entry = {"id": service.spec.variant.name, "object": "model", "created": 0, "owned_by": service.spec.variant.vendor}
-    return {"object": "list", "data": [entry]}
+    variant = service.spec.variant
+    entry = ModelEntry(id=variant.name, object="model", created=0, owned_by=variant.vendor)
+    return ModelEntries(object="list", data=[entry])
 
 
 @post("/v1/infer", status_code=200)
 async def infer(
-    service: WorkerHost, data: InferRequest, request: Request[Any, Any, Any]
+    service: WorkerHost, data: StrictInferRequest, request: Request[Any, Any, Any]
 ) -> Stream | Response[InferAnswer]:
-    """Generate text, streamed unless ``stream`` is false."""
+    """Generate text, streamed unless ``stream`` is false.  A field that it does not know is refused, not dropped."""
     request_id = data.request_id or request.scope["state"]["request_id"]
     if not data.stream:
         return Response(await as_whole(service.infer(data, request_id)))
@@ -86,10 +93,10 @@ async def cancel(service: WorkerHost, request_id: str) -> None:
 
 
 @post("/v1/colony", status_code=200)
-async def colony(service: WorkerHost, data: ColonyAddresses) -> dict[str, str]:
+async def colony(service: WorkerHost, data: ColonyAddresses) -> WorkerAcknowledged:
     """Queen and registry are elsewhere now; a hive that found this worker after a restart says so."""
     service.move(data)
-    return {"status": "ok"}
+    return WorkerAcknowledged(status="ok")
 
 
 @post("/v1/drain", status_code=200)
@@ -105,10 +112,14 @@ async def resume(service: WorkerHost) -> WorkerDrain:
 
 
 @post("/v1/shutdown", status_code=202)
-async def shutdown(service: WorkerHost) -> dict[str, str]:
+async def shutdown(service: WorkerHost) -> WorkerAcknowledged:
     """Finish open requests, then exit."""
     service.shutdown_asked.set()
-    return {"status": "stopping"}
+    return WorkerAcknowledged(status="stopping")
+
+
+HANDLERS = (health, ready, info, capabilities, models, infer, cancel, colony, drain, resume, shutdown)
+"""Every route but OpenAI's, in the order in which the description has them."""
 
 
 @contextlib.contextmanager
@@ -133,7 +144,7 @@ def make_app(service: WorkerHost, guard: Guard, max_body: int) -> Front:
         max_body: bytes an inference request may have; the OpenAI routes' is the engine's face's to keep.
     """
     inference = Router("/", route_handlers=[infer], request_max_body_size=max_body)
-    handlers = [health, ready, info, capabilities, models, inference, cancel, colony, drain, resume, shutdown]
+    handlers = [inference, *(one for one in HANDLERS if one is not infer)]
 
     async def openai(scope: Scope, receive: Receive, send: Send, *, path: str, request_id: str) -> None:
         ending = Ending(send, request_id)

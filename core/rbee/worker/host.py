@@ -24,6 +24,7 @@ from rbee.contract.wire import (
     WorkerHeartbeat,
     utc_now,
 )
+from rbee.contract.wire.worker_api import WorkerCapabilities
 from rbee.worker.face import EngineFace, InferDelta
 from rbee.worker.offers import offered
 from rbee.worker.underway import UnderWay
@@ -309,19 +310,20 @@ class WorkerHost:
                 stage=self.stage,
             ),
             timestamp=utc_now(),
+            contract_version=CONTRACT_VERSION,
         )
 
-    def contract(self) -> dict[str, object]:
+    def contract(self) -> WorkerCapabilities:
         """What this worker can do, for ``GET /capabilities``."""
-        return {
-            "contract_version": CONTRACT_VERSION,
-            "implementation": self._engine.name,
-            "version": self._version,
-            "model_id": self.spec.model_id,
-            "capabilities": sorted(self.capabilities),
-            "context_length": self._context_length,
-            "slots_total": self.spec.slots,
-        }
+        return WorkerCapabilities(
+            contract_version=CONTRACT_VERSION,
+            implementation=self._engine.name,
+            version=self._version,
+            model_id=self.spec.model_id,
+            capabilities=tuple(sorted(self.capabilities)),
+            context_length=self._context_length,
+            slots_total=self.spec.slots,
+        )
 
     async def _status(self) -> EngineStatus:
         if not self.state.serving and self.state is not WorkerState.DRAINING:

@@ -60,10 +60,17 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of ``POST /v1/worker-heartbeat``; also what a worker's ``GET /info`` says."""
+    """Body of ``POST /v1/worker-heartbeat``; also what a worker's ``GET /info`` says.
+
+    Attributes:
+        worker: the worker.
+        timestamp: when it was so.
+        contract_version: version of the contract that the worker keeps; ``GET /info`` always says it.
+    """
 
     worker: WorkerBeat
     timestamp: datetime
+    contract_version: str | None = None
 
 
 class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
