@@ -40,14 +40,15 @@ class Budgets:
         """
         if spec.threads == 0:
             return spec
+        memory = None
         if self._memory is not None:
-            self._memory.grant(worker_id, spec.model_id, spec.device, spec.memory_bytes)
+            memory = self._memory.grant(worker_id, spec.model_id, spec.device, spec.memory_bytes)
         try:
             threads = self.threads.grant(worker_id)
         except BaseException:
             self.give_back(worker_id)
             raise
-        return msgspec.structs.replace(spec, threads=threads)
+        return msgspec.structs.replace(spec, threads=threads, memory_bytes=memory)
 
     def note(self, child: Child) -> None:
         """A worker of an earlier life of the hive has what its tags tell."""

@@ -13,6 +13,9 @@ from rbee.scheduler import gpu_free, ram_free
 from rbee.scheduler.wording import size
 
 _MIB = 1024 * 1024
+_PART = 8
+_LEAST = 256 * _MIB
+"""What is added to the estimate on a GPU: one part in so many, and no less than this."""
 
 
 class Promise(msgspec.Struct, frozen=True):
@@ -32,6 +35,9 @@ class MemoryBudget:
 
     A worker holds what it was promised, or what it is measured to use where that is more: the promise is an estimate.
     One of which nothing was known when it started holds what it uses.
+
+    On a GPU the promise is the estimate and an eighth, at least 256 MiB, as far as that is left: engines keep to it as
+    to a wall, and what an engine takes besides weights and cache the estimate can only guess.
 
     What is left for another is the least of two: the device's memory less what workers hold, and the memory measured to
     be free, which knows of other programs, less what workers were promised and have not taken yet.  A GPU that shares
@@ -57,7 +63,7 @@ class MemoryBudget:
         self._most = None if most_mb is None else most_mb * _MIB
         self._promised: dict[str, Promise] = {}
 
-    def grant(self, worker_id: str, model: str, device_id: str, need: int | None) -> None:
+    def grant(self, worker_id: str, model: str, device_id: str, need: int | None) -> int | None:
         """Promise memory of a device to a worker.
 
         Args:
@@ -66,18 +72,26 @@ class MemoryBudget:
             device_id: of which device.
             need: None when it is unknown; such a worker is let in, and counts with what it uses.
 
+        Returns:
+            Bytes that are promised; None where the need is unknown.
+
         Raises:
             InsufficientMemoryError: there is not so much left, with the figures.
         """
         if worker_id in self._promised:
-            return
+            return self._promised[worker_id].memory_bytes
         device = next((one for one in self._devices() if one.id == device_id), None)
         free = None if device is None else self._free(device)
         if device is not None and need is not None and free is not None and need > free:
             raise self._refusal(model, device, need, free)
         if device is not None and need is not None and _is_host(device) and self._most is not None:
             _check_limit(model, need, self._most)
-        self._promised[worker_id] = Promise(device_id, need)
+        promised = need
+        if device is not None and need is not None and not _is_host(device):
+            promised = need + max(_LEAST, need // _PART)
+            promised = promised if free is None else min(promised, free)
+        self._promised[worker_id] = Promise(device_id, promised)
+        return promised
 
     def note(self, worker_id: str, device_id: str | None, memory_bytes: int | None) -> None:
         """A worker found running was promised this."""

@@ -27,8 +27,9 @@ def on(*devices: Device, told: HiveHeartbeat | None = None, **more: Any) -> Memo
     return MemoryBudget(lambda: devices, lambda: told, **more)
 
 
-def take(budget: MemoryBudget, worker: str, mib: int | None, device: str = "CPU-0") -> None:
-    budget.grant(worker, f"model-{worker}", device, None if mib is None else mib * MIB)
+def take(budget: MemoryBudget, worker: str, mib: int | None, device: str = "CPU-0") -> int | None:
+    promised = budget.grant(worker, f"model-{worker}", device, None if mib is None else mib * MIB)
+    return None if promised is None else promised // MIB
 
 
 def free(budget: MemoryBudget, device: str = "CPU-0") -> int | None:
@@ -77,11 +78,12 @@ def test_the_sum_is_never_above_the_machine_whoever_comes_and_goes(
                 held[worker] = asked
         else:
             try:
-                take(budget, worker, mib, device)
+                promised = take(budget, worker, mib, device)
             except InsufficientMemoryError:
                 assert not fits(sums(asked))
             else:
-                held[worker] = asked
+                assert (promised or 0) >= (mib or 0)
+                held[worker] = (device, promised or 0)
         assert fits(sums())
         assert {one.device: one.granted_bytes // MIB for one in budget.shares()} == sums()
     for worker in list(held):
@@ -138,10 +140,17 @@ def test_a_card_of_which_only_the_whole_is_measured_is_not_counted_twice() -> No
 
 def test_a_chip_without_memory_of_its_own_shares_the_machines() -> None:
     budget = on(CPU, CHIP)
-    take(budget, "a", 500, "GPU-0")
+    assert take(budget, "a", 244, "GPU-0") == 500
     assert (free(budget, "GPU-0"), free(budget)) == (200, 500)
     take(budget, "b", 400)
     assert (free(budget, "GPU-0"), free(budget)) == (100, 100)
+
+
+@pytest.mark.parametrize(("need", "promised"), [(1000, 1256), (8000, 9000), (19000, 20000), (20000, 20000)])
+def test_on_a_card_an_engine_gets_more_than_the_estimate_as_far_as_it_is_there(need: int, promised: int) -> None:
+    card = Device(id="GPU-0", name="g", device_type=DeviceType.GPU, backend="cuda", memory_bytes=20000 * MIB)
+    assert take(on(CPU, card), "a", need, "GPU-0") == promised
+    assert take(on(CPU, CHIP), "a", 300) == 300, "no engine takes it for a wall on a processor"
 
 
 def test_what_is_unknown_is_no_obstacle_and_not_zero() -> None:
