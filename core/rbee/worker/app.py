@@ -22,6 +22,7 @@ from rbee.http.sse import encode as sse
 from rbee.worker.ending import Ending
 from rbee.worker.host import WorkerHost
 from rbee.worker.infer import as_events, as_whole, encode
+from rbee.worker.leaving import unless_gone
 from rbee.worker.offers import check_offered
 from rbee.worker.underway import UnderWay
 
@@ -72,7 +73,8 @@ async def infer(
     """Generate text, streamed unless ``stream`` is false.  A field that it does not know is refused, not dropped."""
     request_id = data.request_id or request.scope["state"]["request_id"]
     if not data.stream:
-        return Response(await as_whole(service.infer(data, request_id)))
+        whole = as_whole(service.infer(data, request_id))
+        return Response(await unless_gone(_receive_of(request), whole))
     events = as_events(service.infer(data, request_id), request_id, service.spec.model_id)
     # Drawn here, so that a refusal is an error with its status and not a stream with one event.
     first = await anext(events)
@@ -84,6 +86,15 @@ async def infer(
                 yield sse(encode(event))
 
     return event_stream(body())
+
+
+def _receive_of(request: Request[Any, Any, Any]) -> Receive:
+    """What comes from the client behind the body, which has been read by now."""
+
+    async def receive() -> dict[str, Any]:
+        return dict(await request.receive())
+
+    return receive
 
 
 @delete("/v1/infer/{request_id:str}", status_code=204)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import urllib.parse
@@ -16,7 +15,7 @@ from rbee.builtin.one_thread import OneThread
 from rbee.clients.sse import decode
 from rbee.clients.transport import error_from_body
 from rbee.contract.engine import Endpoint, EngineStatus, ServedEngine, StageReport
-from rbee.contract.errors import RbeeError, WorkerFailedError
+from rbee.contract.errors import CancelledByCallerError, RbeeError, WorkerFailedError
 from rbee.contract.types import LoadSpec
 from rbee.contract.wire import InferRequest
 from rbee.gateway import (
@@ -36,6 +35,7 @@ from rbee.gateway.message import client_head, is_event_stream, request_bytes
 from rbee.http.errors import render
 from rbee.worker.assemble import as_stream, assemble
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
+from rbee.worker.leaving import unless_gone
 from rbee.worker.tokens.refusals import refuse_ignored
 from rbee.worker.translating import Translating
 
@@ -149,17 +149,10 @@ class ServedFace(EngineFace):
         self, scope: Scope, receive: Receive, send: Send, path: str, streamed: dict[str, Any], request_id: str
     ) -> None:
         """A whole answer by way of a stream; a client that leaves ends it."""
-        work = asyncio.ensure_future(self._assembled(scope, path, streamed, request_id))
-        gone = asyncio.ensure_future(_until_gone(receive))
         try:
-            await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                return
-            status, headers, body = work.result()
-        finally:
-            for task in (work, gone):
-                task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
+            status, headers, body = await unless_gone(receive, self._assembled(scope, path, streamed, request_id))
+        except CancelledByCallerError:
+            return
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -244,11 +237,6 @@ def _openai_request(request: InferRequest, model_id: str) -> tuple[str, dict[str
         return "/v1/completions", {**body, "prompt": request.prompt}
     messages = request.messages or [{"role": "user", "content": request.prompt}]
     return "/v1/chat/completions", {**body, "messages": messages}
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

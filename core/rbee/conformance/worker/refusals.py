@@ -8,7 +8,7 @@ from rbee.conformance.checks import Check, NotAskedError, require
 from rbee.conformance.client import Answer
 from rbee.conformance.subject import Subject
 from rbee.conformance.worker.asking import HELLO
-from rbee.conformance.worker.samples import SCHEMA_FORMAT, TOOL
+from rbee.conformance.worker.samples import schema_format, tool
 from rbee.contract.types import Capability
 from rbee.contract.wire.openai_api import OpenAiErrorEnvelope
 
@@ -51,8 +51,8 @@ async def _bad(subject: Subject) -> None:
 
 async def _not_offered(subject: Subject) -> None:
     undeclared: list[tuple[Capability, tuple[str, ...], dict[str, Any]]] = [
-        (Capability.TOOLS, ("tools", "tool_choice"), {"tools": [TOOL], "tool_choice": "required"}),
-        (Capability.JSON_SCHEMA, ("response_format",), {"response_format": SCHEMA_FORMAT}),
+        (Capability.TOOLS, ("tools", "tool_choice"), {"tools": [tool()], "tool_choice": "required"}),
+        (Capability.JSON_SCHEMA, ("response_format",), {"response_format": schema_format()}),
         (Capability.LOGPROBS, ("logprobs", "top_logprobs"), {"logprobs": True, "top_logprobs": 2}),
     ]
     left = [one for one in undeclared if not subject.can(one[0])]

@@ -7,20 +7,24 @@ from typing import Any
 
 import msgspec
 
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Tell the weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-    },
-}
 TOOL_NAME = "get_weather"
+
+
+def tool() -> dict[str, Any]:
+    """The tool, in OpenAI's shape."""
+    return {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Tell the weather in a city.",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+                "additionalProperties": False,
+            },
+        },
+    }
 
 
 class City(msgspec.Struct, frozen=True):
@@ -41,16 +45,20 @@ KINDS = ("child", "adult")
 _PROPERTIES = MappingProxyType(
     {"kind": {"type": "string", "enum": list(KINDS)}, "age": {"type": "integer"}, "happy": {"type": "boolean"}}
 )
-SCHEMA_FORMAT: dict[str, Any] = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "person",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": dict(_PROPERTIES),
-            "required": list(_PROPERTIES),
-            "additionalProperties": False,
+
+
+def schema_format() -> dict[str, Any]:
+    """The schema, as ``response_format``."""
+    return {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "person",
+            "strict": True,
+            "schema": {
+                "type": "object",
+                "properties": dict(_PROPERTIES),
+                "required": list(_PROPERTIES),
+                "additionalProperties": False,
+            },
         },
-    },
-}
+    }

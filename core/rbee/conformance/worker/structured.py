@@ -8,7 +8,7 @@ from rbee.conformance.checks import BrokenPromiseError, Check, NotAskedError, re
 from rbee.conformance.client import shaped
 from rbee.conformance.subject import Subject
 from rbee.conformance.worker.asking import chat, choices_of, chunks_of, said
-from rbee.conformance.worker.samples import KINDS, SCHEMA_FORMAT, Person
+from rbee.conformance.worker.samples import KINDS, Person, schema_format
 from rbee.contract.types import Capability
 
 _NEEDS = frozenset({Capability.JSON_SCHEMA})
@@ -28,12 +28,12 @@ def _look(text: str, finish: str | None, where: str) -> None:
 
 
 async def _whole(subject: Subject) -> None:
-    told = (await chat(subject, subject.chat(_ASK, response_format=SCHEMA_FORMAT, max_tokens=_TOKENS))).choices[0]
+    told = (await chat(subject, subject.chat(_ASK, response_format=schema_format(), max_tokens=_TOKENS))).choices[0]
     _look(told.message.content or "", told.finish_reason, "whole")
 
 
 async def _stream(subject: Subject) -> None:
-    body = subject.chat(_ASK, response_format=SCHEMA_FORMAT, max_tokens=_TOKENS)
+    body = subject.chat(_ASK, response_format=schema_format(), max_tokens=_TOKENS)
     chunks = await chunks_of(subject, "/v1/chat/completions", body)
     ends = [one["finish_reason"] for one in choices_of(chunks) if one.get("finish_reason")]
     _look(said(chunks), ends[-1] if ends else None, "streamed")

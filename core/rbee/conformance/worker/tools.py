@@ -8,7 +8,7 @@ from rbee.conformance.checks import BrokenPromiseError, Check, require
 from rbee.conformance.client import shaped
 from rbee.conformance.subject import Subject
 from rbee.conformance.worker.asking import chat, choices_of, chunks_of
-from rbee.conformance.worker.samples import TOOL, TOOL_NAME, City
+from rbee.conformance.worker.samples import TOOL_NAME, City, tool
 from rbee.contract.types import Capability
 from rbee.contract.wire.openai_api import ChatDelta, ChatToolCall, FunctionCall
 
@@ -31,13 +31,13 @@ def _look(calls: list[ChatToolCall], finish: str | None, where: str) -> None:
 
 
 async def _whole(subject: Subject) -> None:
-    body = subject.chat(_ASK, tools=[TOOL], tool_choice="required", max_tokens=_TOKENS)
+    body = subject.chat(_ASK, tools=[tool()], tool_choice="required", max_tokens=_TOKENS)
     told = (await chat(subject, body)).choices[0]
     _look(told.message.tool_calls or [], told.finish_reason, "whole")
 
 
 async def _stream(subject: Subject) -> None:
-    body = subject.chat(_ASK, tools=[TOOL], tool_choice="required", max_tokens=_TOKENS)
+    body = subject.chat(_ASK, tools=[tool()], tool_choice="required", max_tokens=_TOKENS)
     parts: dict[int, list[ChatToolCall]] = {}
     finish: str | None = None
     for choice in choices_of(await chunks_of(subject, "/v1/chat/completions", body)):
@@ -55,7 +55,7 @@ async def _stream(subject: Subject) -> None:
 
 
 async def _none(subject: Subject) -> None:
-    told = (await chat(subject, subject.chat(_ASK, tools=[TOOL], tool_choice="none"))).choices[0]
+    told = (await chat(subject, subject.chat(_ASK, tools=[tool()], tool_choice="none"))).choices[0]
     require(not told.message.tool_calls, "tool_choice 'none' gave tool_calls")
 
 
