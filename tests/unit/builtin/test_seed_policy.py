@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rbee.builtin.seed_policy import SeedPolicy
 from rbee.contract import WorkerView
+from rbee.testing.conformance import PolicyContract
 
 VIEWS = st.lists(
     st.builds(
@@ -20,6 +21,12 @@ VIEWS = st.lists(
     max_size=6,
     unique_by=lambda view: view.worker_id,
 )
+
+
+class TestSeedPolicy(PolicyContract):
+    @pytest.fixture
+    def policy(self):
+        return SeedPolicy()
 
 
 def ranked(*views: WorkerView) -> list[str]:

@@ -186,6 +186,25 @@ HALF = """def install(self, offer, say, progress, cancel):
             cancel.raise_if_cancelled()"""
 
 
+POLICY = """
+import pytest
+from rbee.contract import Policy
+from rbee.testing.conformance import PolicyContract
+
+class Tidy(Policy):
+    name = "tidy"
+    calls = 0
+    def rank(self, workers): return sorted(workers, key=lambda one: one.worker_id)
+
+class Own(Tidy):
+BODY
+
+class TestTidy(PolicyContract):
+    @pytest.fixture
+    def policy(self): return Own()
+"""
+
+
 def failures(pytester, source, body):
     """Names of the kit's tests that fail for the class with `body`, in a pytest run of its own kind."""
     pytester.makepyfile(source.replace("BODY", f"    {body}"))
@@ -193,7 +212,7 @@ def failures(pytester, source, body):
     return {report.nodeid.rpartition("::")[2] for report in result.getfailures()}
 
 
-@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE, STORE, WORKERS])
+@pytest.mark.parametrize("source", [VENDOR, ENGINE, PROBE, STORE, WORKERS, POLICY])
 def test_what_keeps_the_contract_passes(pytester, source):
     assert failures(pytester, source, "pass") == set()
 
@@ -272,6 +291,18 @@ def test_what_keeps_the_contract_passes(pytester, source):
             ENGINE,
             "def step(self): return [TokenEvent(request_id='x')]",
             "test_a_step_without_work_returns_nothing",
+        ),
+        (POLICY, "def rank(self, workers): return workers", "test_equals_are_told_apart_by_name"),
+        (POLICY, "def rank(self, workers): return super().rank(workers)[1:]", "test_nobody_is_lost_or_invented[0]"),
+        (
+            POLICY,
+            "def rank(self, workers): Own.calls += 1; return super().rank(workers)[:: (-1) ** Own.calls]",
+            "test_it_keeps_no_state_and_changes_nothing",
+        ),
+        (
+            POLICY,
+            "def rank(self, workers): return sorted(workers, key=lambda one: one.gpu_pct + 0.0)",
+            "test_one_worker_of_which_nothing_is_known_is_ranked",
         ),
         (
             PROBE,

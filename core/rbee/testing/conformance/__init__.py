@@ -24,6 +24,7 @@ raises TypeError when the test module is imported.
 
 from rbee.testing.conformance.engine import EngineContract, ServedEngineContract, TokenEngineContract
 from rbee.testing.conformance.model_vendor import ModelVendorContract
+from rbee.testing.conformance.policy import PolicyContract
 from rbee.testing.conformance.presence_store import PresenceStoreContract
 from rbee.testing.conformance.probe import ProbeContract
 from rbee.testing.conformance.promises import Promises, overrides_promise
@@ -32,6 +33,7 @@ from rbee.testing.conformance.worker_vendor import WorkerVendorContract
 __all__ = [
     "EngineContract",
     "ModelVendorContract",
+    "PolicyContract",
     "PresenceStoreContract",
     "ProbeContract",
     "Promises",
