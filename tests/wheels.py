@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,8 @@ def main() -> None:
     wheels = build(work / "dist")
     python = install(work, wheels)
     use(work, python)
+    start_from_the_template(work, python)
+    follow_the_tutorial(work, python)
     print("wheels: built, installed and used")
 
 
@@ -77,6 +80,58 @@ def use(work: Path, python: Path) -> None:
     check("echo" not in listed, "`rbee plugins` lists only what was installed")
     answer = run(rbee, "run", "demo", "What is Python?", "--temperature", "0", cwd=work, env=environment)
     check(answer.strip() == ANSWER, f"`rbee run demo` answers {answer.strip()!r}")
+
+
+def start_from_the_template(work: Path, python: Path) -> None:
+    """What `contrib/template` says: render, install, run its tests, use it."""
+    into = work / "made"
+    into.mkdir()
+    run(str(python), str(ROOT / "contrib" / "template" / "render.py"), "babble", "--into", str(into), cwd=work)
+    plugin = into / "rbee-babble"
+    left = [
+        path
+        for path in plugin.rglob("*")
+        if "example" in path.name or (path.is_file() and "example" in path.read_text())
+    ]
+    check(not left, "a rendered template has the new name everywhere")
+    add(python, work, str(plugin), "pytest", "pytest-asyncio")
+    done = run(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(plugin / "tests"), cwd=plugin)
+    check(" passed" in done and "failed" not in done, f"its tests: {done.splitlines()[-1]}")
+    environment = {"PATH": os.environ["PATH"], "RBEE_HOME": str(work / "home"), "LANG": "C.UTF-8"}
+    rbee = str(python.parent / "rbee")
+    check("babble" in run(rbee, "plugins", cwd=work, env=environment), "`rbee plugins` lists it")
+    said = run(rbee, "run", "babble:song", "R", "--max-tokens", "20", "--temperature", "0", cwd=work, env=environment)
+    check(bool(said.strip()), f"`rbee run babble:song` babbles {said.strip()!r}")
+
+
+def follow_the_tutorial(work: Path, python: Path) -> None:
+    """What docs/plugins/tutorial.md says, word by word: its files, then its commands."""
+    page = (ROOT / "docs" / "plugins" / "tutorial.md").read_text(encoding="utf-8")
+    folder = work / "tutorial"
+    files = re.findall(r"^`(rbee-echo/[\w./-]+)`\n\n```\w*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name, text in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    check(len(files) >= 8, f"the tutorial has {len(files)} files")
+    add(python, work, str(folder / "rbee-echo"), "hypothesis")
+    environment = {
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+        "RBEE_HOME": str(work / "home"),
+        "LANG": "C.UTF-8",
+    }
+    commands = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in commands for line in block.splitlines() if line.startswith("$ ")]
+    for line in lines:
+        if not line.startswith(("pip ", "python -m venv")):
+            print(f"wheels: the tutorial's `{line}`")
+            run("bash", "-ec", line, cwd=folder, env=environment)
+
+
+def add(python: Path, work: Path, *what: str) -> None:
+    """Install more into the environment, pinned as in a checkout."""
+    constraints = str(work / "constraints.txt")
+    run("uv", "pip", "install", "--quiet", "--python", str(python), "--constraint", constraints, *what, cwd=work)
 
 
 def run(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

@@ -1,0 +1,17 @@
+"""What rbee loads: the module that the entry point names."""
+
+from rbee.contract import Register, hookimpl
+
+from rbee_example.engine import ExampleEngine
+from rbee_example.probe import ExampleProbe
+from rbee_example.vendor import ExampleVendor
+
+RBEE_CONTRACT = ">=0.2,<0.3"
+
+
+@hookimpl
+def rbee_register(register: Register) -> None:
+    """Add what this plugin brings."""
+    register.engine(ExampleEngine)
+    register.model_vendor(ExampleVendor)
+    register.probe(ExampleProbe)
