@@ -12,7 +12,7 @@ from rbee.contract.engine import (
     ServedEngine,
     StageReport,
 )
-from rbee.contract.engine_options import EngineOption, OptionValue
+from rbee.contract.engine_options import EngineOption, OptionValue, checked_options
 from rbee.contract.figures import ModelFigures
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.http_vendor import FileSource, HttpModelVendor
@@ -90,5 +90,6 @@ __all__ = [
     "WorkerState",
     "WorkerVendor",
     "WorkerView",
+    "checked_options",
     "hookimpl",
 ]

@@ -129,6 +129,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             ``/v1/infer``), and never to a client's; for a server that notices a lost client sooner with them.
         model: what the server calls its model, put into every request in place of the name that the client used; None,
             the default, for a server that does not look at the name.
+        before: OpenAI routes, without prefix, whose requests `ServedEngine.before` is to see; none by default, which
+            costs nothing.
+        ignored_parameters: that the server drops without a word as it was started now, besides those that it always
+            does.
     """
 
     url: str
@@ -138,6 +142,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     whole_answers_cancel: bool = True
     stream_fields: dict[str, Any] = {}
     model: str | None = None
+    before: frozenset[str] = frozenset()
+    ignored_parameters: frozenset[str] = frozenset()
 
 
 class ServedEngine(Engine):
@@ -206,6 +212,31 @@ class ServedEngine(Engine):
             body: of the answer.
         """
         return None
+
+    def before(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Look at a request before it is relayed, on the routes that `Endpoint.before` names.
+
+        Called in threads, for several requests at the same time; the request waits for it.  Bring a conversation's
+        cache back here, for one.
+
+        Args:
+            path: OpenAI route without prefix.
+            body: the request's, whatever a client has sent.
+
+        Returns:
+            Fields to be put into the body in place of the client's, then `after` is called once the request has ended;
+            None to leave the request alone and hear no more of it.
+
+        Raises:
+            RbeeError: the request is refused.
+        """
+        return None
+
+    def after(self, path: str, fields: Mapping[str, Any]) -> None:
+        """A request for which `before` has returned `fields` has ended, well or not; called once for each.
+
+        On the event loop: it must not block.  A request that a client has left may go on in the server for a moment.
+        """
 
     def alive(self) -> bool:
         """False once the engine has died under the host, which then leaves, so that another worker is started.

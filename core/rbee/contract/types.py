@@ -177,6 +177,9 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
         context_length: tokens a slot, None for the engine's default.
         memory_bytes: the most memory of the device that the engine may use, given by the hive; None when unbounded.
         options: of the engine, checked against its class's `options`, those left out at their defaults.
+        keep_in: folder of this machine where the engine may keep files of its own, for workers to come too; whoever
+            wants it makes it, for this user alone (0700).  All workers of the engine have the same one.  None where
+            nothing may be kept.
     """
 
     model_id: str
@@ -189,6 +192,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     memory_bytes: int | None = None
     options: dict[str, OptionValue] = {}
+    keep_in: str | None = None
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,7 +67,8 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
     spec = _spec(args, settings, plugins)
     engine = _engine(args, spec, plugins)
-    spec = msgspec.structs.replace(spec, options=_options(args, settings, engine))
+    kept = str(folders.state / "engines" / engine.name)
+    spec = msgspec.structs.replace(spec, options=_options(args, settings, engine), keep_in=kept)
     sock = _socket(args)
     url = url_of(args.host, port_of(sock))
     max_body = settings.queen.max_body_mb * 1024 * 1024

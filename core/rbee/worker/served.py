@@ -36,6 +36,7 @@ from rbee.http.errors import render
 from rbee.worker.assemble import as_stream, assemble
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 from rbee.worker.leaving import unless_gone
+from rbee.worker.readying import Readying
 from rbee.worker.tokens.refusals import refuse_ignored
 from rbee.worker.translating import Translating
 
@@ -89,6 +90,8 @@ class ServedFace(EngineFace):
         self._stream_fields: dict[str, Any] = {}
         self._model: str | None = None
         self._prefix = _PREFIX
+        self._readying = Readying(engine)
+        self._ignored = engine.ignored_parameters
         self._relay: AsgiRelay | None = None
 
     async def start(self, report: StageReport) -> int | None:
@@ -98,6 +101,8 @@ class ServedFace(EngineFace):
         self._stream_fields = endpoint.stream_fields
         self._model = endpoint.model
         self._prefix = endpoint.prefix
+        self._readying = Readying(self._engine, endpoint.before)
+        self._ignored = self._engine.ignored_parameters | endpoint.ignored_parameters
         lease = _EngineLease(self._worker_id, self._target)
         self._relay = AsgiRelay(_ToEngine(lease), self._pool, _render, self._max_body)
         return endpoint.context_length
@@ -123,23 +128,24 @@ class ServedFace(EngineFace):
         request_id = scope.get("state", {}).get("request_id", "")
         path = scope["path"]
         send = Translating(send, lambda status, body: self._engine.refusal(path, status, body), request_id)
-        ignored = self._engine.ignored_parameters
-        if self._whole_answers_cancel and self._model is None and not ignored:
+        seen = path in self._readying.paths
+        if self._whole_answers_cancel and self._model is None and not self._ignored and not seen:
             await self._relay(scope, receive, send, path=self._there(path), request_id=request_id)
             return
         raw = await read_body(receive, scope, self._max_body)
         fields = routing_fields(raw)
         body = msgspec.json.decode(raw)
-        refuse_ignored(body, ignored)
-        if self._model is not None:
-            body["model"] = self._model
-            raw = msgspec.json.encode(body)
-        whole = not fields.stream and not self._whole_answers_cancel
-        streamed = as_stream(path, body) if whole else None
-        if streamed is None:
-            await self._relay(scope, _again(raw, receive), send, path=self._there(path), request_id=request_id)
-            return
-        await self._whole(scope, receive, send, path, {**streamed, **self._stream_fields}, request_id)
+        refuse_ignored(body, self._ignored)
+        async with self._readying.request(path, body) as more:
+            if more or self._model is not None:
+                body |= more if self._model is None else {**more, "model": self._model}
+                raw = msgspec.json.encode(body)
+            whole = not fields.stream and not self._whole_answers_cancel
+            streamed = as_stream(path, body) if whole else None
+            if streamed is None:
+                await self._relay(scope, _again(raw, receive), send, path=self._there(path), request_id=request_id)
+                return
+            await self._whole(scope, receive, send, path, {**streamed, **self._stream_fields}, request_id)
 
     def _there(self, path: str) -> str:
         """What a route is called at the server."""
@@ -202,16 +208,17 @@ class ServedFace(EngineFace):
 
     async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
         path, body = _openai_request(request, self._model or self._spec.model_id)
-        body |= self._stream_fields
         headers = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
-        async with self._exchange(path, headers, body, request_id) as response:
-            chunks = _chunks(response)
-            if response.status >= 400:
-                raw = b"".join([chunk async for chunk in chunks])
-                raise error_from_body(response.status, raw, where="the engine")
-            async with contextlib.aclosing(_deltas(chunks)) as deltas:
-                async for delta in deltas:
-                    yield delta
+        async with self._readying.request(path, body) as more:
+            sent = {**body, **self._stream_fields, **more}
+            async with self._exchange(path, headers, sent, request_id) as response:
+                chunks = _chunks(response)
+                if response.status >= 400:
+                    raw = b"".join([chunk async for chunk in chunks])
+                    raise error_from_body(response.status, raw, where="the engine")
+                async with contextlib.aclosing(_deltas(chunks)) as deltas:
+                    async for delta in deltas:
+                        yield delta
 
 
 def _target(endpoint: Endpoint) -> Target:

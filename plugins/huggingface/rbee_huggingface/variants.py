@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -27,7 +28,14 @@ _MOST_MEANT: Final = 3
 _SEARCHED: Final = 30
 _LONGEST_CONTEXT: Final = 1 << 31
 _CHAT: Final = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS})
-_EMBEDDING_TAGS: Final = frozenset({"feature-extraction", "sentence-similarity"})
+_MADE_FOR: Final = MappingProxyType(
+    {
+        "feature-extraction": frozenset({Capability.EMBEDDINGS}),
+        "sentence-similarity": frozenset({Capability.EMBEDDINGS}),
+        "text-ranking": frozenset({Capability.RERANK}),
+    }
+)
+"""By the hub's pipeline tag."""
 _PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -154,7 +162,6 @@ def _variant(
     context_length: int | None,
 ) -> ModelVariant:
     canonical = ref.canonical(SCHEME)
-    embedding = listing.pipeline_tag in _EMBEDDING_TAGS
     return ModelVariant(
         model_id=canonical,
         name=canonical.removeprefix(f"{SCHEME}:").replace("::", ":"),
@@ -164,7 +171,7 @@ def _variant(
         quantization=quantization,
         revision=listing.commit,
         context_length=context_length,
-        capabilities=frozenset({Capability.EMBEDDINGS}) if embedding else _CHAT,
+        capabilities=_MADE_FOR.get(listing.pipeline_tag or "", _CHAT),
     )
 
 

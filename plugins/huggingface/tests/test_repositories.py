@@ -299,6 +299,8 @@ def test_a_repository_without_a_model_says_what_is_looked_for(vendor, hub):
 def test_models_for_embeddings_are_made_for_nothing_else(vendor, hub):
     hub.add("org/embed", samples.safetensors_files(), pipeline_tag="feature-extraction")
     assert vendor.resolve("org/embed")[0].capabilities == {Capability.EMBEDDINGS}
+    hub.add("org/rank", samples.safetensors_files(), pipeline_tag="text-ranking")
+    assert vendor.resolve("org/rank")[0].capabilities == {Capability.RERANK}
 
 
 def test_a_repository_that_was_renamed_is_found_by_its_old_name(vendor, hub):

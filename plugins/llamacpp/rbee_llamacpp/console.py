@@ -13,6 +13,9 @@ from rbee.contract import Endpoint, EngineStatus
 PATIENCE_S = 0.4
 """For each of two requests, so that `status` stays below its second."""
 
+SLOT_PATIENCE_S = 60.0
+"""To write a slot's cache to disk or to read it: gigabytes, and the server first finishes what it computes."""
+
 GENERATED = "llamacpp:tokens_predicted_total"
 WAITING = "llamacpp:requests_deferred"
 
@@ -61,6 +64,26 @@ class Console:
             queue_depth=int(counters.get(WAITING, 0)),
             tokens_generated=self._generated,
         )
+
+    def act_on_slot(self, slot: int, action: str, file: str) -> None:
+        """Have an idle slot's cache written or read.
+
+        Args:
+            slot: its number.
+            action: ``save`` or ``restore``.
+            file: name in the server's folder.
+
+        Raises:
+            OSError, http.client.HTTPException: it was not done.
+        """
+        body = json.dumps({"filename": file}).encode()
+        with closing(http.client.HTTPConnection(self._netloc, timeout=SLOT_PATIENCE_S)) as connection:
+            headers = {**self._headers, "Content-Type": "application/json"}
+            connection.request("POST", f"/slots/{slot}?action={action}", body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status != http.HTTPStatus.OK:
+                raise http.client.HTTPException(answer[:200].decode("utf-8", "replace"))
 
     def _read_slots(self) -> list[dict[str, Any]]:
         slots = json.loads(self._get("/slots"))

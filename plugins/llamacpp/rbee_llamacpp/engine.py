@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -23,10 +24,14 @@ from rbee.contract.errors import EngineUnavailableError, RbeeError
 from rbee_llamacpp.availability import LIBRARY, availability
 from rbee_llamacpp.console import Console
 from rbee_llamacpp.failure import LAST_LINE, load_failure
+from rbee_llamacpp.options import OPTIONS, adapters
 from rbee_llamacpp.parameters import fill_parameters
 from rbee_llamacpp.preflight import check_device, check_file
-from rbee_llamacpp.refusals import IGNORED, refusal
+from rbee_llamacpp.refusals import IGNORED, check_lora, refusal
+from rbee_llamacpp.sessions import Sessions, sessions, sessions_folder
 from rbee_llamacpp.stderr import CapturedStderr
+
+GENERATING = frozenset({"/v1/chat/completions", "/v1/completions"})
 
 LOG_PATIENCE_S = 0.5
 """The library writes its log in a thread of its own and may still be writing when a load has failed."""
@@ -46,10 +51,16 @@ class LlamaCppEngine(ServedEngine):
             Capability.JSON_SCHEMA,
             Capability.LOGPROBS,
             Capability.EMBEDDINGS,
+            Capability.RERANK,
             Capability.CONTINUATION,
+            Capability.GRAMMAR,
+            Capability.LORA,
+            Capability.SPECULATIVE,
+            Capability.SLOT_CACHE,
         }
     )
     ignored_parameters = IGNORED
+    options = OPTIONS
 
     # At home on processors; on a Mac's GPU an engine made for that goes first.
     preference = MappingProxyType({Backend.CPU: 20, Backend.METAL: 10})
@@ -57,6 +68,8 @@ class LlamaCppEngine(ServedEngine):
     def __init__(self) -> None:
         self._server: Any = None
         self._console: Console | None = None
+        self._sessions: Sessions | None = None
+        self._adapters = 0
 
     @classmethod
     def availability(cls) -> Availability:
@@ -79,14 +92,21 @@ class LlamaCppEngine(ServedEngine):
         report(f"loading {path}")
         key = secrets.token_urlsafe(32)
         parameters = library.CommonParams()
-        fill_parameters(parameters, spec, path, key)
+        files = sessions_folder(spec)
+        fill_parameters(library, parameters, spec, path, key, files)
         self._server = _load(library, parameters, spec, path)
         unmeasured = Endpoint(url=self._server.listening_address, headers=(("Authorization", f"Bearer {key}"),))
-        self._console = Console(unmeasured, spec.slots)
+        console = self._console = Console(unmeasured, spec.slots)
+        context = console.context_length()
+        self._adapters = len(adapters(spec))
+        if files is not None:
+            self._sessions = sessions(spec, files, context, console)
         return Endpoint(
             url=unmeasured.url,
             headers=unmeasured.headers,
-            context_length=self._console.context_length(),
+            context_length=context,
+            before=GENERATING if self._sessions is not None or self._adapters else frozenset(),
+            ignored_parameters=frozenset() if self._adapters else frozenset({"lora"}),
             # Seen with 2026.10: a client that leaves before its whole answer is complete occupies the slot to its end.
             whole_answers_cancel=False,
             # With progress to write, the server notices a lost client between two batches of a prompt.
@@ -97,8 +117,21 @@ class LlamaCppEngine(ServedEngine):
         """See `rbee_llamacpp.refusals`."""
         return refusal(path, body)
 
+    def before(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Refuse adapters that are not there, and send the request to the slot that suits it."""
+        check_lora(body.get("lora"), self._adapters, kept=self._sessions is not None)
+        return None if self._sessions is None else self._sessions.before(path, body)
+
+    def after(self, path: str, fields: Mapping[str, Any]) -> None:
+        """The slot is free again."""
+        if self._sessions is not None:
+            self._sessions.after(fields)
+
     def stop(self) -> None:
         """Drop the server: that ends its threads, cuts open answers, closes its port and frees the memory."""
+        if self._sessions is not None:
+            self._sessions.keep_all()
+        self._sessions = None
         self._console = None
         self._server = None
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from types import MappingProxyType
 from typing import Any
 
 from rbee.contract import Backend, Capability, LoadSpec
+
+from rbee_llamacpp.options import adapters, draft_model
 
 DEFAULT_CONTEXT = 8192
 """Tokens a slot when nobody asked; its memory is taken at load, so not a model's full 128k."""
@@ -34,26 +38,61 @@ def context_per_slot(spec: LoadSpec) -> int:
     return wanted if own is None else min(wanted, own)
 
 
+_POOLINGS = MappingProxyType(
+    {
+        "mean": "LLAMA_POOLING_TYPE_MEAN",
+        "cls": "LLAMA_POOLING_TYPE_CLS",
+        "last": "LLAMA_POOLING_TYPE_LAST",
+        "rank": "LLAMA_POOLING_TYPE_RANK",
+    }
+)
+
+
 def embeds(spec: LoadSpec) -> bool:
-    """Whether the model is made for embeddings, and for nothing else."""
-    made_for = spec.variant.capabilities
-    return Capability.EMBEDDINGS in made_for and not made_for & {Capability.CHAT, Capability.COMPLETIONS}
+    """Whether the model is made for embeddings, and neither to generate nor to rank."""
+    return Capability.EMBEDDINGS in spec.variant.capabilities and not (generates(spec) or ranks(spec))
 
 
-def fill_parameters(parameters: Any, spec: LoadSpec, path: str, key: str) -> None:
+def ranks(spec: LoadSpec) -> bool:
+    """Whether the model is made to rank documents, and not to generate."""
+    return Capability.RERANK in spec.variant.capabilities and not generates(spec)
+
+
+def generates(spec: LoadSpec) -> bool:
+    """Whether the model is made to generate."""
+    return bool(spec.variant.capabilities & {Capability.CHAT, Capability.COMPLETIONS})
+
+
+def fill_parameters(
+    library: Any, parameters: Any, spec: LoadSpec, path: str, key: str, sessions: str | None = None
+) -> None:
     """Set a fresh ``xllamacpp.CommonParams`` for `spec`.
 
     Args:
+        library: the module.
         parameters: the object to be set.
         spec: what to load.
         path: the model file.
         key: secret that every request has to carry.
+        sessions: folder for the caches of slots; None where none are kept.
+
+    Raises:
+        InvalidRequestError, ModelFileError: an option names a file that will not do.
     """
     parameters.model.path = path
     parameters.model_alias = {spec.model_id}
     parameters.offline = True
-    # The server does one or the other; how the vectors of a prompt become one, the model's file says.
-    parameters.embedding = embeds(spec)
+    # The server does one or the other; how the vectors of a prompt become one, the model's file says, or an option.
+    parameters.embedding = embeds(spec) or ranks(spec)
+    pooling = "rank" if ranks(spec) else str(spec.options.get("pooling") or "") if embeds(spec) else ""
+    if pooling:
+        parameters.pooling_type = getattr(library.llama_pooling_type, _POOLINGS[pooling])
+    parameters.lora_adapters = [library.CommonAdapterLoraInfo(one.path, one.scale) for one in adapters(spec)]
+    if generates(spec):
+        _guess_ahead(library, parameters, spec)
+    if sessions is not None:
+        # The library puts a file's name right behind it.
+        parameters.slot_save_path = sessions + os.sep
     _share(parameters, spec)
     _server(parameters, spec, key)
 
@@ -77,6 +116,25 @@ def _share(parameters: Any, spec: LoadSpec) -> None:
         parameters.no_kv_offload = True
         parameters.no_op_offload = True
         parameters.n_batch = parameters.n_ubatch = max(CPU_BATCH, spec.slots)
+
+
+def _guess_ahead(library: Any, parameters: Any, spec: LoadSpec) -> None:
+    """Have tokens guessed, which the model then checks several at a time: what it says stays the same."""
+    kinds, path = [], draft_model(spec)
+    if path is not None:
+        draft = parameters.speculative.draft
+        kinds.append(library.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE)
+        draft.mparams.path = path
+        draft.cpuparams.n_threads = draft.cpuparams_batch.n_threads = spec.threads
+        if spec.backend == Backend.CPU:
+            draft.n_gpu_layers = 0
+        if spec.options.get("draft_max"):
+            draft.n_max = spec.options["draft_max"]
+    if spec.options.get("ngram_draft"):
+        # Of the five ways to draw on the text, the one that made looping text faster and not slower (2026.10).
+        kinds.append(library.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MOD)
+    if kinds:
+        parameters.speculative.types = kinds
 
 
 def _server(parameters: Any, spec: LoadSpec, key: str) -> None:

@@ -39,24 +39,31 @@ def check_file(spec: LoadSpec) -> str:
     if spec.model_path is None:
         raise ModelFileError(f"model '{spec.model_id}' came without a file; engine 'llamacpp' needs a GGUF file")
     path = Path(spec.model_path)
-    try:
-        if not path.is_file():
-            raise _refusal(path, "there is no such file")
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            magic = file.read(len(MAGIC))
-    except OSError as error:
-        raise _refusal(path, error.strerror or str(error)) from error
-    if magic != MAGIC:
-        raise _refusal(path, "it does not begin with the letters GGUF")
-    if size < SMALLEST_FILE:
-        raise _refusal(path, f"it ends after {size} bytes")
+    reason = looks_like_gguf(path)
+    if reason is not None:
+        raise _refusal(path, reason)
+    size = path.stat().st_size
     if spec.memory_bytes is not None and size > spec.memory_bytes:
         raise InsufficientMemoryError(
             f"model file '{path}' has {size >> 20} MiB and may use {spec.memory_bytes >> 20} MiB "
             f"on {spec.device}; choose a smaller quantisation or a larger device"
         )
     return str(path)
+
+
+def looks_like_gguf(path: Path) -> str | None:
+    """Why a file cannot be one that the library opens; None when it may be."""
+    try:
+        if not path.is_file():
+            return "there is no such file"
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            magic = file.read(len(MAGIC))
+    except OSError as error:
+        return error.strerror or str(error)
+    if magic != MAGIC:
+        return "it does not begin with the letters GGUF"
+    return f"it ends after {size} bytes" if size < SMALLEST_FILE else None
 
 
 def _refusal(path: Path, reason: str) -> ModelFileError:

@@ -30,6 +30,35 @@ _FIELD = re.compile(r"^Field '(\w+)': (.*)", re.DOTALL)
 _NAMED = re.compile(r"^(top_logprobs|response_format|tools|tool_choice|logit_bias|grammar|json_schema)\b")
 
 
+def check_lora(wanted: Any, adapters: int, *, kept: bool) -> None:
+    """Refuse a choice of adapters that the server would drop, or that caches know nothing of.
+
+    Args:
+        wanted: the field ``lora`` of a request: ``[{"id": 0, "scale": 0.5}]``.
+        adapters: how many were loaded.
+        kept: conversations are kept on disk.
+
+    Raises:
+        InvalidRequestError: saying what is allowed.
+    """
+    if wanted is None:
+        return
+    if kept:
+        raise InvalidRequestError(
+            "'lora' cannot be set by a request where conversations are kept (session_cache_mb): their caches are of "
+            "the adapters that the worker was started with.",
+            param="lora",
+        )
+    entries = wanted if isinstance(wanted, list) else [wanted]
+    for one in entries:
+        number = one.get("id") if isinstance(one, dict) else None
+        if type(number) is not int or not 0 <= number < adapters:
+            raise InvalidRequestError(
+                f"'lora' is a list of {{'id', 'scale'}} with ids from 0 to {adapters - 1}, not {wanted!r:.100}.",
+                param="lora",
+            )
+
+
 def refusal(path: str, body: bytes) -> RbeeError | None:
     """An error for the body of a refusal; None for one that says nothing more than it says already.
 
@@ -57,4 +86,6 @@ def refusal(path: str, body: bytes) -> RbeeError | None:
         begins = _NAMED.match(message)
         if begins is not None:
             return InvalidRequestError(f"{message.rstrip('.')}.", param=begins[1])
+        # In the envelope that clients know, which has a `param` also where nobody can tell it.
+        return InvalidRequestError(f"{message.rstrip('.')}.")
     return None

@@ -1,5 +1,7 @@
 """What all tests of this plugin share: a real, small model."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,47 @@ def engine():
     engine = LlamaCppEngine()
     yield engine
     engine.stop()
+
+
+class Asked:
+    """One answer, as a client of the worker gets it."""
+
+    def __init__(self):
+        self.status, self.headers, self.body = 0, {}, b""
+
+    async def send(self, message):
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], dict(message["headers"])
+        else:
+            self.body += message.get("body", b"")
+
+    @property
+    def error(self):
+        return json.loads(self.body)["error"]
+
+    @property
+    def text(self):
+        events = [json.loads(line[6:]) for line in self.body.decode().splitlines() if line.startswith("data: {")]
+        return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+
+
+async def ask_face(face, path, **body):
+    asked, parts = Asked(), [{"type": "http.request", "body": json.dumps({"model": "m", **body}).encode()}]
+
+    async def receive():
+        if parts:
+            return parts.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    headers = [(b"content-type", b"application/json"), (b"x-rbee-usage", b"1")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "state": {"request_id": "req-1"}}
+    async with asyncio.timeout(60):
+        await face.openai(scope, receive, asked.send)
+    return asked
+
+
+@pytest.fixture
+def ask():
+    """Asks a worker's door as a client does: ``await ask(face, path, **body)``."""
+    return ask_face

@@ -1,13 +1,11 @@
 """Through the worker's own door: what llama.cpp's server would drop, cut short or refuse in words of its own."""
 
-import asyncio
 import json
-import re
-import struct
 
 import pytest
 from rbee.contract import Capability, ModelVariant
 from rbee.contract.errors import InvalidRequestError
+from rbee.testing.ggufs import pooled
 from rbee.worker.served import ServedFace
 from rbee_llamacpp import LlamaCppEngine
 from rbee_llamacpp.refusals import IGNORED, refusal
@@ -15,44 +13,6 @@ from rbee_llamacpp.refusals import IGNORED, refusal
 CHAT, PLAIN = "/v1/chat/completions", "/v1/completions"
 USER = [{"role": "user", "content": "What is Python?"}]
 WHOLE = "Python is an interpreted, interactive, object-oriented programming language."
-
-
-class Asked:
-    """One answer, as a client of the worker gets it."""
-
-    def __init__(self):
-        self.status, self.headers, self.body = 0, {}, b""
-
-    async def send(self, message):
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], dict(message["headers"])
-        else:
-            self.body += message.get("body", b"")
-
-    @property
-    def error(self):
-        return json.loads(self.body)["error"]
-
-    @property
-    def text(self):
-        events = [json.loads(line[6:]) for line in self.body.decode().splitlines() if line.startswith("data: {")]
-        return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
-
-
-async def ask(face, path, **body):
-    asked, parts = Asked(), [{"type": "http.request", "body": json.dumps({"model": "m", **body}).encode()}]
-
-    async def receive():
-        if parts:
-            return parts.pop()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    headers = [(b"content-type", b"application/json"), (b"x-rbee-usage", b"1")]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "state": {"request_id": "req-1"}}
-    async with asyncio.timeout(60):
-        await face.openai(scope, receive, asked.send)
-    return asked
 
 
 @pytest.fixture
@@ -63,7 +23,7 @@ async def face(make_spec):
     await made.stop()
 
 
-async def test_a_prompt_over_the_context_is_refused_with_both_figures(face):
+async def test_a_prompt_over_the_context_is_refused_with_both_figures(ask, face):
     chat = await ask(face, CHAT, messages=[{"role": "user", "content": "word " * 600}], stream=True)
     assert (chat.status, chat.error["code"], chat.error["param"]) == (400, "context_length_exceeded", "messages")
     assert chat.error["details"]["context_length"] == 256
@@ -72,7 +32,7 @@ async def test_a_prompt_over_the_context_is_refused_with_both_figures(face):
     assert (plain.status, plain.error["code"], plain.error["param"]) == (400, "context_length_exceeded", "prompt")
 
 
-async def test_an_answer_that_fills_the_context_ends_for_its_length(face):
+async def test_an_answer_that_fills_the_context_ends_for_its_length(ask, face):
     said = await ask(face, PLAIN, prompt="Return the list of", ignore_eos=True)
     found = json.loads(said.body)
     assert found["choices"][0]["finish_reason"] == "length"
@@ -80,7 +40,7 @@ async def test_an_answer_that_fills_the_context_ends_for_its_length(face):
 
 
 @pytest.mark.parametrize("name", sorted(IGNORED))
-async def test_what_the_server_would_drop_is_refused_by_name(face, name):
+async def test_what_the_server_would_drop_is_refused_by_name(ask, face, name):
     with pytest.raises(InvalidRequestError) as caught:
         await ask(face, CHAT, messages=USER, **{name: 3})
     assert caught.value.param == name
@@ -90,12 +50,12 @@ async def test_what_the_server_would_drop_is_refused_by_name(face, name):
     ("more", "param"),
     [({"n": 2}, "n"), ({"temperature": "hot"}, "temperature"), ({"top_logprobs": 2}, "top_logprobs")],
 )
-async def test_what_the_server_refuses_names_the_parameter(face, more, param):
+async def test_what_the_server_refuses_names_the_parameter(ask, face, more, param):
     said = await ask(face, CHAT, messages=USER, **more)
     assert (said.status, said.error["type"], said.error["param"]) == (400, "invalid_request_error", param)
 
 
-async def test_what_it_offers_passes_through(face):
+async def test_what_it_offers_passes_through(ask, face):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     said = await ask(face, CHAT, messages=USER, response_format=form, seed=1, max_tokens=40)
@@ -107,7 +67,7 @@ async def test_what_it_offers_passes_through(face):
 
 
 @pytest.mark.parametrize("at", [12, 31])
-async def test_an_answer_that_has_begun_goes_on_where_it_stopped(face, at):
+async def test_an_answer_that_has_begun_goes_on_where_it_stopped(ask, face, at):
     said = await ask(
         face,
         CHAT,
@@ -120,31 +80,10 @@ async def test_an_answer_that_has_begun_goes_on_where_it_stopped(face, at):
     assert said.text == WHOLE[at:]
 
 
-def pooled(model, folder):
-    """The model with a word in its file on how the vectors of its tokens become one: their mean."""
-    data = model.read_bytes()
-    architecture = re.search(rb"general\.architecture\x08\0\0\0(.{8})", data, re.DOTALL)
-    length = int.from_bytes(architecture[1], "little")
-    name = data[architecture.end() : architecture.end() + length]
-    uint32, text = 4, 8
-
-    def entry(key, kind, value):
-        return struct.pack("<Q", len(key)) + key + struct.pack("<I", kind) + value
-
-    more = entry(name + b".pooling_type", uint32, struct.pack("<I", 1))
-    # What follows must stay aligned to 32 bytes.
-    pad = -(len(more) + len(entry(b"pad", text, struct.pack("<Q", 0)))) % 32
-    more += entry(b"pad", text, struct.pack("<Q", pad) + b"x" * pad)
-    count = struct.unpack_from("<Q", data, 16)[0]
-    made = folder / "pooled.gguf"
-    made.write_bytes(data[:16] + struct.pack("<Q", count + 2) + more + data[24:])
-    return made
-
-
-async def test_a_model_made_for_embeddings_embeds(make_spec, model, tmp_path):
+async def test_a_model_made_for_embeddings_embeds(ask, make_spec, model, tmp_path):
     made_for = frozenset({Capability.EMBEDDINGS})
     variant = ModelVariant(model_id="v:e", name="e", vendor="v", format="gguf", capabilities=made_for)
-    path = str(pooled(model, tmp_path))
+    path = str(pooled(model, tmp_path / "pooled.gguf"))
     face = ServedFace(LlamaCppEngine(), make_spec(slots=1, variant=variant, model_path=path), "w", 2**20)
     await face.start(lambda stage: None)
     try:

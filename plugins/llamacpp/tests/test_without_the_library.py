@@ -87,14 +87,14 @@ def parameters():
 
 def test_on_a_mac_layers_and_batches_are_left_to_the_library(make_spec):
     made = parameters()
-    fill_parameters(made, make_spec(backend=Backend.METAL), "/m.gguf", "key")
+    fill_parameters(None, made, make_spec(backend=Backend.METAL), "/m.gguf", "key")
     assert not hasattr(made, "n_gpu_layers")
     assert not hasattr(made, "n_batch")
 
 
 def test_the_total_context_is_that_of_a_slot_times_the_slots(make_spec):
     made = parameters()
-    fill_parameters(made, make_spec(context_length=1000, slots=3, threads=2), "/m.gguf", "key")
+    fill_parameters(None, made, make_spec(context_length=1000, slots=3, threads=2), "/m.gguf", "key")
     assert (made.n_ctx, made.n_parallel, made.kv_unified, made.ctx_shift) == (3000, 3, False, False)
     assert (made.cpuparams.n_threads, made.cpuparams_batch.n_threads) == (2, 2)
     assert made.api_keys == ["key"]

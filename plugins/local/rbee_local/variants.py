@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from rbee.contract import Capability, ModelFigures, ModelFile, ModelVariant
 from rbee.contract.formats import ModelHead
@@ -13,9 +14,15 @@ from rbee.contract.model_refs import quantization_in
 VENDOR = "local"
 CAPABILITIES = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.TOOLS})
 """A file does not tell what its model is good at, so nothing is held back that an engine offers."""
-EMBEDDINGS = frozenset({Capability.EMBEDDINGS})
-_POOLINGS = frozenset({"mean", "cls", "last"})
-"""Of models for embeddings, whose files do tell."""
+_MADE_FOR = MappingProxyType(
+    {
+        "mean": frozenset({Capability.EMBEDDINGS}),
+        "cls": frozenset({Capability.EMBEDDINGS}),
+        "last": frozenset({Capability.EMBEDDINGS}),
+        "rank": frozenset({Capability.RERANK}),
+    }
+)
+"""By pooling: files of models for embeddings and for ranking do tell."""
 
 _SUM = re.compile(r"(?:sha256-)?([0-9a-f]{64})")
 
@@ -38,7 +45,7 @@ def gguf_variant(
         revision=revision,
         in_place=str(parts[0]),
         context_length=figures.context_length,
-        capabilities=EMBEDDINGS if figures.pooling in _POOLINGS else CAPABILITIES,
+        capabilities=_MADE_FOR.get(figures.pooling or "", CAPABILITIES),
         figures=figures,
     )
 

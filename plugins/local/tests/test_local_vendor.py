@@ -314,10 +314,10 @@ def test_the_plugin_registers_the_vendor():
         (0, {"chat", "completions", "tools"}),
         (1, {"embeddings"}),
         (3, {"embeddings"}),
-        (4, {"chat", "completions", "tools"}),
+        (4, {"rerank"}),
     ],
 )
-def test_a_file_that_says_how_vectors_become_one_is_made_for_embeddings(tmp_path, gguf, pooling, made_for):
+def test_a_file_that_says_how_vectors_become_one_is_made_for_embeddings_or_ranking(tmp_path, gguf, pooling, made_for):
     path = tmp_path / "model.gguf"
     path.write_bytes(gguf(pooling=pooling))
     (variant,) = LocalVendor().resolve(str(path))
