@@ -33,6 +33,7 @@ _COMMANDS = MappingProxyType(
         "queen": "Run the queen by herself.",
         "hive": "Run a hive by itself; keep the list of hives.",
         "server": "Let servers that run already join the colony.",
+        "plugin": "Install, list and remove plugins.",
         "plugins": "List plugins: what they bring, or why they failed.",
         "conformance": "Examine a running worker of whatever make.",
         "config": "Show settings and where they come from.",
