@@ -35,21 +35,21 @@ def points(one: Distribution) -> list[EntryPoint]:
     return sorted(one.entry_points.select(group=PROJECT), key=lambda point: point.name)
 
 
-def needs(one: Distribution, *, extras: bool) -> Iterator[str]:
-    """Canonical names of what a distribution requires here.
+def needs(one: Distribution, extras: Collection[str] | None = ()) -> Iterator[tuple[str, frozenset[str]]]:
+    """What a distribution requires here: canonical names, each with the extras that are asked for.
 
     Args:
         one: which.
-        extras: with what any of its extras require.
+        extras: with what these require; None for all that it has.
     """
-    given = ["", *(one.metadata.get_all("Provides-Extra") or [])] if extras else [""]
+    given = ["", *((one.metadata.get_all("Provides-Extra") or []) if extras is None else extras)]
     for text in one.requires or ():
         try:
             wanted = Requirement(text)
         except InvalidRequirement:
             continue
         if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in given):
-            yield canonicalize_name(wanted.name)
+            yield canonicalize_name(wanted.name), frozenset(wanted.extras)
 
 
 def closure(
@@ -64,17 +64,17 @@ def closure(
     Args:
         roots: canonical names.
         among: what is there.
-        extras: with what any extra requires, as nobody wrote down which were asked for.
+        extras: with what any extra requires, as nobody wrote down which were asked for; else what is asked for alone.
         through: False for one that is left out with what only it requires.
     """
-    found: set[str] = set()
-    left = list(roots)
+    seen: set[tuple[str, frozenset[str]]] = set()
+    left: list[tuple[str, frozenset[str]]] = [(name, frozenset()) for name in roots]
     while left:
-        name = left.pop()
-        if name in among and name not in found and through(name):
-            found.add(name)
-            left += needs(among[name], extras=extras)
-    return found
+        name, asked = step = left.pop()
+        if name in among and step not in seen and through(name):
+            seen.add(step)
+            left += needs(among[name], None if extras else asked)
+    return {name for name, _ in seen}
 
 
 def kept(named: Collection[str], among: Packages) -> dict[str, str]:
@@ -93,11 +93,11 @@ def kept(named: Collection[str], among: Packages) -> dict[str, str]:
 
 def needed_by(name: str, among: Packages) -> list[str]:
     """Who requires a distribution, whatever their extras."""
-    return sorted(other for other, one in among.items() if other != name and name in set(needs(one, extras=False)))
+    return sorted(other for other, one in among.items() if other != name and name in dict(needs(one)))
 
 
 def left_over(name: str, among: Packages) -> list[str]:
     """What only this distribution requires: nobody needs it when that is gone."""
     own = closure([name], among, extras=True) - {name}
-    others = set(among) - own - {name}
+    others = {CORE, *(set(among) - own - {name})}
     return sorted(own - closure(others, among, extras=True, through=lambda other: other != name))

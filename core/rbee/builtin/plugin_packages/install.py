@@ -10,7 +10,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from rbee.builtin.plugin_packages.distributions import Packages, closure, installed, kept, points
-from rbee.builtin.plugin_packages.place import Place, changeable
+from rbee.builtin.plugin_packages.place import Place
 from rbee.builtin.plugin_packages.tools import Artefact, Tool
 from rbee.builtin.plugin_packages.undo import Undo, uninterrupted
 from rbee.builtin.plugin_packages.wanted import Wanted, wanted_of, wheel_of
@@ -42,22 +42,19 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
     plugins: tuple[FoundPlugin, ...]
 
 
-def planned(words: Sequence[str], tool: Tool, where: Place, folder: Path, say: Callable[[str], None]) -> Planned:
+def planned(words: Sequence[str], tool: Tool, folder: Path, say: Callable[[str], None]) -> Planned:
     """Settle what some words of the command line lead to; installs nothing.  Blocks.
 
     Args:
         words: names, wheels and sources.
         tool: the installer.
-        where: the environment.
         folder: for what is built.
         say: takes a line when something takes long.
 
     Raises:
         InvalidRequestError: a word means nothing, or a package that is there is no plugin.
-        ConfigurationError: the environment cannot be changed.
         PluginError: it does not fit beside what is there.
     """
-    changeable(where)
     wanted = [_built(one, tool, folder / f"built-{index}", say) for index, one in enumerate(map(wanted_of, words))]
     named = tuple(dict.fromkeys(one.name for one in wanted if one.name is not None))
     present = installed()
@@ -95,34 +92,28 @@ def install(plan: Planned, tool: Tool, where: Place, folder: Path, say: Callable
     requirements, staged = folder / "requirements.txt", folder / "staged"
     requirements.write_text("".join(f"{one.pinned}\n" for one in plan.artefacts), encoding="utf-8")
     staged.mkdir()
-    say("Fetching, checking hashes, and trying it beside rbee's environment")
-    tool.stage(requirements, staged, say)
     present = installed()
-    _check_brought(plan.named, plan.named, {**present, **installed(staged)})
-    before = _Before(where)
-    _check_loaded(_asked(where, staged), plan.named, before)
+    say("Fetching, checking hashes, and trying it beside rbee's environment")
+    try:
+        tool.stage(requirements, staged, say)
+        _check_brought(plan.named, plan.named, {**present, **installed(staged)})
+        beside = _asked(where, staged)
+        _check_loaded(beside, plan.named, lambda: _failed(_asked(where)))
+    except BaseException:
+        say("Nothing was installed.")
+        raise
     replaced = [present[one.name] for one in plan.artefacts if one.name in present]
     undo = Undo(where, staged, replaced, folder / "replaced")
     say(f"Installing into '{where.prefix}'")
     try:
         tool.install(requirements)
-        found = _check_loaded(_asked(where), plan.named, before)
+        found = _check_loaded(_asked(where), plan.named, lambda: _failed(beside))
     except BaseException:
         with uninterrupted():
             undo.back()
             say("Everything is as it was before.")
         raise
     return Installed(artefacts=plan.artefacts, plugins=found)
-
-
-class _Before:
-    """What failed already, asked when it matters."""
-
-    def __init__(self, where: Place) -> None:
-        self._where = where
-
-    def failed(self) -> set[tuple[str | None, str]]:
-        return {(one.distribution, one.name) for one in _asked(self._where).plugins if one.status == "failed"}
 
 
 def _built(one: Wanted, tool: Tool, into: Path, say: Callable[[str], None]) -> Wanted:
@@ -148,7 +139,7 @@ def _check_brought(names: Collection[str], named: Collection[str], there: Packag
     for name in names:
         if name not in needed:
             raise InvalidRequestError(
-                f"{name!r} is no plugin of rbee: it has no entry point of the group 'rbee'. Nothing was installed.",
+                f"{name!r} is no plugin of rbee: it has no entry point of the group 'rbee'.",
                 param="package",
             )
 
@@ -165,8 +156,20 @@ def _asked(where: Place, staged: Path | None = None) -> FoundPlugins:
     return plugins_of(where.python, environment=environment)
 
 
-def _check_loaded(found: FoundPlugins, named: Collection[str], before: _Before) -> tuple[FoundPlugin, ...]:
+def _failed(found: FoundPlugins) -> set[tuple[str | None, str]]:
+    """Which plugins fail: their packages and names."""
+    return {(one.distribution, one.name) for one in found.plugins if one.status == "failed"}
+
+
+def _check_loaded(
+    found: FoundPlugins, named: Collection[str], failed_before: Callable[[], set[tuple[str | None, str]]]
+) -> tuple[FoundPlugin, ...]:
     """The plugins that were asked for.
+
+    Args:
+        found: with them.
+        named: their packages.
+        failed_before: tells what failed without them; asked when it matters.
 
     Raises:
         PluginError: one of them failed, or one that loaded before fails now.
@@ -179,7 +182,7 @@ def _check_loaded(found: FoundPlugins, named: Collection[str], before: _Before) 
             raise PluginError(f"Plugin {one.name!r} of {one.distribution!r} does not load: {one.error}")
     failed = [one for one in found.plugins if one.status == "failed"]
     if failed:
-        known = before.failed()
+        known = failed_before()
         for one in failed:
             if (one.distribution, one.name) not in known:
                 raise PluginError(

@@ -17,7 +17,7 @@ from rbee.builtin.plugin_packages.distributions import (
     needed_by,
     points,
 )
-from rbee.builtin.plugin_packages.place import Place, changeable
+from rbee.builtin.plugin_packages.place import Place
 from rbee.builtin.plugin_packages.tools import Tool
 from rbee.builtin.plugin_packages.undo import Undo, uninterrupted
 from rbee.contract.errors import ConflictError, InvalidRequestError, NotFoundError, PluginError
@@ -60,8 +60,8 @@ def remove(word: str, tool: Tool, where: Place, folder: Path) -> Removed:
     others = needed_by(name, present)
     if others:
         raise ConflictError(f"{name!r} is needed by {', '.join(others)}; remove that first.")
-    changeable(where)
-    left = tuple(left_over(name, present))
+    # Read now: what is written of it goes with it.
+    version, left = one.version, tuple(left_over(name, present))
     undo = Undo(where, None, [one], folder / "removed")
     try:
         tool.uninstall(name)
@@ -74,7 +74,7 @@ def remove(word: str, tool: Tool, where: Place, folder: Path) -> Removed:
             f"The installer leaves {name!r} where it is, in '{one.locate_file('')}', outside of rbee's environment "
             f"'{where.prefix}'. Remove it there, with the Python that it belongs to."
         )
-    return Removed(name=name, version=one.version, left=left)
+    return Removed(name=name, version=version, left=left)
 
 
 def _meant(word: str, present: Packages) -> str:
@@ -94,7 +94,7 @@ def _meant(word: str, present: Packages) -> str:
             f"{word!r} is no plugin of rbee: it has no entry point of the group 'rbee', and it stays.", param="name"
         )
     plugins = sorted({name for name, one in present.items() if points(one) and name != CORE})
-    close = difflib.get_close_matches(name, plugins, n=1)
+    close = difflib.get_close_matches(name, [*plugins, *(p.name for one in plugins for p in points(present[one]))], n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(plugins) or 'none'}."
     raise NotFoundError(f"No plugin {word!r} is installed. {hint}")
 

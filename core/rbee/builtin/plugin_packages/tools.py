@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from rbee.builtin.plugin_packages.place import Place
+from rbee.builtin.plugin_packages.place import Place, changeable
 from rbee.builtin.plugin_packages.wanted import Wanted, sha256_of, version_of
 from rbee.builtin.python_workers.installer import run
 from rbee.contract.errors import ConfigurationError, PluginError
@@ -117,11 +117,12 @@ def tool_of(where: Place, folder: Path) -> Tool:
     """The installer of an environment.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is none, or the environment cannot be changed.
     """
     from rbee.builtin.plugin_packages.pip_tool import Pip
     from rbee.builtin.plugin_packages.uv_tool import Uv
 
+    changeable(where)
     beside = where.scripts / "uv"
     uv = str(beside) if beside.is_file() else shutil.which("uv")
     if uv is not None:

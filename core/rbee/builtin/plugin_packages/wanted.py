@@ -52,6 +52,10 @@ def wanted_of(given: str) -> Wanted:
     """
     matched = _WITH_EXTRAS.fullmatch(given)
     path, extras = (matched["path"], matched["extras"] or "") if matched else (given, "")
+    if "://" in given:
+        raise InvalidRequestError(
+            f"{given!r} has an address in it. Fetch the file, look at it, and give its path.", param="package"
+        )
     if os.sep in path or path.startswith(("~", ".")) or path.endswith((".whl", *_SOURCES)):
         return _at(Path(path).expanduser(), extras)
     try:

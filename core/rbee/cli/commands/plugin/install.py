@@ -38,7 +38,7 @@ def command(*, packages: tuple[str, ...], yes: bool, as_json: bool) -> int:
         # The installers tell files by their real paths.
         folder = Path(name).resolve()
         tool = tool_of(where, folder)
-        plan = planned(packages, tool, where, folder, _tell)
+        plan = planned(packages, tool, folder, _tell)
         if not plan.artefacts:
             say(f"{', '.join(plan.named)}: installed already. `rbee plugin list` tells more.")
             if as_json:
