@@ -27,7 +27,8 @@ def sampler_of(sampling: Sampling) -> Sampler:
     The greedy one is the same for all, so that the library calls it once for a batch.
     """
     if sampling.temperature == 0:
-        return greedy_sampler
+        greedy: Sampler = greedy_sampler
+        return greedy
     return _Draw(sampling)
 
 

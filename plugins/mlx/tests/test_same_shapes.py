@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -38,22 +39,28 @@ def worker(engine, path, form, home):
     """A real worker process that serves the small model; a client of it."""
     variant = ModelVariant(model_id=f"shelf:{engine}", name="tiny", vendor="shelf", format=form)
     reading, writing = os.pipe()
-    told = home / "url"
+    sock = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    said = home / "log"
     args = WorkerArgs(
-        worker_id=engine, model=variant.model_id, engine=engine, model_path=str(path), report_fd=writing, slots=2,
+        worker_id=engine, model=variant.model_id, engine=engine, model_path=str(path), report_fd=writing,
+        socket_fd=sock.fileno(), slots=2,
         variant=msgspec.json.encode(variant).decode(), context_length=1024, parent_pid=os.getpid(),
     )  # fmt: skip
     environment = {**os.environ, "RBEE_HOME": str(home), "RBEE_TOKEN": TOKEN, "OMP_WAIT_POLICY": "passive"}
-    with told.open("wb") as log:
+    with said.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rbee.worker", *args.to_argv()], env=environment, pass_fds=(writing,), stderr=log
+            [sys.executable, "-m", "rbee.worker", *args.to_argv()],
+            env=environment,
+            pass_fds=(writing, sock.fileno()),
+            stderr=log,
         )
     os.close(writing)
+    sock.close()
     try:
         with os.fdopen(reading, "rb") as pipe:
             ready = any(msgspec.json.decode(line, type=LoadReport).ready for line in pipe)
-        assert ready, told.read_text()
-        url = told.read_text().rpartition(" at ")[2].split()[0]
+        assert ready, said.read_text()
         with openai.OpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0) as client:
             yield client
     finally:
