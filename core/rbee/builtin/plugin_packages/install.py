@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -76,7 +76,14 @@ def planned(words: Sequence[str], tool: Tool, folder: Path, say: Callable[[str],
     return Planned(named=named, artefacts=artefacts)
 
 
-def install(plan: Planned, tool: Tool, where: Place, folder: Path, say: Callable[[str], None]) -> Installed:
+def install(
+    plan: Planned,
+    tool: Tool,
+    where: Place,
+    folder: Path,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Installed:
     """Do what was settled, or leave everything as it was.  Blocks.
 
     Args:
@@ -84,6 +91,7 @@ def install(plan: Planned, tool: Tool, where: Place, folder: Path, say: Callable
         tool: the installer.
         where: the environment.
         folder: for what is unpacked, and for copies of what is replaced.
+        environment: variables of a program that starts now.
         say: takes a line when something takes long.
 
     Raises:
@@ -97,8 +105,8 @@ def install(plan: Planned, tool: Tool, where: Place, folder: Path, say: Callable
     try:
         tool.stage(requirements, staged, say)
         _check_brought(plan.named, plan.named, {**present, **installed(staged)})
-        beside = _asked(where, staged)
-        _check_loaded(beside, plan.named, lambda: _failed(_asked(where)))
+        beside = _asked(where, environment, staged)
+        _check_loaded(beside, plan.named, lambda: _failed(_asked(where, environment)))
     except BaseException:
         say("Nothing was installed.")
         raise
@@ -107,7 +115,7 @@ def install(plan: Planned, tool: Tool, where: Place, folder: Path, say: Callable
     say(f"Installing into '{where.prefix}'")
     try:
         tool.install(requirements)
-        found = _check_loaded(_asked(where), plan.named, lambda: _failed(beside))
+        found = _check_loaded(_asked(where, environment), plan.named, lambda: _failed(beside))
     except BaseException:
         with uninterrupted():
             undo.back()
@@ -144,9 +152,9 @@ def _check_brought(names: Collection[str], named: Collection[str], there: Packag
             )
 
 
-def _asked(where: Place, staged: Path | None = None) -> FoundPlugins:
+def _asked(where: Place, given: Mapping[str, str], staged: Path | None = None) -> FoundPlugins:
     """What a program finds that starts now; with what is unpacked in a folder in front."""
-    environment = {name: value for name, value in os.environ.items() if name != "RBEE_PLUGINS"}
+    environment = {name: value for name, value in given.items() if name != "RBEE_PLUGINS"}
     # A plugin's own checkout may be the folder that this runs in; it is the installed one that counts.
     environment["PYTHONSAFEPATH"] = "1"
     if staged is not None:

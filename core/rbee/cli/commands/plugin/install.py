@@ -12,6 +12,7 @@ import msgspec
 from rbee.builtin.plugin_packages import Planned, install, place, planned, tool_of
 from rbee.cli.commands.plugin.told import RESTART, brings
 from rbee.cli.console import say
+from rbee.cli.context import current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.format import line
 from rbee.cli.words import NOT_EMPTY
@@ -48,7 +49,7 @@ def command(*, packages: tuple[str, ...], yes: bool, as_json: bool) -> int:
         if not yes and not _agreed():
             say("Nothing was installed.")
             return FAILED
-        done = install(plan, tool, where, folder, _tell)
+        done = install(plan, tool, where, folder, current().environment(), _tell)
     if as_json:
         told = {"installed": [_plain(one) for one in done.artefacts], "plugins": done.plugins}
         click.echo(msgspec.json.encode(told).decode())

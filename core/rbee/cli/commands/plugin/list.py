@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from rbee.builtin.plugin_packages import ListedPlugin, listed, place
+from rbee.cli.context import current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.format import text
 from rbee.cli.tables import print_table
@@ -18,7 +19,7 @@ def command(*, as_json: bool) -> int:
 
     They are loaded in a process of their own, so this works also where a plugin keeps Python from going on.
     """
-    plugins = listed(place())
+    plugins = listed(place(), current().environment())
     if as_json:
         click.echo(msgspec.json.encode({"plugins": plugins}).decode())
     else:
