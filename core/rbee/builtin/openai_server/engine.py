@@ -42,7 +42,6 @@ class OpenAIServerEngine(ServedEngine):
         }
     )
     remote = True
-    note = "It computes nothing here: requests go to the server that was added, and so do the prompts."
 
     def __init__(self) -> None:
         self._connection: Connection | None = None

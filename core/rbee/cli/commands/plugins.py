@@ -31,8 +31,6 @@ def command(*, as_json: bool) -> int:
         return FAILED if failed else OK
     print_table(("PLUGIN", "PACKAGE", "VERSION", "STATUS", "BRINGS"), [_row(record) for record in plugins.records])
     for engine in engines:
-        if engine.note:
-            say(f"Engine {engine.name}: {engine.note}")
         if not engine.available and not engine.optional:
             say(f"Engine {engine.name} cannot run here: {engine.reason}")
         if engine.note is not None:

@@ -75,7 +75,7 @@ def command(
     say(
         line(
             f"Server {name!r} at {connection.url} is known, with {count} model{'' if count == 1 else 's'}. "
-            f"Try it: rbee run openai:{name}/{connection.models[0].id}"
+            f"Prompts for them go there. Try it: rbee run openai:{name}/{connection.models[0].id}"
         )
     )
 
