@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rbee import contract
 from rbee.cli.main import cli
 from rbee.contract import hookspecs
+from rbee.contract.engine import EngineStatus
 from rbee.contract.errors import error_types
 from rbee.contract.wire import HIVE_OPERATIONS, ModelPlan, ModelSearch
 from rbee.doors import DOOR_ROUTES
@@ -27,6 +28,7 @@ from rbee.observability.collected import encode
 from rbee.queen.operations import Forwards
 from rbee.queen.operations import Operations as QueenOperations
 from rbee.settings import load_settings
+from rbee.worker.figures import figures
 from unit.observability.building import colony, record, refused
 
 ABCS = {
@@ -207,3 +209,9 @@ def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) 
     own = {"model_plan": ModelPlan, "model_search": ModelSearch}
     for name, request in {**HIVE_OPERATIONS, **own}.items():
         assert told[name] == set(request.__struct_fields__) - {"operation", "hive_id"}, name
+
+
+def test_every_figure_of_a_worker_stands(docs: Path) -> None:
+    page = section((docs / "reference" / "metrics.md").read_text("utf-8"), "## A worker")
+    told = figures(EngineStatus(), open_requests=0)
+    assert set(re.findall(r"`(rbee_worker_\w+)`", page)) == {one.name for one in told}

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from litestar import Request, Response, Router, delete, get, post
+from litestar import MediaType, Request, Response, Router, delete, get, post
 from litestar.response import Stream
 
 from rbee.contract.wire import ColonyAddresses, InferAnswer, InferRequest, WorkerDrain, WorkerHeartbeat
@@ -20,6 +20,7 @@ from rbee.http.front import Front, Receive, Scope, Send, send_error
 from rbee.http.guard import Guard
 from rbee.http.sse import encode as sse
 from rbee.worker.ending import Ending
+from rbee.worker.figures import CONTENT_TYPE, exposition, figures
 from rbee.worker.host import WorkerHost
 from rbee.worker.infer import as_events, as_whole, encode
 from rbee.worker.leaving import unless_gone
@@ -56,6 +57,13 @@ async def info(service: WorkerHost, queen_url: str | None = None) -> WorkerHeart
 async def capabilities(service: WorkerHost) -> WorkerCapabilities:
     """What it can do, and by which version of the contract."""
     return service.contract()
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(service: WorkerHost) -> Response[bytes]:
+    """Figures for Prometheus; those that are not known are left out."""
+    told = figures(await service.status(), open_requests=service.open_requests)
+    return Response(exposition(told), headers={"content-type": CONTENT_TYPE})
 
 
 @get("/v1/models")
@@ -129,7 +137,7 @@ async def shutdown(service: WorkerHost) -> WorkerAcknowledged:
     return WorkerAcknowledged(status="stopping")
 
 
-HANDLERS = (health, ready, info, capabilities, models, infer, cancel, colony, drain, resume, shutdown)
+HANDLERS = (health, ready, info, capabilities, metrics, models, infer, cancel, colony, drain, resume, shutdown)
 """Every route but OpenAI's, in the order in which the description has them."""
 
 

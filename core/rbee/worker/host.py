@@ -277,7 +277,7 @@ class WorkerHost:
     async def beat(self) -> WorkerHeartbeat:
         """The worker as it is now; every call counts as one beat."""
         self._seq += 1
-        status = await self._status()
+        status = await self.status()
         busy = status.slots_busy
         total = status.slots_total
         state = self.state
@@ -325,7 +325,8 @@ class WorkerHost:
             slots_total=self.spec.slots,
         )
 
-    async def _status(self) -> EngineStatus:
+    async def status(self) -> EngineStatus:
+        """What the engine tells of its load, as far as it is known."""
         if not self.state.serving and self.state is not WorkerState.DRAINING:
             return EngineStatus(slots_total=self.spec.slots, slots_busy=None)
         try:
