@@ -168,7 +168,8 @@ def test_the_safe_mode_keeps_core_alone(make) -> None:
     core = record(plugins, "builtin")
     assert (core.status, core.builtin, core.distribution) == ("loaded", True, "rbee")
     assert core.registered == {
-        "model_vendor": ("url",),
+        "engine": ("openai",),
+        "model_vendor": ("openai", "url"),
         "worker_vendor": ("python",),
         "probe": ("host",),
         "presence_store": ("memory",),
