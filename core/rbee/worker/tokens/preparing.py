@@ -90,7 +90,8 @@ class Preparing:
             room = self._context_length - len(prompt)
             if room < 1:
                 raise ContextLengthError(
-                    f"The prompt has {len(prompt)} tokens, the context {self._context_length}; shorten the prompt."
+                    f"The prompt has {len(prompt)} tokens, the context {self._context_length}; shorten the prompt.",
+                    param="prompt" if ask.messages is None else "messages",
                 )
             for _ in range(ask.n):
                 own = (seed + len(prepared) + 2**63) % 2**64 - 2**63

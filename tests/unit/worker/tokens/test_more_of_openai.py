@@ -208,7 +208,11 @@ async def test_a_prompt_that_fills_the_context_is_refused_and_a_shorter_one_gets
     async with served(engine) as face:
         long = await client_of(face.openai)("POST", "/v1/completions", {"prompt": "x" * 4096})
         fits = await client_of(face.openai)("POST", "/v1/completions", {"prompt": "x" * 4090, "max_tokens": 99})
-    assert (long.status, long.json["error"]["code"]) == (400, "context_length_exceeded")
+    assert (long.status, long.json["error"]["code"], long.json["error"]["param"]) == (
+        400,
+        "context_length_exceeded",
+        "prompt",
+    )
     assert fits.json["choices"][0]["text"] == "a" * 6
     assert fits.json["choices"][0]["finish_reason"] == "length"
 
