@@ -171,6 +171,8 @@ class Scheduler:
     def _load(self, loaded: Mailbox[_Loaded], report: StageReport) -> bool:
         try:
             model = self._engine.load(self._spec, report)
+            if not isinstance(model, LoadedModel):
+                raise TypeError(f"load() must return a LoadedModel, not {type(model).__name__}")
         except Exception as error:
             loaded.post([_Loaded(error=error)])
             return False

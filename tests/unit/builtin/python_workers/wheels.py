@@ -11,7 +11,8 @@ from pathlib import Path
 ENGINE = """
 import importlib.util
 
-from rbee.contract import Availability, EngineStatus, TokenEngine, TokenEvent, hookimpl
+from rbee.contract import Availability, EngineStatus, LoadedModel, TokenEngine, TokenEvent, hookimpl
+from rbee.testing.tables import TableTokenizer
 
 RBEE_CONTRACT = ">=0.2,<0.3"
 
@@ -32,7 +33,8 @@ class Speck(TokenEngine):
         return Availability(available=True, version=speck_lib.VERSION)
 
     def load(self, spec, report):
-        return 64
+        self.tokenizer = TableTokenizer(["dust"])
+        return LoadedModel(tokenizer=self.tokenizer, context_length=64)
 
     def add(self, request):
         self.request = request
@@ -41,7 +43,7 @@ class Speck(TokenEngine):
         request, self.request = self.request, None
         if request is None:
             return ()
-        return (TokenEvent(request_id=request.request_id, text="dust", finish="stop", prompt_tokens=1),)
+        return (TokenEvent(request_id=request.request_id, token=self.tokenizer.first, finish="stop"),)
 
     def remove(self, request_id):
         self.request = None

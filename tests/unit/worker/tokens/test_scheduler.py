@@ -195,6 +195,16 @@ async def test_an_error_of_loading_reaches_the_caller(engine_of, spec_of):
     await scheduler.stop()
 
 
+@pytest.mark.parametrize("wrong", [None, 4096])
+async def test_an_engine_that_loads_something_else_is_told_so_and_keeps_nobody_waiting(engine_of, spec_of, wrong):
+    engine = engine_of()
+    engine.load = lambda spec, report: wrong
+    scheduler = Scheduler(engine, spec_of())
+    with pytest.raises(TypeError, match="must return a LoadedModel"):
+        await asyncio.wait_for(scheduler.start(lambda stage: None), 5)
+    await scheduler.stop()
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), StopIteration()])
 async def test_no_way_to_fail_at_loading_leaves_the_caller_waiting(engine_of, spec_of, error):
     engine = engine_of()
