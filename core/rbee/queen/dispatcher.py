@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -27,7 +27,7 @@ from rbee.queen.leases import WorkerLease
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.ready import ReadyWorkers
-from rbee.queen.refusing import refused
+from rbee.queen.refusing import refused, unknown_there
 from rbee.queen.telling import choosing, queued
 from rbee.queen.turns import Turn
 from rbee.queen.views import Views
@@ -202,9 +202,10 @@ class QueenDispatcher(Dispatcher):
         # Who names a worker has nothing started.
         looked = wanted.worker_id is not None
         full: InsufficientDiskError | None = None
+        unknown: dict[str, ModelNotFoundError] = {}
         try:
             while True:
-                decision = self._decide(request, found, wanted.tried)
+                decision = self._decide(request, found, wanted.tried, unknown)
                 if isinstance(decision, Use) and self._may_use(decision.worker_id, turn):
                     return self._reserve(decision.worker_id, found)
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
@@ -221,18 +222,25 @@ class QueenDispatcher(Dispatcher):
                 if isinstance(decision, Refusal):
                     if full is not None:
                         raise full
-                    return decision
+                    if unknown and all(hive.hive_id in unknown for hive in self._views.hives(())):
+                        raise next(iter(unknown.values()))
+                    return unknown_there(decision, unknown)
                 try:
                     async with asyncio.timeout_at(load_deadline):
-                        await self._load(found, wanted, decision)
+                        await self._load(found, wanted, decision, alone=bool(unknown))
                 except TimeoutError as error:
                     raise RequestTimeoutError(
                         f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
                     ) from error
+                except ModelNotFoundError as error:
+                    # What a name means may depend on the machine: another may know it.
+                    if not isinstance(decision, Start) or wanted.hive_id is not None:
+                        raise
+                    unknown[decision.hive_id] = error
                 except (NoPlacementError, NotFoundError, InsufficientDiskError) as error:
                     # The hive knows better than a picture that is a second old; look again with a fresh one.
                     transient += 1
-                    if transient >= _TRANSIENT_TRIES or isinstance(error, ModelNotFoundError):
+                    if transient >= _TRANSIENT_TRIES:
                         raise
                     full = error if isinstance(error, InsufficientDiskError) else None
                     await asyncio.sleep(_TRANSIENT_PAUSE_S)
@@ -274,9 +282,13 @@ class QueenDispatcher(Dispatcher):
             slots=self._slots,
         )
 
-    def _decide(self, request: PlaceRequest, found: Resolved, tried: frozenset[str]) -> Use | Start | Wait | Refusal:
+    def _decide(
+        self, request: PlaceRequest, found: Resolved, tried: frozenset[str], without: Container[str]
+    ) -> Use | Start | Wait | Refusal:
+        """The decision; on the hives `without` nothing is started."""
+
         def hives() -> list[HiveView]:
-            return self._views.hives(request.variants)
+            return [one for one in self._views.hives(request.variants) if one.hive_id not in without]
 
         if tried and isinstance(now := self._decide_now(request, found, tried), Use):
             return now
@@ -330,17 +342,25 @@ class QueenDispatcher(Dispatcher):
         self._leases.add(lease)
         return lease
 
-    async def _load(self, found: Resolved, wanted: Wanted, decision: Start | Wait) -> None:
-        """Start a worker, join a load that is under way, or wait for news of somebody else's."""
+    async def _load(self, found: Resolved, wanted: Wanted, decision: Start | Wait, *, alone: bool) -> None:
+        """Start a worker, join a load that is under way, or wait for news of somebody else's.
+
+        Args:
+            found: the model.
+            wanted: the request.
+            decision: about it.
+            alone: only loads on the hive of the decision will do.
+        """
         start = decision if isinstance(decision, Start) else None
-        if await self._demand.join(found.model_ids, wanted.hive_id, wanted.tell, keep=wanted.keep, start=start):
+        only = start.hive_id if start is not None and alone else wanted.hive_id
+        if await self._demand.join(found.model_ids, only, wanted.tell, keep=wanted.keep, start=start):
             return
         if start is None:
             await self.changes.wait(found.model_ids, _LOOK_AGAIN_S)
             return
         if wanted.tell is not None and wanted.model != start.model_id:
             wanted.tell(choosing(wanted.model, start))
-        await self._demand.ensure(found.model_ids, start, wanted.hive_id, wanted.tell, keep=wanted.keep)
+        await self._demand.ensure(found.model_ids, start, only, wanted.tell, keep=wanted.keep)
 
     def _target(self, url: str) -> Target:
         target = self._targets.get(url)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, NoPlacementError, RbeeError
 from rbee.plugins import install_hint
 from rbee.queen.names import Resolved
-from rbee.scheduler import Refusal
+from rbee.scheduler import Reason, Refusal
 
 
 def refused(wanted: Resolved, refusal: Refusal) -> RbeeError:
@@ -28,3 +32,9 @@ def refused(wanted: Resolved, refusal: Refusal) -> RbeeError:
             message += f" Install an engine: {hint}"
         return EngineUnavailableError(message, details={"reasons": reasons})
     return NoPlacementError(message, details={"reasons": reasons})
+
+
+def unknown_there(refusal: Refusal, hives: Mapping[str, RbeeError]) -> Refusal:
+    """A refusal of the other hives', with what those have said that do not know the model."""
+    said = [Reason(f"hive {hive_id}", error.message) for hive_id, error in hives.items()]
+    return msgspec.structs.replace(refusal, reasons=(*refusal.reasons, *said))

@@ -168,8 +168,10 @@ def _option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) ->
 def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | str:
     """Workers to stop, the longest idle first, until thread and memory are there; or why that is not enough.
 
-    On a device that was named, whatever there is has to be enough.
+    On a device that was named, whatever there is has to be enough.  Who computes elsewhere needs no room.
     """
+    if choice.engine.remote:
+        return []
     threads = hive.threads_free
     memory, needed = choice.free_bytes, choice.estimate.total_bytes
     evict: list[str] = []

@@ -15,6 +15,7 @@ from rbee.contract.errors import (
     EngineUnavailableError,
     InsufficientDiskError,
     InvalidRequestError,
+    ModelNotFoundError,
     NoPlacementError,
     QueueFullError,
     RequestTimeoutError,
@@ -50,12 +51,15 @@ class FakeHives:
         self.fetched = asyncio.Event()
         self.fetched.set()
         self.full: set[str] = set()
+        self.strangers: set[str] = set()
         self.asked: list[tuple[str, str]] = []
         self.go = asyncio.Event()
         self.spawned: Any = lambda: None
         self.trouble: Exception | None = None
 
     async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
+        if hive_id in self.strangers:
+            raise ModelNotFoundError(f"{hive_id} knows no such model.")
         if operation == "model_download":
             self.downloads.append((hive_id, fields["model"]))
             if hive_id in self.full:
@@ -516,6 +520,41 @@ async def test_what_lies_on_a_disk_is_not_kept_waiting_for_another_variants_down
     assert (await soon(colony.ask())).worker_id == "w"
     assert colony.hives.asked == [("a", "shelf:m:best")]
     assert not slow.done()
+
+
+async def test_a_hive_that_does_not_know_the_model_sends_the_request_to_the_next(make) -> None:
+    colony = make()
+    for hive_id in ("a", "b", "c"):
+        colony.hive(hive_id)
+    colony.hives.strangers = {"a", "b"}
+    colony.hives.go.set()
+    first, second = colony.ask(), colony.ask()
+    for task in (first, second):
+        lease = await soon(task)
+        lease.finish(DONE)
+    assert colony.hives.asked == [("c", "shelf:m")]
+
+
+async def test_a_model_that_no_hive_knows_or_not_the_one_that_is_meant_is_not_found(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hive("b")
+    colony.hives.strangers = {"a", "b"}
+    with pytest.raises(ModelNotFoundError, match="a knows no such model"):
+        await soon(colony.ask())
+    colony.hives.strangers = {"a"}
+    with pytest.raises(ModelNotFoundError):
+        await soon(colony.ask(msgspec.structs.replace(WANTED, hive_id="a")))
+    assert colony.hives.asked == []
+
+
+async def test_a_refusal_of_those_that_know_the_model_says_who_does_not(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hive("b", available=False, reason="it is broken")
+    colony.hives.strangers = {"a"}
+    with pytest.raises(EngineUnavailableError, match=r"hive b: it is broken; hive a: a knows no such model"):
+        await soon(colony.ask())
 
 
 async def test_a_full_disk_sends_the_request_to_the_next_hive(make) -> None:

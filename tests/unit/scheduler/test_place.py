@@ -239,6 +239,13 @@ def test_the_longest_idle_makes_room_first_and_no_more_than_needed() -> None:
     assert decide(WANTED, (), hive(idle=IDLE)).evict == ()
 
 
+def test_an_engine_that_computes_elsewhere_needs_no_room_and_stops_nobody() -> None:
+    full = {"threads_free": 0, "ram_free_bytes": 1, "idle": IDLE}
+    remote = msgspec.structs.replace(WANTED, variants=(variant(size_bytes=None),))
+    assert decide(remote, (), hive(engines=(engine(remote=True),), **full)).evict == ()
+    assert decide(remote, (), hive(engines=(engine(),), **full)).evict
+
+
 def test_when_even_all_idle_workers_are_not_enough_none_is_stopped() -> None:
     huge = PlaceRequest(variants=(variant(size_bytes=100 * GIB),))
     assert isinstance(decide(huge, (), hive(idle=IDLE)), Refusal)
