@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
@@ -16,7 +17,12 @@ from rbee.contract.errors import EngineUnavailableError
 
 PATIENCE_S = 10.0
 _LARGEST = 8 * 1024 * 1024
+_READ_BYTES = 64 * 1024
 _REFUSED = frozenset({401, 403})
+
+
+class BusyServerError(EngineUnavailableError):
+    """It answers, and wants to be asked less often."""
 
 
 def served(connection: Connection, *, within_s: float = PATIENCE_S) -> Sequence[ServedModel]:
@@ -24,8 +30,13 @@ def served(connection: Connection, *, within_s: float = PATIENCE_S) -> Sequence[
 
     Lengths stand where vLLM, llama-server, OpenRouter and rbee write them.
 
+    Args:
+        connection: whom to ask.
+        within_s: time for a connection, for each piece of the answer, and for all of its body.
+
     Raises:
         EngineUnavailableError: it does not answer, refuses the key, or lists no models; the message says what to do.
+        BusyServerError: it limits how often it is asked.
     """
     told = _get(connection, "/models", within_s)
     found = told.get("data") if isinstance(told, dict) else None
@@ -57,7 +68,7 @@ def _get(connection: Connection, route: str, within_s: float) -> Any:
         with closing(_line(parts.scheme, parts.hostname or "", parts.port, within_s)) as line:
             line.request("GET", parts.path + route, headers=headers)
             response = line.getresponse()
-            body = response.read(_LARGEST)
+            body = _body(response, time.monotonic() + within_s)
     except (OSError, http.client.HTTPException) as error:
         raise EngineUnavailableError(
             f"The server {connection.name!r} at {connection.url} does not answer: {_words(error)}. Is it running?"
@@ -67,6 +78,11 @@ def _get(connection: Connection, route: str, within_s: float) -> Any:
         raise EngineUnavailableError(
             f"The server {connection.name!r} at {connection.url} refuses {what} ({response.status}). "
             f"Give it the right one: rbee server add {connection.name} {connection.url} --replace --key-stdin"
+        )
+    if response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+        raise BusyServerError(
+            f"The server {connection.name!r} at {connection.url} is asked too often ({response.status}). "
+            "Try again in a while."
         )
     if response.status != http.HTTPStatus.OK:
         raise EngineUnavailableError(
@@ -79,6 +95,20 @@ def _get(connection: Connection, route: str, within_s: float) -> Any:
         raise EngineUnavailableError(
             f"The server {connection.name!r} at {connection.url} does not answer in JSON; is that the base of its API?"
         ) from None
+
+
+def _body(response: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The body, as far as it is not too long: a server that sends a byte now and then keeps nobody for ever.
+
+    Raises:
+        TimeoutError: it was not through in time.
+    """
+    body = b""
+    while len(body) < _LARGEST and (piece := response.read1(_READ_BYTES)):
+        body += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out")
+    return body
 
 
 def _line(scheme: str, host: str, port: int | None, within_s: float) -> http.client.HTTPConnection:

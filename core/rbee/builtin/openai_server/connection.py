@@ -36,14 +36,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
         url: base of its routes, as OpenAI's clients take it: ``https://host/v1``.
         key: sent as a bearer token; None for none.  Never shown.
         models: that it serves.
-        slots: requests that it is given at the same time.
+        slots: requests that it is given at the same time; None for as many as any worker.
     """
 
     name: str
     url: str
     key: str | None = None
     models: tuple[ServedModel, ...] = ()
-    slots: int = 8
+    slots: int | None = None
 
     def __repr__(self) -> str:
         """Without the key: such values end up in logs."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import time
-
 from rbee.builtin.openai_server.asking import served
 from rbee.builtin.openai_server.connection import Connection
 from rbee.builtin.openai_server.store import Connections
 from rbee.builtin.openai_server.vendor import FORMAT, split
+from rbee.builtin.openai_server.watch import Watch
 from rbee.contract.engine import Availability, Endpoint, EngineStatus, ServedEngine, StageReport
 from rbee.contract.errors import EngineUnavailableError, ModelNotFoundError, NotFoundError, RbeeError, WorkerFailedError
 from rbee.contract.types import Backend, Capability, LoadSpec
 
-_LOOK_S = 10.0
-"""Between two looks at whether the server still answers."""
-_LOOK_PATIENCE_S = 0.9
-"""A look is part of the question for figures, which has a second."""
-_MISSED = 3
-"""Looks in a row without an answer after which the server counts as gone."""
-_REFUSED = frozenset({401, 403})
+_KEY_REFUSED = 401
+_SERVER_ERRORS = 500
 
 
 class OpenAIServerEngine(ServedEngine):
@@ -46,8 +40,7 @@ class OpenAIServerEngine(ServedEngine):
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._slots: int | None = None
-        self._looked_at = 0.0
-        self._missed = 0
+        self._watch: Watch | None = None
 
     @classmethod
     def availability(cls) -> Availability:
@@ -61,20 +54,23 @@ class OpenAIServerEngine(ServedEngine):
             ModelNotFoundError: it has no such model.
         """
         server, model = split(spec.model_id)
+        connections = Connections.here()
         try:
-            connection = Connections.here().get(server)
+            connection = connections.get(server)
         except NotFoundError as error:
             raise EngineUnavailableError(error.message) from error
         report(f"asking {connection.url}")
         models = {one.id: one for one in served(connection)}
-        # Some list nothing, or not everything that they serve: what was named by hand is taken at its word.
-        if models and model not in models and connection.model(model) is None:
+        # Some list nothing.  Others do not look at the name and would answer with whatever model they have now.
+        if models and model not in models:
             raise ModelNotFoundError(
                 f"The server {server!r} at {connection.url} has no model {model!r} any more. "
-                f"It has: {', '.join(sorted(models)[:10])}."
+                f"It has: {', '.join(sorted(models)[:10])}. Take these: "
+                f"rbee server add {server} {connection.url} --replace"
             )
-        self._connection, self._slots = connection, min(spec.slots, connection.slots)
-        self._looked_at, self._missed = time.monotonic(), 0
+        self._connection, self._slots = connection, connection.slots or spec.slots
+        self._watch = Watch(connection, model, connections)
+        self._watch.start()
         told = models.get(model)
         length = told.context_length if told else None
         return Endpoint(
@@ -86,28 +82,25 @@ class OpenAIServerEngine(ServedEngine):
         )
 
     def stop(self) -> None:
-        self._connection = None
+        if self._watch is not None:
+            self._watch.close()
+        self._connection = self._watch = None
 
     def status(self) -> EngineStatus:
         """The slots that it was given; how many others ask the same server, nobody tells."""
-        connection = self._connection
-        if connection is not None and time.monotonic() - self._looked_at >= _LOOK_S:
-            try:
-                served(connection, within_s=_LOOK_PATIENCE_S)
-                self._missed = 0
-            except EngineUnavailableError:
-                self._missed += 1
-            self._looked_at = time.monotonic()
         return EngineStatus(slots_total=self._slots)
 
     def alive(self) -> bool:
-        """False once the server has left several questions unanswered: the worker leaves; the next one asks anew."""
-        return self._missed < _MISSED
+        """False once the server is gone or is another: the worker leaves, and the next one asks anew."""
+        return self._watch is None or self._watch.gone is None
 
     def refusal(self, path: str, status: int, body: bytes) -> RbeeError | None:
         """A refused key is the worker's trouble, and not the caller's, whose key is another."""
-        connection = self._connection
-        if status not in _REFUSED or connection is None:
+        connection, watch = self._connection, self._watch
+        if connection is None or watch is None or (status != _KEY_REFUSED and status < _SERVER_ERRORS):
+            return None
+        watch.look_soon()
+        if status != _KEY_REFUSED:
             return None
         return WorkerFailedError(
             f"The server {connection.name!r} at {connection.url} refuses the key that rbee has for it ({status}); "

@@ -10,6 +10,7 @@ import pytest
 from rbee.builtin.openai_server import Connection, Connections, OpenAIServerEngine, OpenAIServerVendor, ServedModel
 from rbee.contract import LoadSpec
 from rbee.contract.errors import EngineUnavailableError, ModelNotFoundError, WorkerFailedError
+from rbee.testing.colony import eventually
 from rbee.testing.conformance import EngineContract
 from rbee.worker.served import ServedFace
 from unit.builtin.openai_server.upstream import Upstream
@@ -50,14 +51,30 @@ def test_it_points_the_host_at_the_server(upstream):
     assert "sesame" not in "".join(stages)
     assert engine.status().slots_total == 2
     assert engine.status().slots_busy is None
+    engine.stop()
 
 
 def test_a_server_without_the_model_any_more_is_told(upstream):
     spec = spec_of(upstream)
     upstream.listing = b'{"data": [{"id": "other"}]}'
-    Connections.of(os.environ).add(Connection(name="box", url=upstream.url, key="sesame"), replace=True)
-    with pytest.raises(ModelNotFoundError, match=r"has no model 'm' any more\. It has: other"):
+    with pytest.raises(ModelNotFoundError, match=r"has no model 'm' any more\. It has: other\. .*--replace"):
         OpenAIServerEngine().start(spec, lambda stage: None)
+
+
+def test_a_server_that_lists_nothing_is_taken_at_its_word(upstream):
+    spec = spec_of(upstream)
+    upstream.listing = b'{"data": []}'
+    engine = OpenAIServerEngine()
+    assert engine.start(spec, lambda stage: None).model == "m"
+    engine.stop()
+
+
+def test_a_server_has_as_many_slots_as_it_was_added_with_or_else_as_any_worker(upstream):
+    for slots, given in ((32, 32), (1, 1), (None, 4)):
+        engine = OpenAIServerEngine()
+        engine.start(spec_of(upstream, slots=slots), lambda stage: None)
+        assert engine.status().slots_total == given
+        engine.stop()
 
 
 def test_a_server_that_was_forgotten_or_is_gone_is_told(upstream):
@@ -70,15 +87,14 @@ def test_a_server_that_was_forgotten_or_is_gone_is_told(upstream):
         OpenAIServerEngine().start(spec, lambda stage: None)
 
 
-def test_a_server_that_stops_answering_counts_as_gone_after_three_looks(upstream, monkeypatch):
-    monkeypatch.setattr("rbee.builtin.openai_server.engine._LOOK_S", 0.0)
+def test_a_server_that_is_gone_ends_the_worker_soon_after_a_request_has_failed(upstream):
     engine = OpenAIServerEngine()
     engine.start(spec_of(upstream), lambda stage: None)
-    engine.status()
     upstream.close()
-    for alive in (True, True, False):
-        engine.status()
-        assert engine.alive() is alive
+    assert engine.alive()
+    assert engine.refusal(CHAT, 502, b"{}") is None
+    eventually(lambda: not engine.alive())
+    engine.stop()
 
 
 def test_a_refused_key_is_the_worker_s_trouble_and_other_refusals_are_the_server_s_word(upstream):
@@ -87,7 +103,19 @@ def test_a_refused_key_is_the_worker_s_trouble_and_other_refusals_are_the_server
     told = engine.refusal(CHAT, 401, b"{}")
     assert isinstance(told, WorkerFailedError)
     assert "sesame" not in told.message
-    assert engine.refusal(CHAT, 429, b"{}") is None
+    for status in (400, 403, 404, 429, 503):
+        assert engine.refusal(CHAT, status, b"{}") is None
+    engine.stop()
+    assert engine.refusal(CHAT, 401, b"{}") is None
+
+
+def test_a_renewed_key_ends_the_worker_so_that_the_next_one_takes_it(upstream):
+    engine = OpenAIServerEngine()
+    engine.start(spec_of(upstream), lambda stage: None)
+    spec_of(upstream, key="renewed")
+    engine.refusal(CHAT, 401, b"{}")
+    eventually(lambda: not engine.alive())
+    engine.stop()
 
 
 async def test_requests_reach_the_server_under_its_own_names_and_without_the_client_s_secrets(

@@ -20,7 +20,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         upstream = self.server.upstream
         upstream.seen.append((self.path, dict(self.headers)))
-        if upstream.redirect:
+        if upstream.failures > 0:
+            upstream.failures -= 1
+            self._answer(upstream.failing, b"{}")
+        elif upstream.redirect:
             self._answer(302, b"", {"Location": upstream.redirect})
         elif upstream.key and self.headers.get("Authorization") != f"Bearer {upstream.key}":
             self._answer(401, b'{"error": {"message": "no"}}')
@@ -69,6 +72,7 @@ class Upstream:
         self.base = base
         self.listing = json.dumps({"object": "list", "data": list(models)}).encode()
         self.redirect = ""
+        self.failures, self.failing = 0, 503
         self.status = 200
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.asked: list[dict[str, Any]] = []

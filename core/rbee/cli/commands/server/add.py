@@ -26,11 +26,11 @@ from rbee.contract.errors import InvalidRequestError, NotFoundError
 @click.option(
     "--embeddings", multiple=True, metavar="ID", help="Take this model, which is made for embeddings; may be repeated."
 )
-@click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Requests it is given at the same time; 8.")
+@click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Requests it is given at the same time.")
 @click.option("--key-stdin", is_flag=True, help="Read its key from standard input; on a terminal, ask for it.")
 @click.option("--key-file", type=click.Path(dir_okay=False, path_type=Path), help="Read its key from a file.")
 @click.option("--no-key", is_flag=True, help="Forget the key that it had.")
-@click.option("--replace", is_flag=True, help="Replace the server of that name; its key stays unless another is given.")
+@click.option("--replace", is_flag=True, help="Replace the server of that name; its key stays, at the same address.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server as JSON.")
 def command(
     *,
@@ -59,13 +59,15 @@ def command(
         raise click.UsageError("--key-stdin, --key-file and --no-key exclude each other.")
     connections = Connections.of(current().environment())
     checked_name(name)
+    base = base_url(url)
     before = _before(connections, name) if replace else None
-    key = before.key if before and not no_key else None
     if key_stdin:
         key = checked_key(_asked())
     elif key_file is not None:
         key = checked_key(_read(key_file))
-    connection = Connection(name=name, url=base_url(url), key=key, slots=slots or (before.slots if before else 8))
+    else:
+        key = _kept_key(before, base) if before and not no_key else None
+    connection = Connection(name=name, url=base, key=key, slots=slots or (before.slots if before else None))
     connection = msgspec.structs.replace(connection, models=_models(connection, models, embeddings))
     connections.add(connection, replace=replace)
     if as_json:
@@ -85,6 +87,21 @@ def _before(connections: Connections, name: str) -> Connection | None:
         return connections.get(name)
     except NotFoundError:
         return None
+
+
+def _kept_key(before: Connection, url: str) -> str | None:
+    """The key that a server had, if it is still where it was.
+
+    Raises:
+        InvalidRequestError: it is elsewhere: whoever listens there would be told the key.
+    """
+    if before.key is not None and Connection(name=before.name, url=url).origin != before.origin:
+        raise InvalidRequestError(
+            f"The key of {before.name!r} is for {before.origin}, and is not sent elsewhere unasked; give it again with "
+            "--key-stdin or --key-file, or leave it out with --no-key.",
+            param="key",
+        )
+    return before.key
 
 
 def _models(connection: Connection, models: tuple[str, ...], embeddings: tuple[str, ...]) -> tuple[ServedModel, ...]:

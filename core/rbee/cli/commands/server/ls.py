@@ -21,7 +21,8 @@ def command(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode({"servers": [shown(one) for one in connections]}).decode())
     elif connections:
         rows = [
-            (one.name, one.url, "yes" if one.key else "no", str(one.slots), str(len(one.models))) for one in connections
+            (one.name, one.url, "yes" if one.key else "no", str(one.slots or "-"), str(len(one.models)))
+            for one in connections
         ]
         print_table(("SERVER", "URL", "KEY", "SLOTS", "MODELS"), rows, right={"SLOTS", "MODELS"}, whole={"SERVER"})
     else:

@@ -14,7 +14,7 @@ from rbee.cli.context import current
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, name: str, as_json: bool) -> None:
-    """Forget a server and its key.  The server itself is left alone; a worker that stands for it goes on."""
+    """Forget a server and its key.  A worker that stands for it ends in some seconds; the server itself goes on."""
     Connections.of(current().environment()).remove(name)
     if as_json:
         click.echo(msgspec.json.encode({"removed": [name]}).decode())
