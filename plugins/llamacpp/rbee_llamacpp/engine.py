@@ -24,7 +24,7 @@ from rbee.contract.errors import EngineUnavailableError, RbeeError
 from rbee_llamacpp.availability import LIBRARY, availability
 from rbee_llamacpp.console import Console
 from rbee_llamacpp.failure import LAST_LINE, load_failure
-from rbee_llamacpp.options import OPTIONS, adapters
+from rbee_llamacpp.options import OPTIONS, Adapter, adapters
 from rbee_llamacpp.parameters import fill_parameters
 from rbee_llamacpp.preflight import check_device, check_file
 from rbee_llamacpp.refusals import IGNORED, check_lora, refusal
@@ -69,7 +69,7 @@ class LlamaCppEngine(ServedEngine):
         self._server: Any = None
         self._console: Console | None = None
         self._sessions: Sessions | None = None
-        self._adapters = 0
+        self._adapters: tuple[Adapter, ...] = ()
 
     @classmethod
     def availability(cls) -> Availability:
@@ -98,7 +98,7 @@ class LlamaCppEngine(ServedEngine):
         unmeasured = Endpoint(url=self._server.listening_address, headers=(("Authorization", f"Bearer {key}"),))
         console = self._console = Console(unmeasured, spec.slots)
         context = console.context_length()
-        self._adapters = len(adapters(spec))
+        self._adapters = adapters(spec)
         if files is not None:
             self._sessions = sessions(spec, files, context, console)
         return Endpoint(
@@ -119,8 +119,13 @@ class LlamaCppEngine(ServedEngine):
 
     def before(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Refuse adapters that are not there, and send the request to the slot that suits it."""
-        check_lora(body.get("lora"), self._adapters, kept=self._sessions is not None)
-        return None if self._sessions is None else self._sessions.before(path, body)
+        lora = body.get("lora")
+        check_lora(lora, len(self._adapters), kept=self._sessions is not None)
+        if self._sessions is not None:
+            return self._sessions.before(path, body)
+        # Seen with 2026.10: a request that names no scales is computed with those of the start, upon what a slot holds
+        # of another request's; only one that names them has that forgotten.
+        return None if lora else {"lora": [{"id": at, "scale": one.scale} for at, one in enumerate(self._adapters)]}
 
     def after(self, path: str, fields: Mapping[str, Any]) -> None:
         """The slot is free again."""

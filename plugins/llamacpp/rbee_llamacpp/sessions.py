@@ -82,6 +82,9 @@ class Sessions:
             self._make_ready(slot, chain)
         except OSError as error:
             log.warning("conversations are not kept: %s", error)
+        except BaseException:
+            slot.held = False
+            raise
         with self._lock:
             if self._unknown:
                 chain = ()

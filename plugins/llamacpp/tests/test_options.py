@@ -21,10 +21,12 @@ def options(**given):
 
 @pytest.fixture
 async def loaded(make_spec):
-    """Loads a worker's door: ``await loaded(options(...), slots=1)``."""
+    """Loads a worker's door: ``await loaded(options(...), slots=1)``; with `anew` the earlier ones end first."""
     faces = []
 
-    async def load(given=None, made_for=None, **changes):
+    async def load(given=None, made_for=None, *, anew=False, **changes):
+        while anew and faces:
+            await faces.pop().stop()
         if made_for is not None:
             changes["variant"] = ModelVariant(
                 model_id="v:m", name="m", vendor="v", format="gguf", capabilities=frozenset({made_for})
@@ -89,11 +91,41 @@ async def test_an_adapter_changes_what_is_said_as_much_as_its_scale_and_the_requ
     said = await text_of(ask, bent, "Who are you?", max_tokens=24)
     assert said != WHO
     assert await text_of(ask, bent, "Who are you?", lora=[{"id": 0, "scale": 0}]) == WHO
-    # What a bent model babbles depends on the last digits of the arithmetic, and so on what a cache held.
-    assert await text_of(ask, bent, "Who are you?", max_tokens=24) != WHO
     straight = await loaded(options(lora=f"{path}:0"))
     assert await text_of(ask, straight, "Who are you?") == WHO
-    assert await text_of(ask, straight, "Who are you?", max_tokens=24, lora=[{"id": 0, "scale": 1}]) != WHO
+    assert await text_of(ask, straight, "Who are you?", max_tokens=24, lora=[{"id": 0, "scale": 1}]) == said
+
+
+async def test_no_request_is_computed_upon_what_other_scales_have_left(ask, loaded, model, tmp_path):
+    face = await loaded(options(lora=str(adapter(model, tmp_path / "bent.gguf"))), slots=1)
+    scales = {None: None, "none": [], "zero": [{"id": 0, "scale": 0}], "half": [{"id": 0, "scale": 0.5}]}
+    alone = {}
+    for name, lora in scales.items():
+        alone[name] = await text_of(ask, face, "Who are you?", max_tokens=16, lora=lora, cache_prompt=False)
+    assert alone[None] == alone["none"]
+    assert len(set(alone.values())) == 3
+    for first in scales.values():
+        for name, lora in scales.items():
+            await text_of(ask, face, "Who are you?", max_tokens=16, lora=first)
+            assert await text_of(ask, face, "Who are you?", max_tokens=16, lora=lora) == alone[name]
+
+
+async def test_a_conversation_that_is_kept_comes_back_with_its_adapters_too(ask, loaded, model, tmp_path):
+    given = options(lora=str(adapter(model, tmp_path / "bent.gguf")), session_cache_mb=64)
+    words = " ".join(f"word{number}" for number in range(220))
+    body = talk(f"bees {words}", max_tokens=8, stream=True)
+    cached, texts = [], []
+    for _ in range(2):
+        face = await loaded(given, anew=True, slots=1, keep_in=str(tmp_path / "kept"))
+        said = await ask(face, CHAT, **body)
+        events = [json.loads(line[6:]) for line in said.body.decode().splitlines() if line.startswith("data: {")]
+        cached += [event["timings"]["cache_n"] for event in events if "timings" in event]
+        texts.append(said.text)
+    assert cached[0] == 0
+    assert cached[1] > 500
+    assert texts[0] == texts[1]
+    with pytest.raises(InvalidRequestError, match="session_cache_mb"):
+        await ask(face, CHAT, **talk("a", lora=[{"id": 0, "scale": 0}]))
 
 
 @pytest.mark.parametrize("lora", [[{"id": 1, "scale": 1}], [{"id": -1}], [{"scale": 1}], "all", [0]])
