@@ -9,6 +9,7 @@ import openai
 import pytest
 from fleet.conftest import PYTHON, SELF, one_line, sdk, text_of, user
 from fleet.llama_server import LlamaServer
+from fleet.tls_front import TlsFront, make_certificate
 from rbee.testing.colony import eventually
 
 NAME = "openai:box/tiny"
@@ -66,6 +67,25 @@ def test_a_client_that_leaves_frees_the_server_s_slot(colony, box):
             next(iter(stream))
             assert box.busy() == 1
         eventually(lambda: box.busy() == 0, 1.0)
+
+
+def test_a_server_behind_tls_is_the_same_once_its_certificate_is_trusted(make_colony, server, tmp_path):
+    certificate = make_certificate(tmp_path)
+    trusting = make_colony(environment={"SSL_CERT_FILE": str(certificate)})
+    with TlsFront(int(server.url.rpartition(":")[2]), certificate) as front, sdk(trusting) as client:
+        add = ("server", "add", "box", front.url, "--key-stdin")
+        done = trusting.cli(*add, stdin=KEY)
+        assert done.returncode == 0, done.stderr
+        assert ask(client).choices[0].message.content == SELF[1]
+        assert text_of(ask(client, PYTHON[0], stream=True)) == PYTHON[1]
+        with client.completions.create(model=NAME, stream=True, **LONG) as stream:
+            next(iter(stream))
+            assert server.busy() == 1
+        eventually(lambda: server.busy() == 0, 2.0)
+        del trusting.environment["SSL_CERT_FILE"]
+        refused = one_line(trusting.cli(*add, "--replace", stdin=KEY).stderr)
+        assert "its certificate is not trusted" in refused
+        assert "SSL_CERT_FILE" in refused
 
 
 def test_it_dies_in_mid_answer_and_comes_back(colony, box):
