@@ -91,7 +91,7 @@ def _get(connection: Connection, route: str, within_s: float) -> Any:
         )
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise EngineUnavailableError(
             f"The server {connection.name!r} at {connection.url} does not answer in JSON; is that the base of its API?"
         ) from None

@@ -113,7 +113,7 @@ def _checked(one: Structure) -> Structure:
         if isinstance(value, str):  # the schema as a text
             try:
                 return msgspec.structs.replace(one, value=msgspec.json.decode(value))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise InvalidRequestError(f"{one.param!r} is no JSON: {error}.", param=one.param) from None
         fits = isinstance(value, dict | bool)
     elif one.kind == "choice":

@@ -96,7 +96,7 @@ def _plain(raw: dict[str, Any], where: str) -> dict[str, Any]:
 def _call(call: Call, where: str) -> dict[str, Any]:
     try:
         arguments = msgspec.json.decode(call.function.arguments or "{}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequestError(
             f"The arguments of the call are no JSON: {error}.", param=f"{where}.function.arguments"
         ) from None

@@ -144,11 +144,20 @@ class Scheduler:
 
     def _deliver(self, posts: list[Settled]) -> None:
         """Hand results out; on the event loop."""
-        for job, event, finish, error in posts:
-            if error is not None:
-                job.outlet.fail(error)
-            elif event is not None and job.outlet.feed(event, finish):
-                self.cancel(job)
+        for one in posts:
+            try:
+                self._hand_out(one)
+            except Exception:  # what one answer trips over must not keep the others from theirs
+                log.exception("an answer of %r could not be read", self._spec.model_id)
+                self.cancel(one.job)
+                one.job.outlet.fail(WorkerFailedError("The answer could not be read; the worker's log says why."))
+
+    def _hand_out(self, one: Settled) -> None:
+        job, event, finish, error = one
+        if error is not None:
+            job.outlet.fail(error)
+        elif event is not None and job.outlet.feed(event, finish):
+            self.cancel(job)
 
     def _run(self, loaded: Mailbox[_Loaded], results: Mailbox[Settled], report: StageReport) -> None:
         """The whole life of the engine; in its thread."""

@@ -90,7 +90,7 @@ class ChatTemplate:
             given["tools"] = [dict(tool) for tool in tools]
         try:
             text = self._template.render(given)
-        except (jinja2.TemplateError, TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
+        except Exception as error:  # a template is foreign code, and fails in whatever way it likes
             raise InvalidRequestError(
                 f"The model's chat template does not take this conversation: {error}.", param="messages"
             ) from error

@@ -256,6 +256,18 @@ def test_a_body_that_is_no_json_object_is_refused(body):
         parse_chat(body)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[" * 5000}}]}]},
+        {"json_schema": "[" * 5000},
+    ],
+)
+def test_json_within_json_that_is_nested_without_end_is_refused(fields):
+    with pytest.raises(InvalidRequestError):
+        chat(**fields)
+
+
 @given(st.binary(max_size=200))
 def test_no_body_raises_anything_else(body):
     with suppress(InvalidRequestError):

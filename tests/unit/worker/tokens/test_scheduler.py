@@ -313,3 +313,19 @@ async def test_an_engine_that_has_fewer_slots_than_it_was_asked_for_is_given_no_
     assert desk.scheduler.status().slots_total == 1
     await asyncio.gather(*[text_of(desk.ask(f"r{number}")) for number in range(4)])
     assert engine.most == 1
+
+
+async def test_an_answer_that_cannot_be_read_ends_alone(engine_of, desk_of):
+    engine = engine_of(gated=True)
+    desk = await desk_of(engine, slots=2)
+    bad, good = desk.ask("bad"), desk.ask("good")
+
+    def feed(event, finish):
+        raise RecursionError("too deep")
+
+    bad.all[0].feed = feed
+    engine.allow(9)
+    with pytest.raises(WorkerFailedError, match="could not be read"):
+        await text_of(bad)
+    assert await text_of(good) == "one two three"
+    assert desk.scheduler.alive()

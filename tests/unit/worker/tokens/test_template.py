@@ -58,6 +58,7 @@ def test_what_a_template_refuses_is_told():
         "{{ messages.append(1) }}",
         "{% for a in range(99999999) %}{% endfor %}",
         "{{ none.x.y }}",
+        "{{ 1 // 0 }}",
     ],
 )
 def test_a_template_cannot_leave_its_sandbox(source):

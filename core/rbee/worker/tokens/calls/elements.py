@@ -43,5 +43,5 @@ def _value(text: str, schema: Any) -> Any:
         return text
     try:
         return msgspec.json.decode(text.strip())
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text

@@ -52,7 +52,7 @@ class ObjectReader:
         """Name and arguments of a complete object; None when it is no call."""
         try:
             found = msgspec.json.decode(self.raw)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         if self.lone:
             return (self.name or "", self.raw)
@@ -62,7 +62,7 @@ class ObjectReader:
         if isinstance(given, str):  # some write the arguments as a text that is JSON
             try:
                 given = msgspec.json.decode(given or "{}")
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 return None
         if given is None:
             given = {}
@@ -121,6 +121,6 @@ class ObjectReader:
 def _text(token: str) -> str | None:
     try:
         value = msgspec.json.decode(token.strip())
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return value if isinstance(value, str) else None

@@ -165,3 +165,9 @@ def test_a_call_that_breaks_off_after_its_name_is_told_as_far_as_it_came():
 )
 def test_the_style_is_known_by_the_template(template, style):
     assert style_of(template) is style
+
+
+def test_arguments_that_are_nested_without_end_raise_nothing():
+    deep = '{"name": "look", "arguments": {"at": ' + "[" * 5000 + "]" * 5000 + "}}"
+    read(HERMES, f"<tool_call>{deep}</tool_call>")
+    read(QWEN_CODER, f"<tool_call><function=look><parameter=times>{'[' * 5000}</parameter></function></tool_call>")
