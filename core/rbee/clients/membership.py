@@ -15,6 +15,9 @@ from rbee.contract.wire import Component, LeaseRenewal, Registration
 
 log = logging.getLogger(__name__)
 
+_CHANCE = random.SystemRandom()
+"""Of the system's own: nobody's seed decides when a component returns, and nobody's sequence moves on by it."""
+
 _LEAST_RETRY_S = 1.0
 
 _REFUSED_S = 30.0
@@ -30,7 +33,7 @@ def backoff() -> Iterator[float]:
 
 def jittered(seconds: float) -> float:
     """The wait, spread by a quarter each way: a thousand clients must not return in one instant."""
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # no secret depends on it
+    return seconds * _CHANCE.uniform(0.75, 1.25)
 
 
 class Membership:
@@ -53,7 +56,7 @@ class Membership:
         registration: Callable[[], Registration],
         interval_s: float,
         heard: Callable[[Component | None], None] = lambda queen: None,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = _CHANCE.random,
     ) -> None:
         self._client = client
         self._registration = registration

@@ -32,7 +32,12 @@ from schemathesis.checks import (
 from schemathesis.core.failures import FailureGroup
 from unit.programs import TOKEN, Program, Programs
 
-pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning"),
+    # The programs answer in other threads of this process: what one of their libraries draws from `random` while a
+    # case is drawn looks to Hypothesis like a strategy's own doing.
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"),
+]
 
 PATIENCE_S = 20.0
 EXAMPLES = 5
