@@ -30,7 +30,7 @@ def test_a_worker_of_ours_keeps_every_promise_that_applies(shared_colony, worker
     assert [one for one in report["checks"] if one["verdict"] == "broken"] == []
     assert done.returncode == 0
     assert report["kept"] >= 45
-    assert report["contract_version"] == "0.2"
+    assert report["contract_version"] == "0.3"
     suite = ET.parse(junit).getroot()
     assert (int(suite.get("tests")), suite.get("failures")) == (len(report["checks"]), "0")
 

@@ -5,7 +5,7 @@ from rbee.contract import Register, hookimpl
 from rbee_echo.engine import EchoEngine
 from rbee_echo.vendor import EchoVendor
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from rbee_example.engine import ExampleEngine
 from rbee_example.probe import ExampleProbe
 from rbee_example.vendor import ExampleVendor
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

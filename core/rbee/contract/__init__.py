@@ -16,7 +16,7 @@ from rbee.contract.engine_options import EngineOption, OptionValue, checked_opti
 from rbee.contract.figures import ModelFigures
 from rbee.contract.hookspecs import hookimpl
 from rbee.contract.http_vendor import FileSource, HttpModelVendor
-from rbee.contract.policy import Policy, WorkerView
+from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
 from rbee.contract.presence import PresenceChange, PresenceEntry, PresenceEvent, PresenceStore
 from rbee.contract.probe import NodeSample, Probe, ProcessSample
 from rbee.contract.register import Register
@@ -79,7 +79,9 @@ __all__ = [
     "ProcessStats",
     "Register",
     "RequestRecord",
+    "RequestView",
     "Sampling",
+    "Scores",
     "ServedEngine",
     "StageReport",
     "TokenEngine",

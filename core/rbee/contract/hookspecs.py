@@ -4,7 +4,7 @@ A plugin is a module (or object) named by an entry point of the group ``rbee``::
 
     from rbee.contract import Register, hookimpl
 
-    RBEE_CONTRACT = ">=0.2,<0.3"
+    RBEE_CONTRACT = ">=0.3,<0.4"
 
     @hookimpl
     def rbee_register(register: Register) -> None:

@@ -86,6 +86,7 @@ class Desk:
             continues=ask.continues,
             tried=frozenset(ask.tried),
             on_wait=partial(self._tell_wait, ask.number),
+            traits=ask.traits,
         )
         try:
             lease = self._dispatcher.try_acquire(route)

@@ -6,6 +6,7 @@ import msgspec
 
 from rbee.contract.errors import InvalidRequestError, RbeeError, UnavailableError, error_types
 from rbee.contract.wire import RequestRecord
+from rbee.gateway import Traits
 from rbee.http.guard import Guard
 
 
@@ -26,6 +27,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=2):
         continues: it takes up an answer that another worker has begun.
         tried: workers that have failed with it.
         waits: it waits for a place; else it wants to hear at once that none is free.
+        traits: see `rbee.gateway.Traits`.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=2):
     continues: bool
     tried: tuple[str, ...]
     waits: bool
+    traits: Traits
 
 
 class GiveUp(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=3):

@@ -106,6 +106,7 @@ class GatePlaces(Dispatcher):
                 continues=route.continues,
                 tried=tuple(route.tried),
                 waits=waits,
+                traits=route.traits,
             )
         )
         try:

@@ -9,10 +9,12 @@ from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Route, Target
 from rbee.gateway.pool import Pool
 from rbee.gateway.relay import Relay
 from rbee.gateway.sink import Sink
+from rbee.gateway.traits import NO_TRAITS, Traits
 from rbee.gateway.upstream import UpstreamError
 from rbee.gateway.waited import UpstreamResponse
 
 __all__ = [
+    "NO_TRAITS",
     "Answer",
     "AsgiRelay",
     "Asked",
@@ -27,6 +29,7 @@ __all__ = [
     "Route",
     "Sink",
     "Target",
+    "Traits",
     "UpstreamError",
     "UpstreamResponse",
     "read_body",

@@ -13,11 +13,19 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
+NOT_TOLD = msgspec.Raw()
+"""A field that the body lacks."""
+
+
 class RoutingFields(msgspec.Struct, frozen=True):
-    """The only fields of a body that the relay reads."""
+    """The only fields of a body that the relay reads; the raw ones are for the worker to check."""
 
     model: str
     stream: bool | None = False
+    max_tokens: msgspec.Raw = NOT_TOLD
+    max_completion_tokens: msgspec.Raw = NOT_TOLD
+    prompt_cache_key: msgspec.Raw = NOT_TOLD
+    service_tier: msgspec.Raw = NOT_TOLD
 
 
 _DECODER = msgspec.json.Decoder(RoutingFields)

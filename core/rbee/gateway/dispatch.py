@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from rbee.gateway.traits import NO_TRAITS, Traits
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -22,6 +24,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         continues: it takes up an answer that another worker has begun: only a worker that says it can will do.
         tried: workers that have failed with it; another one is better.
         on_wait: told the place in the queue, from 1, whenever the request begins to wait for a slot.
+        traits: what else may decide among workers, and who comes first.
     """
 
     request_id: str
@@ -32,6 +35,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     continues: bool = False
     tried: frozenset[str] = frozenset()
     on_wait: Callable[[int], None] | None = None
+    traits: Traits = NO_TRAITS
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

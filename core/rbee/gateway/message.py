@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2s
 
 import msgspec
 
@@ -33,9 +34,12 @@ _NOT_FORWARDED = frozenset(
         b"upgrade",
         b"traceparent",
         b"x-api-key",
+        b"x-rbee-keep-alive",
+        b"x-rbee-priority",
         b"x-rbee-usage",
         b"x-request-deadline",
         b"x-request-id",
+        b"x-session-id",
     }
 )
 _PLAIN_CONNECTION = frozenset({b"keep-alive", b"close"})
@@ -63,18 +67,26 @@ class ClientHead(msgspec.Struct, frozen=True):
         forwarded: lines for the worker.
         deadline: value of ``X-Request-Deadline``, None where there is none.
         traceparent: likewise; for the worker where the gateway makes no trace of its own.
+        key: a digest of the key that the client sent, whatever it is worth; empty for none.
+        session: value of ``X-Session-Id``.
+        priority: value of ``X-RBEE-Priority``.
+        keep_alive: value of ``X-RBEE-Keep-Alive``.
     """
 
     forwarded: bytes
     deadline: bytes | None
     traceparent: bytes | None = None
+    key: str = ""
+    session: bytes | None = None
+    priority: bytes | None = None
+    keep_alive: bytes | None = None
 
 
 def client_head(headers: Headers) -> ClientHead:
     """What the relay needs of a client's headers, names in lower case."""
     parts: list[bytes] = []
     dropped = _NOT_FORWARDED
-    deadline = traceparent = None
+    ours: dict[bytes, bytes] = {}
     for name, value in headers:
         if name == b"connection" and value.lower() not in _PLAIN_CONNECTION:
             # What a client names there is meant for this hop alone.
@@ -82,11 +94,21 @@ def client_head(headers: Headers) -> ClientHead:
     for name, value in headers:
         if name not in dropped:
             parts += (name, b": ", value, b"\r\n")
-        elif deadline is None and name == DEADLINE:
-            deadline = value
-        elif traceparent is None and name == b"traceparent":
-            traceparent = value
-    return ClientHead(b"".join(parts), deadline, traceparent)
+        else:
+            ours.setdefault(name, value)
+    return ClientHead(
+        b"".join(parts),
+        ours.get(DEADLINE),
+        ours.get(b"traceparent"),
+        _digest(ours.get(b"authorization") or ours.get(b"x-api-key")),
+        ours.get(b"x-session-id"),
+        ours.get(b"x-rbee-priority"),
+        ours.get(b"x-rbee-keep-alive"),
+    )
+
+
+def _digest(key: bytes | None) -> str:
+    return blake2s(key, digest_size=8).hexdigest() if key else ""
 
 
 def request_bytes(path: str, head: ClientHead, body: bytes, target: Target, added: Headers) -> bytes:

@@ -29,6 +29,7 @@ from rbee.gateway.deadline import HEADER as DEADLINE_HEADER
 from rbee.gateway.deadline import seconds_of
 from rbee.gateway.dispatch import Lease, Outcome, Route
 from rbee.gateway.message import client_head, is_event_stream, request_bytes
+from rbee.gateway.reading import traits_of
 from rbee.gateway.sink import Sink
 from rbee.gateway.upstream import Connection, UpstreamError
 
@@ -108,6 +109,7 @@ class Passage:
                 stream=bool(fields.stream),
                 trusted=asked.trusted,
                 on_wait=self._answer.waits,
+                traits=traits_of(self._client, fields, self._body),
             )
             if seconds is not None:
                 self._deadline = self._started + seconds

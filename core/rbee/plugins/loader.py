@@ -105,7 +105,7 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registrations: Regis
 def _check_contract(name: str, supported: object) -> None:
     if supported is None:
         raise ContractVersionError(
-            f"Plugin {name!r} does not state RBEE_CONTRACT, the contract versions it supports, as '>=0.2,<0.3'."
+            f"Plugin {name!r} does not state RBEE_CONTRACT, the contract versions it supports, as '>=0.3,<0.4'."
         )
     try:
         fits = SpecifierSet(str(supported)).contains(CONTRACT_VERSION, prereleases=True)

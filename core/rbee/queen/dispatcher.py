@@ -19,10 +19,11 @@ from rbee.contract.errors import (
 )
 from rbee.contract.policy import Policy
 from rbee.contract.types import Capability
-from rbee.gateway import Dispatcher, Outcome, Route, Target
+from rbee.gateway import NO_TRAITS, Dispatcher, Outcome, Route, Target, Traits
 from rbee.queen.breakers import Breakers
 from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand, Tell
+from rbee.queen.history import request_view
 from rbee.queen.leases import WorkerLease
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
@@ -70,6 +71,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         trusted: the caller has the colony's token.
         tried: workers that others are preferred to.
         on_wait: told the place in the queue when the request begins to wait for a slot.
+        traits: what else may decide among workers.
     """
 
     model: str
@@ -82,6 +84,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     tried: frozenset[str] = frozenset()
     on_wait: Callable[[int], None] | None = None
+    traits: Traits = NO_TRAITS
 
 
 class QueenDispatcher(Dispatcher):
@@ -132,11 +135,11 @@ class QueenDispatcher(Dispatcher):
         if route.tried:
             return self._another(route)
         wish = _CONTINUES if route.continues and route.path == _CHAT else _WISHES.get(route.path, _ANYBODY)
-        best = self._ready.best(route.model, wish, trusted=route.trusted)
+        best = self._ready.best(route.model, wish, trusted=route.trusted, traits=route.traits)
         if best is None:
             return None
         entry, found, among = best
-        return self._fit(self._lease(entry, found, among), route)
+        return self._fit(self._lease(entry, found, among, route.traits), route)
 
     def _another(self, route: Route) -> WorkerLease | None:
         """A place at a worker that has not been tried, where one is free."""
@@ -144,8 +147,11 @@ class QueenDispatcher(Dispatcher):
         found = self._names.present(name, trusted=trusted)
         if found is None or self._crowded(found):
             return None
-        decision = self._decide_now(self._request(found, Wish(capability=_capability(route))), found, route.tried)
-        return self._fit(self._reserve(decision.worker_id, found), route) if isinstance(decision, Use) else None
+        request = self._request(found, Wish(capability=_capability(route)), route.traits)
+        decision = self._decide_now(request, found, route.tried, route.traits)
+        if not isinstance(decision, Use):
+            return None
+        return self._fit(self._reserve(decision.worker_id, found, route.traits), route)
 
     def _crowded(self, found: Resolved) -> bool:
         """Whether somebody waits for a slot at a worker of the model."""
@@ -160,6 +166,7 @@ class QueenDispatcher(Dispatcher):
             trusted=route.trusted,
             tried=route.tried,
             on_wait=route.on_wait,
+            traits=route.traits,
         )
         return self._fit(await self.place(wanted), route)
 
@@ -194,7 +201,7 @@ class QueenDispatcher(Dispatcher):
         wish = Wish(
             capability=wanted.capability, hive_id=wanted.hive_id, worker_id=wanted.worker_id, device=wanted.device
         )
-        request = self._request(found, wish)
+        request = self._request(found, wish, wanted.traits)
         loop = asyncio.get_running_loop()
         load_deadline = loop.time() + self._settings.queen.load_timeout_s
         turn = Turn(self.room, found.model_ids, wish, self._settings.queen.slot_wait_s)
@@ -205,9 +212,9 @@ class QueenDispatcher(Dispatcher):
         unknown: dict[str, ModelNotFoundError] = {}
         try:
             while True:
-                decision = self._decide(request, found, wanted.tried, unknown)
+                decision = self._decide(request, found, wanted, unknown)
                 if isinstance(decision, Use) and self._may_use(decision.worker_id, turn):
-                    return self._reserve(decision.worker_id, found)
+                    return self._reserve(decision.worker_id, found, wanted.traits)
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
                     if turn.begins:
                         # Who is called and finds nothing keeps his place: he is not the last now.
@@ -271,7 +278,7 @@ class QueenDispatcher(Dispatcher):
                 lost, lease.lost = lease.lost, None
                 lost()
 
-    def _request(self, found: Resolved, wish: Wish) -> PlaceRequest:
+    def _request(self, found: Resolved, wish: Wish, traits: Traits) -> PlaceRequest:
         return PlaceRequest(
             capability=wish.capability,
             hive_id=wish.hive_id,
@@ -280,25 +287,27 @@ class QueenDispatcher(Dispatcher):
             variants=found.variants,
             context_length=self._context_length,
             slots=self._slots,
+            view=request_view(traits),
         )
 
     def _decide(
-        self, request: PlaceRequest, found: Resolved, tried: frozenset[str], without: Container[str]
+        self, request: PlaceRequest, found: Resolved, wanted: Wanted, without: Container[str]
     ) -> Use | Start | Wait | Refusal:
         """The decision; on the hives `without` nothing is started."""
 
         def hives() -> list[HiveView]:
             return [one for one in self._views.hives(request.variants) if one.hive_id not in without]
 
-        if tried and isinstance(now := self._decide_now(request, found, tried), Use):
+        tried, traits = wanted.tried, wanted.traits
+        if tried and isinstance(now := self._decide_now(request, found, tried, traits), Use):
             return now
-        return place(request, self._views.candidates(found.model_ids), hives, self._policy)
+        return place(request, self._views.candidates(found.model_ids, traits), hives, self._policy)
 
     def _decide_now(
-        self, request: PlaceRequest, found: Resolved, tried: frozenset[str]
+        self, request: PlaceRequest, found: Resolved, tried: frozenset[str], traits: Traits
     ) -> Use | Start | Wait | Refusal:
         """The decision among the workers there are, without those that have been tried; no hive is looked at."""
-        candidates = self._views.candidates(found.model_ids)
+        candidates = self._views.candidates(found.model_ids, traits)
         if tried:
             candidates = [one for one in candidates if one.view.worker_id not in tried]
         return place(request, candidates, _no_hives, self._policy)
@@ -327,15 +336,16 @@ class QueenDispatcher(Dispatcher):
             return False
         return turn.mine(entry.model_id, worker)
 
-    def _reserve(self, worker_id: str, found: Resolved) -> WorkerLease:
+    def _reserve(self, worker_id: str, found: Resolved, traits: Traits) -> WorkerLease:
         entry = self._telemetry.get_worker(worker_id)
         if entry is None:
             raise NoPlacementError(f"Worker {worker_id!r} has gone this instant; try again.")
         among = sum(len(self._telemetry.find_workers_by_model(model_id)) for model_id in found.model_ids)
-        return self._lease(entry, found, among)
+        return self._lease(entry, found, among, traits)
 
-    def _lease(self, entry: WorkerEntry, found: Resolved, among: int) -> WorkerLease:
+    def _lease(self, entry: WorkerEntry, found: Resolved, among: int, traits: Traits) -> WorkerLease:
         self._telemetry.reserve(entry.worker_id)
+        self._views.history.sent(entry, traits)
         self._breakers.sent(entry.worker_id)
         model_id = entry.model_id or found.model_ids[0]
         lease = WorkerLease(entry, model_id, self._target(entry.url or ""), self.finished, among, self._policy.name)

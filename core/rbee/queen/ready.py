@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rbee.contract.policy import Policy
+from rbee.gateway import NO_TRAITS, Traits
 from rbee.queen.breakers import Breakers
+from rbee.queen.history import request_view
 from rbee.queen.names import ModelNames, Resolved
-from rbee.queen.views import Views, view_of
+from rbee.queen.views import Views
 from rbee.scheduler import Wish, suits
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
@@ -58,13 +60,16 @@ class ReadyWorkers:
         self._crowded = crowded
         self._known: dict[tuple[str, bool, str | None], _Able] = {}
 
-    def best(self, name: str, wish: Wish, *, trusted: bool) -> tuple[WorkerEntry, Resolved, int] | None:
+    def best(
+        self, name: str, wish: Wish, *, trusted: bool, traits: Traits = NO_TRAITS
+    ) -> tuple[WorkerEntry, Resolved, int] | None:
         """The worker to send a request to, what its name means, and how many workers could have taken it.
 
         Args:
             name: as the request has it.
             wish: what is asked of the worker; its capability alone.
             trusted: as in `ModelNames.resolve`.
+            traits: of the request.
 
         Returns:
             None when nobody can take it this instant, or the vendors would have to be asked what the name means.
@@ -88,7 +93,8 @@ class ReadyWorkers:
         free = {entry.worker_id: entry for entry in entries if entry.slots_free != 0}
         if not free:
             return None
-        first = self._policy.rank([view_of(entry) for entry in free.values()])[0]
+        view = self._views.history.view
+        first = self._policy.rank([view(entry, traits) for entry in free.values()], request_view(traits))[0]
         return free[first.worker_id], able.found, len(entries)
 
     def _look(self, key: tuple[str, bool, str | None], wish: Wish, stamp: _Stamp) -> _Able | None:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from rbee.beehives import Beehive
+from rbee.builtin.policies import BalancedPolicy
 from rbee.catalog import Aliases, Resolver
 from rbee.clients import keep_running
 from rbee.contract.errors import InvalidRequestError
@@ -47,6 +48,8 @@ from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.drains import Drains
 from rbee.queen.gauges import gauges
+from rbee.queen.guarded import GuardedPolicy
+from rbee.queen.history import History
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
@@ -113,9 +116,10 @@ class QueenService:
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
-        views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred)
+        self.history = History()
+        views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred, self.history)
         looks = Looks(views, self._figures)
-        policy = registrations.policies.get(settings.queen.policy)()
+        policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
@@ -376,6 +380,9 @@ class QueenService:
     def _knows_hive(self, hive_id: str) -> bool:
         return self.telemetry.get_hive_state(hive_id) is not None
 
+    def _knows_worker(self, worker_id: str) -> bool:
+        return self.telemetry.get_worker(worker_id) is not None
+
     def _whose(self, name: str) -> str | None:
         """Where a model called so is in the colony, for a person; None when there is none."""
         if self.catalogs.index.knows(name):
@@ -397,7 +404,8 @@ class QueenService:
             for worker_id in self.telemetry.cleanup():
                 log.info("worker %s is gone", worker_id)
             self.catalogs.forget(self._knows_hive)
-            self._breakers.forget(lambda worker_id: self.telemetry.get_worker(worker_id) is not None)
+            self._breakers.forget(self._knows_worker)
+            self.history.forget(self._knows_worker)
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rbee.contract.policy import WorkerView
 from rbee.contract.types import ModelVariant, WorkerState
+from rbee.gateway import NO_TRAITS, Traits
 from rbee.queen.held import HeldIndex
+from rbee.queen.history import History
 from rbee.scheduler import Candidate, Failure, HiveView, IdleWorker, gpu_free, idle_worker, ram_free
 from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 
@@ -23,6 +24,7 @@ class Views:
         clock: the telemetry's.
         failure: when and why a variant last failed to load on a hive.
         barred: why a worker is to get nothing for now; None when it may.
+        history: of the requests that workers had.
     """
 
     def __init__(
@@ -32,26 +34,32 @@ class Views:
         clock: Callable[[], float],
         failure: FailureOf,
         barred: Callable[[str], str | None] = lambda _: None,
+        history: History | None = None,
     ) -> None:
+        self.history = history or History()
         self._telemetry = telemetry
         self._barred = barred
         self._held = held
         self._clock = clock
         self._failure = failure
 
-    def candidates(self, model_ids: Sequence[str]) -> list[Candidate]:
-        """Workers of any of the models; costs what these have workers."""
-        telemetry = self._telemetry
+    def candidates(self, model_ids: Sequence[str], traits: Traits = NO_TRAITS) -> list[Candidate]:
+        """Workers of any of the models; costs what these have workers.
+
+        Args:
+            model_ids: canonical names.
+            traits: of the request.
+        """
         return [
-            _candidate(telemetry, entry, self._barred(entry.worker_id))
+            self._candidate(entry, traits)
             for model_id in model_ids
-            for entry in telemetry.find_workers_by_model(model_id)
+            for entry in self._telemetry.find_workers_by_model(model_id)
         ]
 
     def candidate(self, worker_id: str) -> Candidate | None:
         """One worker; None when it is not known."""
         entry = self._telemetry.get_worker(worker_id)
-        return None if entry is None else _candidate(self._telemetry, entry, self._barred(worker_id))
+        return None if entry is None else self._candidate(entry, NO_TRAITS)
 
     def hives(self, variants: Sequence[ModelVariant]) -> list[HiveView]:
         """All hives as places for a new worker of a model.
@@ -70,32 +78,16 @@ class Views:
             for record in self._telemetry.list_all_hives()
         ]
 
-
-def view_of(entry: WorkerEntry) -> WorkerView:
-    """A worker as a policy sees it."""
-    sample = entry.sample
-    return WorkerView(
-        worker_id=entry.worker_id,
-        hive_id=entry.hive_id,
-        gpu_pct=sample.gpu_util_pct if sample else None,
-        cpu_pct=sample.cpu_pct if sample else None,
-        slots_total=entry.slots_total,
-        slots_free=entry.slots_free,
-        queue_depth=entry.queue_depth,
-        latency_s=entry.latency_s,
-    )
-
-
-def _candidate(telemetry: TelemetryRegistry, entry: WorkerEntry, barred: str | None) -> Candidate:
-    return Candidate(
-        view=view_of(entry),
-        state=entry.state,
-        presence=telemetry.presence(entry),
-        routable=telemetry.is_routable(entry),
-        capabilities=entry.capabilities,
-        device=entry.device,
-        barred=barred,
-    )
+    def _candidate(self, entry: WorkerEntry, traits: Traits) -> Candidate:
+        return Candidate(
+            view=self.history.view(entry, traits),
+            state=entry.state,
+            presence=self._telemetry.presence(entry),
+            routable=self._telemetry.is_routable(entry),
+            capabilities=entry.capabilities,
+            device=entry.device,
+            barred=self._barred(entry.worker_id),
+        )
 
 
 def _hive(

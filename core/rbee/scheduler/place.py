@@ -44,7 +44,7 @@ def place(
     able, reasons = _filter_candidates(request, candidates)
     free = [one for one in able if one.view.slots_free is None or one.view.slots_free > 0]
     if free:
-        best = policy.rank([one.view for one in free])[0]
+        best = policy.rank([one.view for one in free], request.view)[0]
         return Use(worker_id=best.worker_id, reasons=tuple(reasons))
     if able:
         reasons += [_worker(one, "all slots are busy") for one in able]

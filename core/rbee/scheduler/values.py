@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from rbee.contract.policy import WorkerView
+from rbee.contract.policy import RequestView, WorkerView
 from rbee.contract.types import Device, EngineInfo, ModelVariant, WorkerState
 
 
@@ -129,11 +129,13 @@ class PlaceRequest(Wish, frozen=True, kw_only=True):
         variants: of the model, in the order of their vendor, best first; any of them will do.
         context_length: tokens a slot of a new worker, for its memory; None for the model's own, up to a bound.
         slots: requests that a new worker serves at the same time, likewise.
+        view: what a policy sees of the request.
     """
 
     variants: tuple[ModelVariant, ...]
     context_length: int | None = None
     slots: int = 1
+    view: RequestView = RequestView()
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True, tag="use"):

@@ -68,7 +68,7 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(description="Second port of the queen, for clients of Ollama, which ask 11434; unset for none."),
     ] = None
     url: Annotated[Address | None, Meta(description="Where hives and workers find the queen.")] = None
-    policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "seed"
+    policy: Annotated[str, Meta(description="Policy that chooses among a model's workers.")] = "balanced"
     max_body_mb: Annotated[int, Meta(ge=1, le=1024, description="Largest inference request accepted, in MiB.")] = 32
     load_timeout_s: Annotated[
         Seconds, Meta(description="Longest time a request waits for its model to be fetched and loaded.")

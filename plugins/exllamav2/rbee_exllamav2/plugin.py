@@ -5,7 +5,7 @@ from rbee.contract import Register, hookimpl
 from rbee_exllamav2.v2 import ExLlamaV2Engine
 from rbee_exllamav2.v3 import ExLlamaV3Engine
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

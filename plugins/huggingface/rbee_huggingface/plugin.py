@@ -4,7 +4,7 @@ from rbee.contract import Register, hookimpl
 
 from rbee_huggingface.vendor import HuggingFaceVendor
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from rbee.contract import Register, hookimpl
 from rbee_mlx.engine import MlxEngine
 from rbee_mlx.metal_probe import MetalProbe
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from rbee.contract import Register, hookimpl
 
 from rbee_nvidia.probe import NvidiaProbe
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from rbee_path.reading import read_records, shipped_records, user_folder
 from rbee_path.record import EngineRecord
 from rbee_path.vendor import PathVendor
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 @hookimpl

@@ -4,7 +4,7 @@ import time
 
 from rbee.contract import ModelFile, ModelVariant, ModelVendor, hookimpl
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 BLOCKS, BLOCK = 400, b"x" * 1000
 
 

@@ -125,7 +125,7 @@ async def test_a_worker_that_answers_after_its_end_is_caught():
 
 
 async def test_a_wrong_version_of_the_contract_is_caught():
-    async with worker(rewriting(b'"contract_version":"0.2"', b'"contract_version":"9.9"')) as url:
+    async with worker(rewriting(b'"contract_version":"0.3"', b'"contract_version":"9.9"')) as url:
         assert broken(await looked_at(url, "W-INFO-1", "W-INFO-2")) == {"W-INFO-2"}
 
 

@@ -75,7 +75,7 @@ NOISY = """
 import os
 from rbee.contract import Availability, Backend, EngineStatus, TokenEngine, hookimpl
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 # As a library in C does.
 os.write(1, b"loading...\\n")
 

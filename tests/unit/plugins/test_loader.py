@@ -12,12 +12,13 @@ import pytest
 from rbee.contract.wire import JobEvent
 from rbee.plugins import PluginRecord, Plugins, load_plugins
 
-HEAD = 'from rbee.contract import Policy, hookimpl\nRBEE_CONTRACT = ">=0.2,<0.3"\nSEEN = []\n'
+OURS = ("balanced", "least-loaded", "most-vram-free", "round-robin", "seed")
+HEAD = 'from rbee.contract import Policy, hookimpl\nRBEE_CONTRACT = ">=0.3,<0.4"\nSEEN = []\n'
 POLICY = """
 class Mine(Policy):
     name = {name!r}
 
-    def rank(self, workers):
+    def rank(self, workers, request):
         return workers
 """
 REGISTER = """
@@ -80,10 +81,10 @@ BROKEN = {
     "raise": ("raise RuntimeError('no driver')", "no driver"),
     "exit": ("raise SystemExit(3)", "SystemExit"),
     "no_version": (good("x").replace("RBEE_CONTRACT", "OTHER"), "does not state RBEE_CONTRACT"),
-    "old_version": (good("x").replace(">=0.2,<0.3", "<0.1"), "supports contract <0.1"),
-    "new_version": (good("x").replace(">=0.2,<0.3", ">=2"), "supports contract >=2"),
-    "odd_version": (good("x").replace(">=0.2,<0.3", "one or so"), "one or so"),
-    "number_version": (good("x").replace('">=0.2,<0.3"', "1.0"), "RBEE_CONTRACT = 1.0"),
+    "old_version": (good("x").replace(">=0.3,<0.4", "<0.1"), "supports contract <0.1"),
+    "new_version": (good("x").replace(">=0.3,<0.4", ">=2"), "supports contract >=2"),
+    "odd_version": (good("x").replace(">=0.3,<0.4", "one or so"), "one or so"),
+    "number_version": (good("x").replace('">=0.3,<0.4"', "1.0"), "RBEE_CONTRACT = 1.0"),
     "unknown_hook": (good("x") + "\n@hookimpl\ndef rbee_dance(step): ...\n", "rbee_dance"),
     "wrong_argument": (good("x").replace("rbee_register(register)", "rbee_register(door)"), "door"),
     "raising_hook": (good("x") + "    raise ValueError('half way')\n", "half way"),
@@ -103,7 +104,7 @@ def test_a_broken_plugin_is_recorded_with_the_reason_and_the_others_load(make, k
     assert found.status == "failed"
     assert why in (found.error or "")
     assert found.registered == {}
-    assert plugins.registrations.policies.names() == ["first", "second", "seed"]
+    assert plugins.registrations.policies.names() == sorted(["first", "second", *OURS])
 
 
 @pytest.mark.parametrize("kind", ["wrong_argument", "unknown_hook", "raising_hook"])
@@ -117,8 +118,8 @@ def test_a_plugin_that_failed_half_way_observes_nothing(make, kind: str) -> None
 def test_a_half_registered_plugin_gives_back_what_it_replaced(make) -> None:
     text = good("seed").replace("policy(Mine)", "policy(Mine, replace=True)") + "    raise ValueError\n"
     plugins = load(make("thief", text))
-    assert plugins.registrations.policies.get("seed").__module__ == "rbee.builtin.seed_policy"
-    assert record(plugins, "builtin").registered["policy"] == ("seed",)
+    assert plugins.registrations.policies.get("seed").__module__ == "rbee.builtin.policies.seed"
+    assert record(plugins, "builtin").registered["policy"] == OURS
 
 
 def test_a_duplicate_name_names_both_owners_and_the_first_keeps_it(make) -> None:
@@ -143,7 +144,7 @@ def test_replacing_on_purpose_is_allowed(make) -> None:
 def test_two_distributions_with_one_plugin_name_keep_the_first(make) -> None:
     plugins = load(make("one", good("first"), point="twin"), make("two", good("second"), point="twin"))
     assert [found.status for found in plugins.records if found.name == "twin"] == ["loaded", "failed"]
-    assert plugins.registrations.policies.names() == ["first", "seed"]
+    assert plugins.registrations.policies.names() == sorted(["first", *OURS])
 
 
 def test_one_module_under_two_names_loads_once(make) -> None:
@@ -151,7 +152,7 @@ def test_one_module_under_two_names_loads_once(make) -> None:
     again = EntryPoint(name="two", value=point.value, group="rbee")
     plugins = load(point, again)
     assert (record(plugins, "one").status, record(plugins, "two").status) == ("loaded", "failed")
-    assert plugins.registrations.policies.names() == ["first", "seed"]
+    assert plugins.registrations.policies.names() == sorted(["first", *OURS])
 
 
 def test_only_allowed_plugins_are_imported(make) -> None:
@@ -173,7 +174,7 @@ def test_the_safe_mode_keeps_core_alone(make) -> None:
         "worker_vendor": ("python",),
         "probe": ("host",),
         "presence_store": ("memory",),
-        "policy": ("seed",),
+        "policy": OURS,
     }
 
 

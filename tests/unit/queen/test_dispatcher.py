@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from rbee.builtin.seed_policy import SeedPolicy
+from rbee.builtin.policies import SeedPolicy
 from rbee.catalog import Resolver
 from rbee.contract import Backend, Device, DeviceType, EngineInfo, ModelFile, ModelVariant
 from rbee.contract.errors import (

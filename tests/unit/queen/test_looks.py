@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rbee.builtin.seed_policy import SeedPolicy
+from rbee.builtin.policies import SeedPolicy
 from rbee.catalog import Resolver
 from rbee.contract import Backend, Device, DeviceType, EngineInfo
 from rbee.contract.types import ModelVariant

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rbee.builtin.seed_policy import SeedPolicy
+from rbee.builtin.policies import SeedPolicy
 from rbee.contract.wire import ProcessStats, WorkerBeat
 from rbee.queen.breakers import Breakers
 from rbee.queen.held import HeldIndex

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rbee.builtin.seed_policy import SeedPolicy
+from rbee.builtin.policies import SeedPolicy
 from rbee.contract import (
     Backend,
     Capability,

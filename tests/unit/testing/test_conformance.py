@@ -194,7 +194,7 @@ from rbee.testing.conformance import PolicyContract
 class Tidy(Policy):
     name = "tidy"
     calls = 0
-    def rank(self, workers): return sorted(workers, key=lambda one: one.worker_id)
+    def rank(self, workers, request): return sorted(workers, key=lambda one: one.worker_id)
 
 class Own(Tidy):
 BODY
@@ -292,16 +292,20 @@ def test_what_keeps_the_contract_passes(pytester, source):
             "def step(self): return [TokenEvent(request_id='x')]",
             "test_a_step_without_work_returns_nothing",
         ),
-        (POLICY, "def rank(self, workers): return workers", "test_equals_are_told_apart_by_name"),
-        (POLICY, "def rank(self, workers): return super().rank(workers)[1:]", "test_nobody_is_lost_or_invented[0]"),
+        (POLICY, "def rank(self, workers, request): return workers", "test_equals_are_told_apart_by_name"),
         (
             POLICY,
-            "def rank(self, workers): Own.calls += 1; return super().rank(workers)[:: (-1) ** Own.calls]",
+            "def rank(self, workers, request): return super().rank(workers, request)[1:]",
+            "test_nobody_is_lost_or_invented[0]",
+        ),
+        (
+            POLICY,
+            "def rank(self, workers, request): Own.calls += 1; return super().rank(workers, request)[:: (-1) ** Own.calls]",
             "test_it_keeps_no_state_and_changes_nothing",
         ),
         (
             POLICY,
-            "def rank(self, workers): return sorted(workers, key=lambda one: one.gpu_pct + 0.0)",
+            "def rank(self, workers, request): return sorted(workers, key=lambda one: one.gpu_pct + 0.0)",
             "test_one_worker_of_which_nothing_is_known_is_ranked",
         ),
         (

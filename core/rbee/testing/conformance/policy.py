@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from rbee.contract import Policy, WorkerView
+from rbee.contract import Policy, RequestView, WorkerView
 from rbee.testing.conformance.promises import Promises
 
 MANY = 2000
 QUICK_S = 0.5
 """For that many workers; linear code takes a few milliseconds."""
+
+REQUEST = RequestView(prompt_tokens=300, max_tokens=200)
 
 
 def views(seed: int, count: int = 12) -> list[WorkerView]:
@@ -36,6 +38,12 @@ def views(seed: int, count: int = 12) -> list[WorkerView]:
             slots_free=whole(8),
             queue_depth=whole(20),
             latency_s=maybe(draw.uniform(0, 5)),
+            vram_free_mb=whole(80_000),
+            prefill_tok_s=maybe(draw.uniform(0, 5000)),
+            decode_tok_s=maybe(draw.uniform(0, 200)),
+            affinity=draw.choice([0.0, 0.0, draw.uniform(0, 1), 1.0]),
+            sticky=draw.random() < 0.1,
+            sent=draw.randrange(1000),
         )
         for number in range(count)
     ]
@@ -60,40 +68,40 @@ class PolicyContract(Promises, kit=True):
     def test_nobody_is_lost_or_invented(self, policy: Policy, seed: int) -> None:
         """The same workers come back, each once."""
         given = views(seed)
-        assert sorted(_ids(policy.rank(given))) == sorted(_ids(given))
+        assert sorted(_ids(policy.rank(given, REQUEST))) == sorted(_ids(given))
 
     @pytest.mark.parametrize("seed", range(20))
     def test_the_order_of_the_input_does_not_matter(self, policy: Policy, seed: int) -> None:
         """Equal input gives equal output, so that it does not depend on who registered first."""
         given = views(seed)
-        expected = _ids(policy.rank(given))
+        expected = _ids(policy.rank(given, REQUEST))
         for _ in range(3):
             random.Random(seed).shuffle(given)  # noqa: S311  # for tests
-            assert _ids(policy.rank(given)) == expected
+            assert _ids(policy.rank(given, REQUEST)) == expected
 
     def test_equals_are_told_apart_by_name(self, policy: Policy) -> None:
         """The worker's name is the last word, always the same way round."""
         twins = [WorkerView(worker_id=name) for name in ("b", "a", "c")]
-        assert _ids(policy.rank(twins)) == _ids(policy.rank(twins[::-1]))
+        assert _ids(policy.rank(twins, REQUEST)) == _ids(policy.rank(twins[::-1], REQUEST))
 
     def test_one_worker_of_which_nothing_is_known_is_ranked(self, policy: Policy) -> None:
         """Unknown figures are None, all of them at first."""
-        assert _ids(policy.rank([WorkerView(worker_id="a")])) == ["a"]
+        assert _ids(policy.rank([WorkerView(worker_id="a")], REQUEST)) == ["a"]
 
     def test_it_keeps_no_state_and_changes_nothing(self, policy: Policy) -> None:
         """Asked again, and by another object, it says the same; the input stays as it was."""
         given = views(1)
         before = list(given)
-        first = _ids(policy.rank(given))
-        policy.rank(views(2))
-        assert _ids(policy.rank(given)) == _ids(type(policy)().rank(given)) == first
+        first = _ids(policy.rank(given, REQUEST))
+        policy.rank(views(2), REQUEST)
+        assert _ids(policy.rank(given, REQUEST)) == _ids(type(policy)().rank(given, REQUEST)) == first
         assert given == before
 
     def test_it_is_quick(self, policy: Policy) -> None:
         """It is asked for every request, on the event loop."""
         many = views(3, MANY)
         started = time.perf_counter()
-        policy.rank(many)
+        policy.rank(many, REQUEST)
         assert time.perf_counter() - started < QUICK_S
 
 

@@ -14,7 +14,7 @@ import importlib.util
 from rbee.contract import Availability, EngineStatus, LoadedModel, TokenEngine, TokenEvent, hookimpl
 from rbee.testing.tables import TableTokenizer
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 
 class Speck(TokenEngine):

@@ -18,7 +18,7 @@ PLUGIN = """
 import click
 from rbee.contract import hookimpl
 
-RBEE_CONTRACT = ">=0.2,<0.3"
+RBEE_CONTRACT = ">=0.3,<0.4"
 
 @hookimpl
 def rbee_register(register):

@@ -1,10 +1,10 @@
-"""The default policy."""
+"""The order that the design's first documents ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rbee.contract.policy import Policy, WorkerView
+from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
 
 _UNKNOWN_LATENCY_S = 0.0
 
@@ -19,10 +19,19 @@ class SeedPolicy(Policy):
 
     name = "seed"
 
-    def rank(self, workers: Sequence[WorkerView]) -> Sequence[WorkerView]:
+    def rank(self, workers: Sequence[WorkerView], request: RequestView) -> Sequence[WorkerView]:
+        """See `Policy.rank`; the request is not looked at."""
         if len(workers) == 1:
             return workers
         return sorted(workers, key=_key)
+
+    def scores(self, workers: Sequence[WorkerView], request: RequestView) -> Scores:
+        """See `Policy.scores`."""
+        found = {}
+        for worker in workers:
+            load, free, latency, _ = _key(worker)
+            found[worker.worker_id] = {"load_tenths": load, "slots_free": -free, "latency_s": latency}
+        return found
 
 
 def _key(worker: WorkerView) -> tuple[int, int, float, str]:

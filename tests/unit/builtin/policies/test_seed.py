@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rbee.builtin.seed_policy import SeedPolicy
-from rbee.contract import WorkerView
+from rbee.builtin.policies import SeedPolicy
+from rbee.contract import RequestView, WorkerView
 from rbee.testing.conformance import PolicyContract
 
 VIEWS = st.lists(
@@ -30,7 +30,7 @@ class TestSeedPolicy(PolicyContract):
 
 
 def ranked(*views: WorkerView) -> list[str]:
-    return [view.worker_id for view in SeedPolicy().rank(views)]
+    return [view.worker_id for view in SeedPolicy().rank(views, RequestView())]
 
 
 @pytest.mark.parametrize(

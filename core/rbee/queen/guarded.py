@@ -1,0 +1,87 @@
+"""A policy that cannot hurt: what it gets wrong is decided by another one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
+
+log = logging.getLogger(__name__)
+
+_SLOWEST_S = 0.05
+_SLOW = 3
+"""Slow decisions in a row after which a policy is not asked for a while: the queen stands still meanwhile."""
+
+_REST_S = 60.0
+
+
+class GuardedPolicy(Policy):
+    """Asks a policy, and the default one where that raises, loses or invents a worker, or takes longer than 50 ms.
+
+    One that was slow three times in a row is left alone for a minute.
+
+    Args:
+        policy: to be asked.
+        default: in its place.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, policy: Policy, default: Policy, clock: Callable[[], float]) -> None:
+        self.name = policy.name  # type: ignore[misc]  # of the guarded one, not of this class
+        self._policy = policy
+        self._default = default
+        self._clock = clock
+        self._slow = 0
+        self._rests_until = 0.0
+        self.decided_by = policy.name
+        """Name of the policy whose order the last decision followed."""
+
+    def rank(self, workers: Sequence[WorkerView], request: RequestView) -> Sequence[WorkerView]:
+        """See `Policy.rank`."""
+        started = self._clock()
+        if started >= self._rests_until:
+            ranked = self._ask(workers, request)
+            took = self._clock() - started
+            if took > _SLOWEST_S:
+                self._slowed(took)
+            elif ranked is not None:
+                self._slow = 0
+                self.decided_by = self.name
+                return ranked
+        self.decided_by = self._default.name
+        return self._default.rank(workers, request)
+
+    def scores(self, workers: Sequence[WorkerView], request: RequestView) -> Scores:
+        """See `Policy.scores`; none where the policy fails."""
+        try:
+            return self._policy.scores(workers, request)
+        except Exception:
+            log.warning("policy %s failed to tell its scores", self.name, exc_info=True)
+            return {}
+
+    def _ask(self, workers: Sequence[WorkerView], request: RequestView) -> Sequence[WorkerView] | None:
+        """The policy's order; None when it gives none."""
+        try:
+            ranked = self._policy.rank(workers, request)
+            whole = len(ranked) == len(workers) and {id(one) for one in ranked} == {id(one) for one in workers}
+        except Exception:
+            log.warning("policy %s failed; %s decides in its place", self.name, self._default.name, exc_info=True)
+            return None
+        if not whole:
+            log.warning("policy %s lost or invented a worker; %s decides in its place", self.name, self._default.name)
+            return None
+        return ranked
+
+    def _slowed(self, took: float) -> None:
+        self._slow += 1
+        log.warning(
+            "policy %s took %.0f ms, of 50 at most; %s decides in its place",
+            self.name,
+            took * 1000,
+            self._default.name,
+        )
+        if self._slow >= _SLOW:
+            self._slow = 0
+            self._rests_until = self._clock() + _REST_S
+            log.warning("policy %s is left alone for %.0f s, for its slowness", self.name, _REST_S)

@@ -1,0 +1,77 @@
+"""What the queen remembers of her requests, as far as it decides where the next one goes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import count
+
+from rbee.contract.policy import RequestView, WorkerView
+from rbee.gateway import NO_TRAITS, Traits
+from rbee.queen.prefixes import Prefixes
+from rbee.queen.rates import Rates
+from rbee.telemetry import WorkerEntry
+
+_SESSIONS = 10_000
+
+
+class History:
+    """Who was asked when, for which session, with which beginning, and how quick it was.
+
+    Attributes:
+        rates: speeds.
+    """
+
+    def __init__(self) -> None:
+        self.rates = Rates()
+        self._prefixes = Prefixes()
+        self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
+        """Worker of the last request, by session and model."""
+        self._numbers = count(1)
+        self._sent: dict[str, int] = {}
+
+    def sent(self, entry: WorkerEntry, traits: Traits) -> None:
+        """A request goes to a worker."""
+        worker_id = entry.worker_id
+        self._sent[worker_id] = next(self._numbers)
+        self._prefixes.computed(worker_id, traits.blocks)
+        if traits.session is not None:
+            key = (traits.session, entry.model_id or "")
+            self._sessions[key] = worker_id
+            self._sessions.move_to_end(key)
+            if len(self._sessions) > _SESSIONS:
+                self._sessions.popitem(last=False)
+
+    def view(self, entry: WorkerEntry, traits: Traits = NO_TRAITS) -> WorkerView:
+        """A worker as a policy sees it for a request."""
+        sample, worker_id = entry.sample, entry.worker_id
+        running = entry.reserved + entry.external
+        session = None if traits.session is None else (traits.session, entry.model_id or "")
+        return WorkerView(
+            worker_id=worker_id,
+            hive_id=entry.hive_id,
+            gpu_pct=sample.gpu_util_pct if sample else None,
+            cpu_pct=sample.cpu_pct if sample else None,
+            vram_free_mb=entry.vram_free_mb,
+            slots_total=entry.slots_total,
+            slots_free=entry.slots_free,
+            queue_depth=entry.queue_depth,
+            latency_s=entry.latency_s,
+            prefill_tok_s=self.rates.prefill(worker_id),
+            decode_tok_s=self.rates.decode(worker_id, running),
+            affinity=self._prefixes.share(worker_id, traits.blocks),
+            sticky=session is not None and self._sessions.get(session) == worker_id,
+            sent=self._sent.get(worker_id, 0),
+        )
+
+    def forget(self, known: Callable[[str], bool]) -> None:
+        """Drop what is remembered of workers that are gone."""
+        self.rates.forget(known)
+        self._prefixes.forget(known)
+        for worker_id in [one for one in self._sent if not known(one)]:
+            del self._sent[worker_id]
+
+
+def request_view(traits: Traits) -> RequestView:
+    """A request as a policy sees it."""
+    return RequestView(prompt_tokens=traits.prompt_tokens, max_tokens=traits.max_tokens, batch=traits.batch)
