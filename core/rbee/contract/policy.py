@@ -35,6 +35,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
         sticky: the request belongs to a session whose last request went there.
         sent: number of the last request that the queen sent there, which rises with every request to any worker; 0
             before the first.
+        age_s: seconds since the worker has told of itself; None when it has not.
     """
 
     worker_id: str
@@ -51,6 +52,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     affinity: float = 0.0
     sticky: bool = False
     sent: int = 0
+    age_s: float | None = None
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from rbee.http.sse import encode as sse
 from rbee.queen.alias_routes import ALIAS_ROUTES
 from rbee.queen.beehive_routes import BEEHIVE_ROUTES
 from rbee.queen.drain_routes import DRAIN_ROUTES
+from rbee.queen.explain_routes import EXPLAIN_ROUTES
 from rbee.queen.hive_beats import hive_beat
 from rbee.queen.inference_paths import inference_paths
 from rbee.queen.metrics_routes import METRICS_ROUTES
@@ -185,6 +186,7 @@ HANDLERS = (
     *ALIAS_ROUTES,
     *BEEHIVE_ROUTES,
     *DRAIN_ROUTES,
+    *EXPLAIN_ROUTES,
     *JOB_ROUTES,
     *METRICS_ROUTES,
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
+import time
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
-from types import MappingProxyType
-
-import msgspec
+from collections.abc import Container
+from functools import partial
 
 from rbee.contract.errors import (
     InsufficientDiskError,
@@ -17,74 +15,35 @@ from rbee.contract.errors import (
     NotFoundError,
     RequestTimeoutError,
 )
-from rbee.contract.policy import Policy
 from rbee.contract.types import Capability
-from rbee.gateway import NO_TRAITS, Dispatcher, Outcome, Route, Target, Traits
+from rbee.gateway import Dispatcher, Outcome, Route, Traits
 from rbee.queen.breakers import Breakers
 from rbee.queen.changes import Changes
-from rbee.queen.demand import Demand, Tell
+from rbee.queen.decisions import Decisions, Quick
+from rbee.queen.demand import Demand
+from rbee.queen.guarded import GuardedPolicy
 from rbee.queen.history import request_view
 from rbee.queen.leases import WorkerLease
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.ready import ReadyWorkers
 from rbee.queen.refusing import refused, unknown_there
+from rbee.queen.targets import Targets
 from rbee.queen.telling import choosing, queued
 from rbee.queen.turns import Turn
 from rbee.queen.views import Views
 from rbee.queen.waiting import WaitingRoom
-from rbee.scheduler import HiveView, PlaceRequest, Refusal, Start, Use, Wait, Wish, place
+from rbee.queen.wanted import Wanted, continues, wanted_by, wish_of
+from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Snapshot, Start, Use, Wait, Wish, place
 from rbee.settings import Settings
 from rbee.telemetry import Presence, TelemetryRegistry, WorkerEntry
 
-_CAPABILITY: Mapping[str, Capability] = MappingProxyType(
-    {
-        "/v1/chat/completions": Capability.CHAT,
-        "/v1/completions": Capability.COMPLETIONS,
-        "/v1/embeddings": Capability.EMBEDDINGS,
-        "/v1/rerank": Capability.RERANK,
-    }
-)
-_CHAT = "/v1/chat/completions"
 _SERVER_ERRORS = 500
-_ANYBODY = Wish()
-_WISHES: Mapping[str, Wish] = MappingProxyType({path: Wish(capability=one) for path, one in _CAPABILITY.items()})
-_CONTINUES = Wish(capability=Capability.CONTINUATION)
 _TRANSIENT_TRIES = 3
 _TRANSIENT_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 1.0
 _LOOK_INTO_S = 5.0
 """How long the beginnings of remote files may take before a model is started by a rough estimate."""
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the dispatcher takes it.
-
-    Attributes:
-        model: as the caller named it.
-        capability: what is needed of the worker.
-        hive_id: only there, when given.
-        device: only on that device, when given.
-        worker_id: only that worker, when given.
-        tell: given the events of a load.
-        keep: see `Demand.ensure`.
-        trusted: the caller has the colony's token.
-        tried: workers that others are preferred to.
-        on_wait: told the place in the queue when the request begins to wait for a slot.
-        traits: what else may decide among workers.
-    """
-
-    model: str
-    capability: Capability | None = None
-    hive_id: str | None = None
-    device: str | None = None
-    worker_id: str | None = None
-    tell: Tell | None = None
-    keep: bool = True
-    trusted: bool = False
-    tried: frozenset[str] = frozenset()
-    on_wait: Callable[[int], None] | None = None
-    traits: Traits = NO_TRAITS
 
 
 class QueenDispatcher(Dispatcher):
@@ -109,7 +68,7 @@ class QueenDispatcher(Dispatcher):
         views: Views,
         looks: Looks,
         demand: Demand,
-        policy: Policy,
+        policy: GuardedPolicy,
         settings: Settings,
         token: str | None,
         breakers: Breakers,
@@ -123,22 +82,25 @@ class QueenDispatcher(Dispatcher):
         self._policy = policy
         self._settings = settings
         self._context_length, self._slots = settings.worker.context_length, settings.worker.slots
-        self._headers = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
-        self._targets: dict[str, Target] = {}
+        self._targets = Targets(token)
         self.room = WaitingRoom(settings.queen.max_waiting)
         self.changes = Changes()
         self._ready = ReadyWorkers(telemetry, names, views, breakers, policy, self._crowded)
         self._leases: set[WorkerLease] = set()
+        self.decisions = Decisions(settings.queen.decisions, policy)
 
     def try_acquire(self, route: Route) -> WorkerLease | None:
         """See `Dispatcher.try_acquire`."""
         if route.tried:
             return self._another(route)
-        wish = _CONTINUES if route.continues and route.path == _CHAT else _WISHES.get(route.path, _ANYBODY)
+        wish = wish_of(route)
         best = self._ready.best(route.model, wish, trusted=route.trusted, traits=route.traits)
         if best is None:
             return None
-        entry, found, among = best
+        entry, found, among, views, candidates = best
+        request = partial(self._request, found, wish, route.traits)
+        quick = Quick(time.time(), self._policy.decided_by, candidates, views, entry.worker_id, request)
+        self.decisions.quick(route.request_id, route.model, quick)
         return self._fit(self._lease(entry, found, among, route.traits), route)
 
     def _another(self, route: Route) -> WorkerLease | None:
@@ -147,8 +109,9 @@ class QueenDispatcher(Dispatcher):
         found = self._names.present(name, trusted=trusted)
         if found is None or self._crowded(found):
             return None
-        request = self._request(found, Wish(capability=_capability(route)), route.traits)
-        decision = self._decide_now(request, found, route.tried, route.traits)
+        wanted = wanted_by(route)
+        request = self._request(found, Wish(capability=wanted.capability), route.traits)
+        decision = self._decide_now(request, found, wanted)
         if not isinstance(decision, Use):
             return None
         return self._fit(self._reserve(decision.worker_id, found, route.traits), route)
@@ -160,15 +123,7 @@ class QueenDispatcher(Dispatcher):
 
     async def acquire(self, route: Route) -> WorkerLease:
         """See `Dispatcher.acquire`."""
-        wanted = Wanted(
-            model=route.model,
-            capability=_capability(route),
-            trusted=route.trusted,
-            tried=route.tried,
-            on_wait=route.on_wait,
-            traits=route.traits,
-        )
-        return self._fit(await self.place(wanted), route)
+        return self._fit(await self.place(wanted_by(route)), route)
 
     def running(self) -> dict[str, int]:
         """Requests that are with a worker, by the canonical name of its model."""
@@ -294,23 +249,32 @@ class QueenDispatcher(Dispatcher):
         self, request: PlaceRequest, found: Resolved, wanted: Wanted, without: Container[str]
     ) -> Use | Start | Wait | Refusal:
         """The decision; on the hives `without` nothing is started."""
-
-        def hives() -> list[HiveView]:
-            return [one for one in self._views.hives(request.variants) if one.hive_id not in without]
-
-        tried, traits = wanted.tried, wanted.traits
-        if tried and isinstance(now := self._decide_now(request, found, tried, traits), Use):
+        if wanted.tried and isinstance(now := self._decide_now(request, found, wanted), Use):
             return now
-        return place(request, self._views.candidates(found.model_ids, traits), hives, self._policy)
+        hives: list[HiveView] = []
 
-    def _decide_now(
-        self, request: PlaceRequest, found: Resolved, tried: frozenset[str], traits: Traits
-    ) -> Use | Start | Wait | Refusal:
+        def looked_at() -> list[HiveView]:
+            hives[:] = [one for one in self._views.hives(request.variants) if one.hive_id not in without]
+            return hives
+
+        candidates = self._views.candidates(found.model_ids, wanted.traits)
+        decision = place(request, candidates, looked_at, self._policy)
+        self._note(request, wanted, Snapshot(candidates=tuple(candidates), hives=tuple(hives) or None), decision)
+        return decision
+
+    def _decide_now(self, request: PlaceRequest, found: Resolved, wanted: Wanted) -> Use | Start | Wait | Refusal:
         """The decision among the workers there are, without those that have been tried; no hive is looked at."""
-        candidates = self._views.candidates(found.model_ids, traits)
-        if tried:
-            candidates = [one for one in candidates if one.view.worker_id not in tried]
-        return place(request, candidates, _no_hives, self._policy)
+        candidates = self._views.candidates(found.model_ids, wanted.traits)
+        if wanted.tried:
+            candidates = [one for one in candidates if one.view.worker_id not in wanted.tried]
+        decision = place(request, candidates, _no_hives, self._policy)
+        if isinstance(decision, Use):
+            self._note(request, wanted, Snapshot(candidates=tuple(candidates)), decision)
+        return decision
+
+    def _note(self, request: PlaceRequest, wanted: Wanted, snapshot: Snapshot, decision: Decision) -> None:
+        policy, tried = self._policy.decided_by, tuple(sorted(wanted.tried))
+        self.decisions.full(wanted.request_id, wanted.model, request, snapshot, decision, policy, tried)
 
     def _tell_place(self, wanted: Wanted, found: Resolved) -> None:
         position = self.room.depth(found.model_ids) + 1
@@ -325,7 +289,7 @@ class QueenDispatcher(Dispatcher):
         Raises:
             NoPlacementError: it has not said that it can.
         """
-        if route.continues and route.path == _CHAT and Capability.CONTINUATION not in (lease.capabilities or ()):
+        if continues(route) and Capability.CONTINUATION not in (lease.capabilities or ()):
             lease.finish(Outcome(reached=True))
             raise NoPlacementError("no other worker of the model can take up an answer that has begun")
         return lease
@@ -348,7 +312,7 @@ class QueenDispatcher(Dispatcher):
         self._views.history.sent(entry, traits)
         self._breakers.sent(entry.worker_id)
         model_id = entry.model_id or found.model_ids[0]
-        lease = WorkerLease(entry, model_id, self._target(entry.url or ""), self.finished, among, self._policy.name)
+        lease = WorkerLease(entry, model_id, self._targets.at(entry.url or ""), self.finished, among, self._policy.name)
         self._leases.add(lease)
         return lease
 
@@ -372,25 +336,9 @@ class QueenDispatcher(Dispatcher):
             wanted.tell(choosing(wanted.model, start))
         await self._demand.ensure(found.model_ids, start, only, wanted.tell, keep=wanted.keep)
 
-    def _target(self, url: str) -> Target:
-        target = self._targets.get(url)
-        if target is None:
-            parts = urllib.parse.urlsplit(url)
-            target = Target(host=parts.hostname or "", port=parts.port or 80, headers=self._headers)
-            if len(self._targets) > 10_000:
-                self._targets.clear()
-            self._targets[url] = target
-        return target
-
 
 def _no_hives() -> list[HiveView]:
     return []
-
-
-def _capability(route: Route) -> Capability | None:
-    if route.continues and route.path == _CHAT:
-        return Capability.CONTINUATION
-    return _CAPABILITY.get(route.path)
 
 
 def _needs_no_look(decision: Start | Wait | Refusal) -> bool:

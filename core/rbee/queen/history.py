@@ -18,11 +18,15 @@ _SESSIONS = 10_000
 class History:
     """Who was asked when, for which session, with which beginning, and how quick it was.
 
+    Args:
+        age: seconds since a worker has told of itself, by id; None when it has not.
+
     Attributes:
         rates: speeds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, age: Callable[[str], float | None] = lambda _: None) -> None:
+        self._age = age
         self.rates = Rates()
         self._prefixes = Prefixes()
         self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -62,6 +66,7 @@ class History:
             affinity=self._prefixes.share(worker_id, traits.blocks),
             sticky=session is not None and self._sessions.get(session) == worker_id,
             sent=self._sent.get(worker_id, 0),
+            age_s=self._age(worker_id),
         )
 
     def forget(self, known: Callable[[str], bool]) -> None:

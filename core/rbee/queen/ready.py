@@ -7,14 +7,15 @@ stays the same from one request to the next; slots and order are looked at for e
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from rbee.contract.policy import Policy
+from rbee.contract.policy import Policy, WorkerView
 from rbee.gateway import NO_TRAITS, Traits
 from rbee.queen.breakers import Breakers
 from rbee.queen.history import request_view
 from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.views import Views
-from rbee.scheduler import Wish, suits
+from rbee.scheduler import Candidate, Wish, suits
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
 _REMEMBERED = 1_000
@@ -23,12 +24,33 @@ _Stamp = tuple[int, int, tuple[int, int]]
 
 
 class _Able:
-    __slots__ = ("entries", "found", "stamp")
+    __slots__ = ("candidates", "entries", "found", "stamp")
 
-    def __init__(self, stamp: _Stamp, found: Resolved, entries: tuple[WorkerEntry, ...]) -> None:
+    def __init__(
+        self, stamp: _Stamp, found: Resolved, entries: tuple[WorkerEntry, ...], candidates: tuple[Candidate, ...]
+    ) -> None:
         self.stamp = stamp
         self.found = found
         self.entries = entries
+        self.candidates = candidates
+
+
+class Best(NamedTuple):
+    """Where a request goes, and from what that was decided.
+
+    Attributes:
+        entry: the worker.
+        found: what the request's name means.
+        among: workers that could have taken it, with a slot or without.
+        views: of those that had a slot.
+        candidates: all workers of the model, as they were when it was last looked who would do.
+    """
+
+    entry: WorkerEntry
+    found: Resolved
+    among: int
+    views: tuple[WorkerView, ...]
+    candidates: tuple[Candidate, ...]
 
 
 class ReadyWorkers:
@@ -60,10 +82,8 @@ class ReadyWorkers:
         self._crowded = crowded
         self._known: dict[tuple[str, bool, str | None], _Able] = {}
 
-    def best(
-        self, name: str, wish: Wish, *, trusted: bool, traits: Traits = NO_TRAITS
-    ) -> tuple[WorkerEntry, Resolved, int] | None:
-        """The worker to send a request to, what its name means, and how many workers could have taken it.
+    def best(self, name: str, wish: Wish, *, trusted: bool, traits: Traits = NO_TRAITS) -> Best | None:
+        """The worker to send a request to.
 
         Args:
             name: as the request has it.
@@ -88,14 +108,16 @@ class ReadyWorkers:
         entries = able.entries
         if not entries or self._crowded(able.found):
             return None
+        view = self._views.history.view
         if len(entries) == 1:
-            return None if entries[0].slots_free == 0 else (entries[0], able.found, 1)
+            only = entries[0]
+            return None if only.slots_free == 0 else Best(only, able.found, 1, (view(only, traits),), able.candidates)
         free = {entry.worker_id: entry for entry in entries if entry.slots_free != 0}
         if not free:
             return None
-        view = self._views.history.view
-        first = self._policy.rank([view(entry, traits) for entry in free.values()], request_view(traits))[0]
-        return free[first.worker_id], able.found, len(entries)
+        views = tuple([view(entry, traits) for entry in free.values()])
+        first = self._policy.rank(views, request_view(traits))[0]
+        return Best(free[first.worker_id], able.found, len(entries), views, able.candidates)
 
     def _look(self, key: tuple[str, bool, str | None], wish: Wish, stamp: _Stamp) -> _Able | None:
         found = self._names.present(key[0], trusted=key[1])
@@ -103,11 +125,12 @@ class ReadyWorkers:
             self._known.pop(key, None)
             return None
         entries = []
-        for one in self._views.candidates(found.model_ids):
+        candidates = tuple(self._views.candidates(found.model_ids))
+        for one in candidates:
             entry = self._telemetry.get_worker(one.view.worker_id)
             if entry is not None and suits(wish, one):
                 entries.append(entry)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        able = self._known[key] = _Able(stamp, found, tuple(entries))
+        able = self._known[key] = _Able(stamp, found, tuple(entries), candidates)
         return able

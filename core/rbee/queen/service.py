@@ -116,13 +116,14 @@ class QueenService:
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
-        self.history = History()
+        self.history = History(self.telemetry.worker_age)
         views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred, self.history)
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
+        self.decisions = self.dispatcher.decisions
         self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher))
         self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()

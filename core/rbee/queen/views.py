@@ -120,6 +120,7 @@ def _hive(
         held=here,
         elsewhere=in_place - here,
         failed={model_id: Failure(now - when, why) for model_id, (when, why) in failed.items()},
+        age_s=telemetry.hive_age(record.hive_id),
     )
 
 

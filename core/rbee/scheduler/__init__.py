@@ -1,8 +1,10 @@
 """The decision where a request goes and where a model is loaded: pure functions over frozen values."""
 
 from rbee.scheduler.artefacts import Choice, Unsuitable, choose, estimates
+from rbee.scheduler.explaining import decided, explain, hive_of, sentence
 from rbee.scheduler.memory import Estimate, completed, estimate, pooled, shared
 from rbee.scheduler.place import place, suits
+from rbee.scheduler.recorded import Recorded, Snapshot, decide
 from rbee.scheduler.room import gpu_free, idle_worker, ram_free
 from rbee.scheduler.values import (
     Candidate,
@@ -29,7 +31,9 @@ __all__ = [
     "IdleWorker",
     "PlaceRequest",
     "Reason",
+    "Recorded",
     "Refusal",
+    "Snapshot",
     "Start",
     "Unsuitable",
     "Use",
@@ -37,13 +41,18 @@ __all__ = [
     "Wish",
     "choose",
     "completed",
+    "decide",
+    "decided",
     "estimate",
     "estimates",
+    "explain",
     "gpu_free",
+    "hive_of",
     "idle_worker",
     "place",
     "pooled",
     "ram_free",
+    "sentence",
     "shared",
     "suits",
 ]

@@ -25,6 +25,8 @@ from rbee.scheduler.values import (
 )
 from rbee.scheduler.wording import size
 
+BUSY = "all slots are busy"
+
 _HEARD = ("online", "unobserved")
 _LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 
@@ -42,12 +44,12 @@ def place(
         policy: orders workers that would all do.
     """
     able, reasons = _filter_candidates(request, candidates)
-    free = [one for one in able if one.view.slots_free is None or one.view.slots_free > 0]
+    free = [one for one in able if has_slot(one)]
     if free:
         best = policy.rank([one.view for one in free], request.view)[0]
         return Use(worker_id=best.worker_id, reasons=tuple(reasons))
     if able:
-        reasons += [_worker(one, "all slots are busy") for one in able]
+        reasons += [_worker(one, BUSY) for one in able]
         return Wait(loading=False, reasons=tuple(reasons))
     if any(one.state in _LOADING and one.presence in _HEARD and _unwanted(request, one) is None for one in candidates):
         return Wait(loading=True, reasons=tuple(reasons))
@@ -61,13 +63,13 @@ def place(
 
 def suits(wish: Wish, one: Candidate) -> bool:
     """Whether a worker that has the model, or a variant of it, would do for a request; its slots are not looked at."""
-    return _unfit(wish, one) is None
+    return unfit(wish, one) is None
 
 
 def _filter_candidates(request: PlaceRequest, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Reason]]:
     survivors, reasons = [], []
     for one in candidates:
-        why = _unfit(request, one)
+        why = unfit(request, one)
         if why is None:
             survivors.append(one)
         else:
@@ -90,7 +92,13 @@ def _is_device(device: str | None, wanted: str) -> bool:
     return device == wanted or (wanted.isdecimal() and device is not None and device.rpartition("-")[2] == wanted)
 
 
-def _unfit(request: Wish, one: Candidate) -> str | None:
+def has_slot(one: Candidate) -> bool:
+    """Whether a slot of a worker is free, as far as is known."""
+    return one.view.slots_free is None or one.view.slots_free > 0
+
+
+def unfit(request: Wish, one: Candidate) -> str | None:
+    """Why a worker will not do for a request, whether or not it has a slot; None when it will."""
     unwanted = _unwanted(request, one)
     if unwanted is not None:
         return unwanted
@@ -103,22 +111,31 @@ def _unfit(request: Wish, one: Candidate) -> str | None:
     return None
 
 
-class _Option(msgspec.Struct, frozen=True, kw_only=True):
-    """A start that would do, with what orders it."""
+ORDER = ("too_large", "no_gpu", "to_stop", "to_fetch", "rank", "minus_threads_free")
+"""Names of what orders options, the most important first; the hive's name comes last."""
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """A start that would do, with what orders it: see `ORDER`."""
 
     order: tuple[int, int, int, int, int, int, str]
     start: Start
+
+    def scores(self) -> dict[str, float]:
+        """What orders it, by name, without the hive's name, which is the last word."""
+        *numbers, _ = self.order
+        return dict(zip(ORDER, (float(number) for number in numbers), strict=True))
 
 
 def _start(request: PlaceRequest, hives: Sequence[HiveView], reasons: list[Reason]) -> Decision:
     if not hives:
         return Refusal(reasons=(*reasons, Reason("colony", "no hive is known; start one with `rbee up`")))
-    options: list[_Option] = []
+    options: list[Option] = []
     codes = set()
     needs = estimates(request)
     for hive in hives:
-        found = _option(request, hive, needs)
-        if isinstance(found, _Option):
+        found = option(request, hive, needs)
+        if isinstance(found, Option):
             options.append(found)
         else:
             codes.add(found.code)
@@ -130,7 +147,7 @@ def _start(request: PlaceRequest, hives: Sequence[HiveView], reasons: list[Reaso
     return Refusal(reasons=tuple(reasons), code=codes.pop() if len(codes) == 1 else NO_PLACEMENT)
 
 
-def _option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> _Option | Unsuitable:
+def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> Option | Unsuitable:
     """A start on the hive, or why not."""
     if request.hive_id is not None and hive.hive_id != request.hive_id:
         return Unsuitable(reasons=(f"the request names hive {request.hive_id}",))
@@ -162,7 +179,7 @@ def _option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) ->
         present=choice.present or choice.variant.in_place is not None or not choice.variant.files,
         because=because,
     )
-    return _Option(order=order, start=start)
+    return Option(order=order, start=start)
 
 
 def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | str:

@@ -90,6 +90,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         held: canonical names of the wanted variants that lie on its disk.
         elsewhere: of those that are used where they lie, the ones that only other hives have.
         failed: of the wanted variants, those that have failed to load there, by canonical name.
+        age_s: seconds since it was heard; None when unknown.
     """
 
     hive_id: str
@@ -104,6 +105,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     held: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     failed: Mapping[str, Failure] = {}
+    age_s: float | None = None
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

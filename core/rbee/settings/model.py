@@ -81,6 +81,10 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = 1
     max_waiting: Annotated[int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")] = 512
+    decisions: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000, description="Requests whose decisions are kept to be explained; 0 keeps none."),
+    ] = 1000
     drain_s: Annotated[
         Seconds,
         Meta(description="Longest time open requests get to finish when the queen stops."),

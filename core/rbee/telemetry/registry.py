@@ -281,6 +281,10 @@ class TelemetryRegistry:
         """What the worker's silence means now."""
         return self._workers.presence(entry.worker_id)
 
+    def worker_age(self, worker_id: str) -> float | None:
+        """Seconds since the worker has told of itself; None when it has not."""
+        return self._workers.beat_age(worker_id)
+
     def is_routable(self, entry: WorkerEntry) -> bool:
         """Whether requests may be sent to the worker now."""
         return takes_requests(entry, self.presence(entry))

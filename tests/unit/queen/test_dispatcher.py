@@ -25,12 +25,14 @@ from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, Nod
 from rbee.gateway import Outcome
 from rbee.queen.breakers import Breakers
 from rbee.queen.demand import Demand
-from rbee.queen.dispatcher import QueenDispatcher, Wanted, WorkerLease
+from rbee.queen.dispatcher import QueenDispatcher, WorkerLease
+from rbee.queen.guarded import GuardedPolicy
 from rbee.queen.held import HeldIndex
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.views import Views
+from rbee.queen.wanted import Wanted
 from rbee.settings.model import QueenSettings, Settings
 from rbee.telemetry import TelemetryRegistry
 from rbee.testing.hub import Hub
@@ -91,8 +93,9 @@ class Colony:
         views = Views(self.telemetry, self.held, clock, demand.failure, breakers.barred)
         looks = Looks(views, RemoteFigures(resolver, clock=clock))
         settings = Settings(queen=QueenSettings(**queen))
+        policy = GuardedPolicy(SeedPolicy(), SeedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
-            self.telemetry, names, views, looks, demand, SeedPolicy(), settings, "token", breakers
+            self.telemetry, names, views, looks, demand, policy, settings, "token", breakers
         )
         self._seq = 0
 

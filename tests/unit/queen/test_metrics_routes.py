@@ -16,7 +16,7 @@ from rbee.http.guard import Guard
 from rbee.plugins import load_plugins
 from rbee.queen import QueenService
 from rbee.queen import make_app as queen_app
-from rbee.queen.dispatcher import Wanted
+from rbee.queen.wanted import Wanted
 from rbee.settings import Folders, Settings
 from unit.observability.building import record
 from unit.programs import TOKEN, Program, Programs

@@ -177,8 +177,7 @@ async def test_a_hive_without_a_queen_reports_to_the_one_that_introduces_herself
     queen = await programs.queen()
     transport = Transport(hive.url, TOKEN, "The hive")
     await HiveClient(transport).capabilities(queen.url)
-    await until(lambda: queen.asked[PUSH])
-    assert hive.service.supervisor.queen_url == queen.url
+    await until(lambda: queen.asked[PUSH] and hive.service.supervisor.queen_url == queen.url)
     await transport.close()
 
 

@@ -7,6 +7,15 @@ UTC, unknown values are ``null``.
 from rbee.contract.wire.aggregate import AggregateHeartbeat, AggregateWorker
 from rbee.contract.wire.aliases import Alias, AliasList, AliasTarget
 from rbee.contract.wire.draining import HiveDrain, WorkerDrain
+from rbee.contract.wire.explanation import (
+    Decided,
+    DecisionLine,
+    DecisionList,
+    ExplainedDecision,
+    ExplainedHive,
+    ExplainedWorker,
+    Explanation,
+)
 from rbee.contract.wire.inference import InferAnswer, InferRequest, RequestRecord
 from rbee.contract.wire.jobs import JobAccepted, JobDetail, JobEvent, JobSummary
 from rbee.contract.wire.logs import LogPart
@@ -78,7 +87,14 @@ __all__ = [
     "ColonyAddresses",
     "Component",
     "ComponentType",
+    "Decided",
+    "DecisionLine",
+    "DecisionList",
     "DeviceBudget",
+    "ExplainedDecision",
+    "ExplainedHive",
+    "ExplainedWorker",
+    "Explanation",
     "FileVerdict",
     "GarbageCollected",
     "GarbageItem",

@@ -24,9 +24,10 @@ from rbee.contract.wire import InferRequest, RequestRecord
 from rbee.gateway import Outcome
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.jobs import Narrator, parse
-from rbee.queen.dispatcher import QueenDispatcher, Wanted
+from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.hives import Hives
 from rbee.queen.leases import WorkerLease
+from rbee.queen.wanted import Wanted
 
 _ATTEMPTS = 3
 _CLIENTS_KEPT = 256
@@ -73,6 +74,7 @@ class Inference:
             tell=say.relay,
             keep=False,
             trusted=True,
+            request_id=say.correlation_id or say.job_id,
         )
         progress = _Progress()
         error: RbeeError | None = None
