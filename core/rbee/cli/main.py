@@ -26,6 +26,8 @@ _COMMANDS = MappingProxyType(
         "top": "Watch hives and workers live.",
         "logs": "Print or follow logs of workers and programs.",
         "doctor": "Check this machine and the colony; say what to do.",
+        "explain": "Say why a request went where it went.",
+        "replay": "Make recorded decisions again by another policy.",
         "infer": "Generate text, by the queen or straight at a worker.",
         "worker": "Start, list and stop workers.",
         "job": "List, watch and cancel jobs.",

@@ -2,6 +2,7 @@
 
 from rbee.clients.aliases import AliasesClient
 from rbee.clients.beehives import BeehivesClient
+from rbee.clients.decisions import DecisionsClient
 from rbee.clients.hive import HiveClient
 from rbee.clients.jobs import JobsClient
 from rbee.clients.lookup import QueenLookup
@@ -15,6 +16,7 @@ from rbee.clients.worker import WorkerClient
 __all__ = [
     "AliasesClient",
     "BeehivesClient",
+    "DecisionsClient",
     "HiveClient",
     "JobsClient",
     "Membership",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from types import MappingProxyType
 
 FOR_EVER = -1.0
 """How long a model is kept that is never unloaded for being idle."""
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SECONDS = MappingProxyType({"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0})
 _LONGEST_S = 10 * 365 * 86_400.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,7 +22,7 @@ _BLOCKS = 128
 _BYTES_A_TOKEN = 4
 """Of English text and code, roughly."""
 
-_LANES = {b"interactive": False, b"batch": True}
+_LANES = MappingProxyType({b"interactive": False, b"batch": True})
 _FLEX = b'"flex"'
 _PROMPTS = (b'"messages"', b'"prompt"', b'"input"')
 _SESSION_LENGTH = 256

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from litestar import Response, get
+from litestar import get
 from litestar.params import Parameter
 
 from rbee.contract.wire import DecisionList, Explanation
 from rbee.queen.service import QueenService
+from rbee.scheduler import Recorded
 
-_LINES = "application/x-ndjson"
+
+class RecordedDecisions(msgspec.Struct, frozen=True):
+    """Answer of ``GET /v1/decisions``."""
+
+    decisions: tuple[Recorded, ...]
 
 
 @get("/v1/explain")
@@ -28,12 +33,10 @@ async def explain_request(service: QueenService, request_id: str) -> Explanation
     return service.decisions.explain(request_id)
 
 
-@get("/v1/decisions", media_type=_LINES)
-async def recorded_decisions(service: QueenService, request_id: str | None = None) -> Response[bytes]:
-    """Decisions with all that they were made from, a JSON object a line, the oldest first."""
-    encode = msgspec.json.encode
-    lines = b"".join(encode(one) + b"\n" for one in service.decisions.recorded(request_id))
-    return Response(lines, media_type=_LINES)
+@get("/v1/decisions")
+async def recorded_decisions(service: QueenService, request_id: str | None = None) -> RecordedDecisions:
+    """Decisions with all that they were made from, the oldest first; enough to make them again."""
+    return RecordedDecisions(decisions=tuple(service.decisions.recorded(request_id)))
 
 
 EXPLAIN_ROUTES = (recent_decisions, explain_request, recorded_decisions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from rbee.contract.policy import Policy, Scores
 from rbee.contract.wire import Decided, ExplainedDecision, ExplainedHive, ExplainedWorker
@@ -11,14 +12,16 @@ from rbee.scheduler.place import BUSY, ORDER, Option, has_slot, option, unfit
 from rbee.scheduler.recorded import Recorded
 from rbee.scheduler.values import Candidate, Decision, HiveView, PlaceRequest, Reason, Start, Use, Wait
 
-_NAMES = {
-    "too_large": "what it would take fits there",
-    "no_gpu": "it has a GPU for it",
-    "to_stop": "fewer workers have to be stopped there",
-    "to_fetch": "the files lie on its disk",
-    "rank": "a better variant of the model fits there",
-    "minus_threads_free": "more processor threads are free there",
-}
+_NAMES = MappingProxyType(
+    {
+        "too_large": "what it would take fits there",
+        "no_gpu": "it has a GPU for it",
+        "to_stop": "fewer workers have to be stopped there",
+        "to_fetch": "the files lie on its disk",
+        "rank": "a better variant of the model fits there",
+        "minus_threads_free": "more processor threads are free there",
+    }
+)
 
 
 def explain(recorded: Recorded, policy: Policy | None) -> ExplainedDecision:
