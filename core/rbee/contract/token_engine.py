@@ -53,6 +53,8 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
             ``json_schema`` or ``grammar``.
         top_logprobs: of how many of the likeliest tokens log probabilities are wanted, 0 for the chosen one's alone;
             None for none.  Only for engines with the capability ``logprobs``.
+        ignore_ends: tokens that end an answer do not end this one.  The host ends answers at them; an engine that does
+            so itself must not here.
     """
 
     request_id: str
@@ -61,6 +63,7 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     constraint: Constraint | None = None
     top_logprobs: int | None = None
+    ignore_ends: bool = False
 
 
 class TokenEvent(msgspec.Struct, frozen=True, kw_only=True):

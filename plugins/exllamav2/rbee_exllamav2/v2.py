@@ -152,7 +152,7 @@ class _Generation(Generation):
             max_new_tokens=request.max_tokens + self._guesses,
             gen_settings=_settings(generators.ExLlamaV2Sampler.Settings, request.sampling),
             seed=request.sampling.seed,
-            stop_conditions=self._ends,
+            stop_conditions=[] if request.ignore_ends else self._ends,
             return_logits=request.top_logprobs is not None,
             filters=filters,
             identifier=request.request_id,

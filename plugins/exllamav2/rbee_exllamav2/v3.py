@@ -108,7 +108,7 @@ class _Generation(Generation):
             max_new_tokens=request.max_tokens,
             sampler=library.CustomSampler(_steps(library, own, request.sampling, len(request.prompt))),
             seed=request.sampling.seed,
-            stop_conditions=self._ends,
+            stop_conditions=[] if request.ignore_ends else self._ends,
             return_probs=request.top_logprobs is not None,
             return_top_tokens=request.top_logprobs or 0,
             filters=filters,

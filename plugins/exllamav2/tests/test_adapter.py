@@ -240,6 +240,14 @@ def test_seeds_and_ends_go_to_the_library(loaded):
     assert job.identifier == "a"
 
 
+def test_a_request_that_ignores_ends_goes_on_behind_them(loaded):
+    before = next(token for token in range(SIZE) if (3 * token + 1) % SIZE == 256)
+    events = run(loaded, request(prompt=(1, before), max_tokens=5, ignore_ends=True))
+    assert tokens_of(events) == toy_answer([before], 5, SIZE)
+    assert tokens_of(events)[0] == 256
+    assert events[-1].finish == "length"
+
+
 def test_only_the_library_of_the_engine_is_imported(loaded, which):
     other = {"exllamav2": "exllamav3", "exllamav3": "exllamav2"}[which]
     assert other not in sys.modules

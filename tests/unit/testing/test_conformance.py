@@ -80,7 +80,7 @@ class CountingEngine(TokenEngine):
         token = 48 + len(said) % 10
         if request.constraint is not None:
             mask = request.constraint.mask(list(said))
-            token = next(n for n in range(256) if mask[n // 8] >> n % 8 & 1)
+            token = next(n for n in range(258) if mask[n // 8] >> n % 8 & 1)
         first = len(request.prompt) if not said else None
         said.append(token)
         top = tuple((token + n, -1.0 - n) for n in range(request.top_logprobs or 0))
@@ -272,6 +272,15 @@ def test_what_keeps_the_contract_passes(pytester, source):
             ENGINE,
             "def add(self, request): super().add(msgspec.structs.replace(request, constraint=None))\nimport msgspec",
             "test_constraints_are_kept",
+        ),
+        (
+            ENGINE,
+            (
+                "def told(self, request, said):\n        event = super().told(request, said)\n"
+                "        return msgspec.structs.replace(event, finish='stop' if event.token == 257 else None)\n"
+                "import msgspec"
+            ),
+            "test_an_ignored_end_does_not_end_an_answer",
         ),
         (
             ENGINE,

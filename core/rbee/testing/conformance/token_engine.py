@@ -27,6 +27,7 @@ from rbee.testing.conformance.engine_base import EngineContract
 from rbee.testing.conformance.junk import junk_model
 
 MOST_STEPS = 10_000
+MOST_BIAS = 100.0
 GREEDY = Sampling(temperature=0.0, seed=1)
 TEXT = "Once upon a time"
 TOLERANCE = 1e-3
@@ -72,6 +73,7 @@ class TokenEngineContract(EngineContract, kit=True):
         sampling: Sampling = GREEDY,
         constraint: Constraint | None = None,
         top_logprobs: int | None = None,
+        ignore_ends: bool = False,
     ) -> TokenRequest:
         """A request to go on with a text."""
         return TokenRequest(
@@ -81,12 +83,14 @@ class TokenEngineContract(EngineContract, kit=True):
             sampling=sampling,
             constraint=constraint,
             top_logprobs=top_logprobs,
+            ignore_ends=ignore_ends,
         )
 
     @staticmethod
     def drive(engine: TokenEngine, model: LoadedModel, *requests: TokenRequest) -> dict[str, list[TokenEvent]]:
         """Step until every request has ended as the host ends it; all events by request, in order."""
         limits = {one.request_id: one.max_tokens for one in requests}
+        ends = {one.request_id: frozenset() if one.ignore_ends else model.tokenizer.ends for one in requests}
         events: dict[str, list[TokenEvent]] = {name: [] for name in limits}
         left = set(limits)
         for _ in range(MOST_STEPS):
@@ -97,7 +101,7 @@ class TokenEngineContract(EngineContract, kit=True):
                 assert name in left, f"an event for {name!r}, which is not under way"
                 events[name].append(event)
                 tokens = [one.token for one in events[name] if one.token is not None]
-                over = len(tokens) >= limits[name] or (event.token in model.tokenizer.ends)
+                over = len(tokens) >= limits[name] or event.token in ends[name]
                 if event.finish is not None or over:
                     left.discard(name)
                     if event.finish is None:
@@ -201,6 +205,22 @@ class TokenEngineContract(EngineContract, kit=True):
         request = self.request(model, "a", max_tokens=4, constraint=only)
         assert self.tokens(engine, model, request) == [token] * 4
         assert only.told[:4] == [[token] * length for length in range(4)]
+
+    def test_an_ignored_end_does_not_end_an_answer(self, engine: TokenEngine, model: LoadedModel) -> None:
+        """A request that ignores ends goes on behind them up to its limit; engines are made to draw nothing else."""
+        constrained = {Capability.JSON_SCHEMA, Capability.GRAMMAR} & set(type(engine).capabilities)
+        if not model.tokenizer.ends or not (constrained or "logit_bias" in type(engine).sampling):
+            return
+        end = min(model.tokenizer.ends)
+        request = self.request(
+            model,
+            "a",
+            max_tokens=4,
+            sampling=GREEDY if constrained else msgspec.structs.replace(GREEDY, logit_bias={end: MOST_BIAS}),
+            constraint=Only(model.tokenizer.size, end) if constrained else None,
+            ignore_ends=True,
+        )
+        assert self.tokens(engine, model, request) == [end] * 4
 
     def test_log_probabilities_are_logarithms_of_probabilities(self, engine: TokenEngine, model: LoadedModel) -> None:
         """The greedy token is the likeliest one, and the likeliest come first."""

@@ -102,6 +102,7 @@ class Preparing:
                     sampling=msgspec.structs.replace(ask.sampling, seed=own),
                     constraint=self._constraint(ask, begins=begins),
                     top_logprobs=ask.top_logprobs,
+                    ignore_ends=ask.ignore_ends,
                 )
                 ends = frozenset[int]() if ask.ignore_ends else self._tokenizer.ends
                 prepared.append(Prepared(request=request, ends=ends, reading=self._reading(ask, begins=begins)))

@@ -234,3 +234,4 @@ async def test_the_end_of_an_answer_can_be_ignored(engine_of, served, client_of)
         said = await client_of(face.openai)("POST", "/v1/completions", body)
     assert said.json["choices"][0]["text"] == "abcd"
     assert said.json["usage"]["completion_tokens"] == 5
+    assert [request.ignore_ends for request in engine.requests] == [True]
