@@ -77,20 +77,24 @@ class PromptCache:
     def keep(self, tokens: Sequence[int], layers: Layers) -> None:
         """Keep what a request has computed, and drop what was used least to make room.
 
+        One that begins another is there only beside one that cannot be cut back to it.
+
         Args:
             tokens: whose states the layers hold.
             layers: nobody else's.
         """
+        from mlx_lm.models.cache import can_trim_prompt_cache
+
         size = sum(int(layer.nbytes) for layer in layers)
         if len(tokens) < SHORTEST or size > self._most:
             return
         kept = np.asarray(tokens, dtype=np.uint32)
+        replaces = can_trim_prompt_cache(layers)
         for key, entry in list(self._entries.items()):
-            # What begins the new one is in it, and one that goes on from it has all of it.
             shared = _shared(entry.tokens, kept)
-            if shared == len(entry.tokens):
+            if shared == len(entry.tokens) and (replaces or shared == len(kept)):
                 self._drop(key)
-            elif shared == len(kept):
+            elif shared == len(kept) and can_trim_prompt_cache(entry.layers):
                 return
         self._entries[self._next] = _Entry(kept, layers, size)
         self._next += 1
