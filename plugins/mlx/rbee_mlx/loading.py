@@ -12,7 +12,6 @@ from rbee.contract import Backend, LoadSpec
 from rbee.contract.errors import EngineUnavailableError, InsufficientMemoryError, ModelFileError
 
 _LONGEST = 400
-_PARTS = (("config.json", "configuration"), ("*.safetensors", "weights"), ("tokenizer.json", "tokenizer"))
 _MEMORY = ("insufficient memory", "out of memory", "unable to allocate", "[malloc")
 DEFAULT_CONTEXT = 32_768
 """Tokens a request may have where nothing else is said and the model has more: memory is taken as they come."""
@@ -23,12 +22,10 @@ class Loaded(msgspec.Struct, frozen=True):
 
     Attributes:
         model: the library's.
-        folder: where it came from.
         context_length: tokens a request.
     """
 
     model: Any
-    folder: Path
     context_length: int
 
 
@@ -94,7 +91,7 @@ def load(spec: LoadSpec, folder: Path) -> Loaded:
                 f"Model '{folder}' does not fit the memory of {spec.device}: {words}. Take a smaller quantisation."
             ) from error
         raise ModelFileError(f"Model '{folder}' cannot be loaded: {words}.") from error
-    return Loaded(model, folder, _context(spec, config))
+    return Loaded(model, _context(spec, config))
 
 
 def _context(spec: LoadSpec, config: Mapping[str, Any]) -> int:
