@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rbee_mlx.batch import Batch
 
 _MIB = 1024 * 1024
+_SHARE = 8
+"""Of the memory that the worker was promised, one part in so many is for what is kept of prompts, and one for freed
+memory that is kept for the next time."""
 
 
 class MlxEngine(TokenEngine):
@@ -70,7 +73,8 @@ class MlxEngine(TokenEngine):
         EngineOption(
             name="cache_mb",
             kind="int",
-            help="MiB for what ended requests have computed of their prompts, for those that begin alike.",
+            help="MiB for what ended requests have computed of their prompts, for those that begin alike; never more "
+            "than an eighth of the memory that the worker is promised.",
             default=512,
             low=0,
             high=1_048_576,
@@ -116,8 +120,8 @@ class MlxEngine(TokenEngine):
         mx.set_default_device(mx.cpu if spec.backend == Backend.CPU else mx.gpu)
         if spec.memory_bytes is not None:
             mx.set_memory_limit(spec.memory_bytes)
-            # Freed memory that is kept for the next time counts as much as any other.
-            mx.set_cache_limit(spec.memory_bytes // 8)
+            # Freed memory counts as much as any other.
+            mx.set_cache_limit(spec.memory_bytes // _SHARE)
         report(f"reading {folder.name}")
         loaded = load(spec, folder)
         # Only now: they import the library.
@@ -125,8 +129,11 @@ class MlxEngine(TokenEngine):
         from rbee_mlx.prompt_cache import PromptCache
 
         options = {option.name: option.default for option in self.options} | spec.options
-        kept = PromptCache(int(options["cache_mb"] or 0) * _MIB)
-        self._batch = Batch(loaded.model, tokenizer.size, spec.slots, int(options["chunk_tokens"] or 512), kept)
+        most = int(options["cache_mb"] or 0) * _MIB
+        if spec.memory_bytes is not None:
+            most = min(most, spec.memory_bytes // _SHARE)
+        chunk = int(options["chunk_tokens"] or 512)
+        self._batch = Batch(loaded.model, tokenizer.size, spec.slots, chunk, PromptCache(most))
         self._slots = spec.slots
         return LoadedModel(tokenizer=tokenizer, context_length=loaded.context_length)
 

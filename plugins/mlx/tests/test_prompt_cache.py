@@ -1,4 +1,4 @@
-"""What is kept of prompts, over the library's own caches."""
+"""What is kept of prompts, over the library's own caches, and how much of it in a worker."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ LONG = [*SHORT, *range(200, 240)]
 OTHER = [*SHORT, *range(300, 310)]
 """Begins as both do, and has nothing else of the long one."""
 MOST = 1024 * 1024
+PROMISED = 24 * 1024 * 1024
 
 
 @pytest.fixture
@@ -76,3 +77,26 @@ def test_all_of_them_together_stay_within_their_bytes_whatever_can_be_cut_back(l
     assert len(kept) == 2
     assert kept.size_bytes == 2 * size
     assert found(kept, [*LONG, 1]) == len(LONG)
+
+
+@pytest.fixture
+def promised(make_spec):
+    """Bytes that a worker is promised; the library's bounds, which are the process's, are as they were at the end."""
+    del make_spec  # skips where there is no library
+    import mlx.core as mx
+
+    memory, cache = mx.set_memory_limit(PROMISED), mx.set_cache_limit(PROMISED)
+    yield PROMISED
+    mx.set_memory_limit(memory)
+    mx.set_cache_limit(cache)
+
+
+def test_the_cache_takes_no_more_than_its_share_of_the_memory_that_was_promised(driver, promised):
+    one = driver(memory_bytes=promised)
+    for number in range(8):
+        one.tokens(one.request([10 + number] * 200, max_tokens=2))
+    kept = one.engine._batch._kept
+    assert promised // 16 < kept.size_bytes <= promised // 8
+    assert len(kept) < 8
+    (events,) = one.run(one.request([17] * 200, max_tokens=2))
+    assert events[0].cached == 199
