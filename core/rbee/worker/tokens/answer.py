@@ -163,6 +163,9 @@ class Answers(AsyncIterator[Piece]):
 
     Args:
         readings: one for each answer.
+
+    Attributes:
+        all: them, in their order.
     """
 
     def __init__(self, readings: Sequence[Reading]) -> None:
@@ -179,11 +182,6 @@ class Answers(AsyncIterator[Piece]):
     def reasoning_tokens(self) -> int:
         """Of these, reasoning."""
         return sum(answer.reasoning_tokens for answer in self.all)
-
-    @property
-    def cached(self) -> int | None:
-        """Tokens of the prompt taken from a cache by the first answer; the further ones find what it has computed."""
-        return self.all[0].cached if self.all else None
 
     def fail(self, error: RbeeError) -> None:
         """End all of them with an error."""

@@ -167,7 +167,7 @@ class TokenFace(EngineFace):
             Job(one.request, answer, ends=one.ends, group=group)
             for one, answer in zip(prepared, answers.all, strict=True)
         ]
-        return Running(self._scheduler, jobs, answers)
+        return Running(self._scheduler, jobs, answers, [one.number for one in prepared])
 
     def _probabilities(self, ask: Ask) -> Probabilities | None:
         tokenizer, asked = self._tokenizer, ask.top_logprobs

@@ -26,11 +26,13 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         request: for the engine.
+        number: of its prompt among the request's, from 0.
         ends: tokens that end it.
         reading: of its tokens.
     """
 
     request: TokenRequest
+    number: int
     ends: frozenset[int]
     reading: Reading
 
@@ -86,7 +88,7 @@ class Preparing:
         prompts, begins = self._prompts(ask)
         seed = secrets.randbits(62) if ask.seed is None else ask.seed
         prepared: list[Prepared] = []
-        for prompt in prompts:
+        for number, prompt in enumerate(prompts):
             room = self._context_length - len(prompt)
             if room < 1:
                 raise ContextLengthError(
@@ -105,7 +107,8 @@ class Preparing:
                     ignore_ends=ask.ignore_ends,
                 )
                 ends = frozenset[int]() if ask.ignore_ends else self._tokenizer.ends
-                prepared.append(Prepared(request=request, ends=ends, reading=self._reading(ask, begins=begins)))
+                reading = self._reading(ask, begins=begins)
+                prepared.append(Prepared(request=request, number=number, ends=ends, reading=reading))
         return prepared
 
     def _check(self, ask: Ask) -> None:

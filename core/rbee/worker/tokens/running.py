@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,12 +22,14 @@ class Running:
         scheduler: of the engine.
         jobs: one for each answer.
         answers: where their results go.
+        numbers: of the prompt of each; answers to one prompt have the same.
     """
 
-    def __init__(self, scheduler: Scheduler, jobs: list[Job], answers: Answers) -> None:
+    def __init__(self, scheduler: Scheduler, jobs: list[Job], answers: Answers, numbers: Sequence[int]) -> None:
         self._scheduler = scheduler
         self._jobs = jobs
         self.answers = answers
+        self._firsts = [numbers.index(number) for number in sorted(set(numbers))]
 
     def __enter__(self) -> Self:
         try:
@@ -53,11 +56,12 @@ class Running:
         return [len(job.request.prompt) for job in self._jobs]
 
     def usage(self) -> Usage:
-        """Figures so far; a prompt counts once, however many answers it gets."""
+        """Figures so far; a prompt counts once, however many answers it gets, as its first answer found it."""
+        cached = [figure for first in self._firsts if (figure := self.answers.all[first].cached) is not None]
         return Usage(
-            prompt=sum(len(prompt) for prompt in {job.request.prompt for job in self._jobs}),
+            prompt=sum(len(self._jobs[first].request.prompt) for first in self._firsts),
             completion=self.answers.tokens,
-            cached=self.answers.cached,
+            cached=sum(cached) if cached else None,
             reasoning=self.answers.reasoning_tokens,
         )
 

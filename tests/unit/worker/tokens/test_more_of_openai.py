@@ -116,6 +116,32 @@ async def test_several_prompts_are_answered_in_their_order(engine_of, served, cl
     assert said.json["usage"]["prompt_tokens"] == 3
 
 
+@pytest.mark.parametrize(
+    ("cached", "details"),
+    [
+        ((1, 2, 2, 2, 0, 1), {"cached_tokens": 3}),
+        ((None, 2, 2, 2, None, 1), {"cached_tokens": 2}),
+        ((None, 2, None, 2, None, 1), None),
+    ],
+)
+async def test_every_prompt_counts_once_whatever_it_is_and_however_many_answers_it_gets(
+    engine_of, served, client_of, cached, details
+):
+    engine = engine_of()
+    told = engine.event
+
+    def event(request, at, finish):
+        figure = cached[engine.requests.index(request)] if at == 0 else None
+        return msgspec.structs.replace(told(request, at, finish), cached=figure)
+
+    engine.event = event
+    async with served(engine) as face:
+        said = await client_of(face.openai)("POST", "/v1/completions", {"prompt": ["ab", "ab", "c"], "n": 2})
+    usage = said.json["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (5, 18)
+    assert usage.get("prompt_tokens_details") == details
+
+
 async def test_a_request_for_more_answers_than_may_wait_leaves_none_behind(engine_of, served, client_of):
     async with served(engine_of(), max_waiting=1) as face:
         refused = await client_of(face.openai)("POST", CHAT, {"messages": USER, "n": 5})
