@@ -23,7 +23,7 @@ from rbee.gates.messages import (
     Waits,
     refusal,
 )
-from rbee.gateway import Dispatcher, Lease, Outcome, Route
+from rbee.gateway import Dispatcher, Lease, Outcome, Queued, Route
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +138,8 @@ class Desk:
             error = RbeeError("The queen could not place the request; her log has the details.")
         self._send(refusal(number, error))
 
-    def _tell_wait(self, number: int, position: int) -> None:
-        self._send(Waits(number=number, position=position))
+    def _tell_wait(self, number: int, queued: Queued) -> None:
+        self._send(Waits(number=number, position=queued.position, expected_s=queued.expected_s))
 
     def _tell_lost(self, number: int) -> None:
         self._send(Lost(number=number))

@@ -100,10 +100,11 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=21)
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=22):
-    """A request's place in the queue, from 1."""
+    """Where a request is in the queue; see `rbee.gateway.Queued`."""
 
     number: int
     position: int
+    expected_s: float | None
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=23):

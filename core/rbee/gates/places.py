@@ -21,7 +21,7 @@ from rbee.gates.messages import (
     Waits,
     error_of,
 )
-from rbee.gateway import Dispatcher, Lease, Outcome, Route, Target
+from rbee.gateway import Dispatcher, Lease, Outcome, Queued, Route, Target
 
 _TARGETS_KEPT = 10_000
 
@@ -58,7 +58,7 @@ class _Asking(msgspec.Struct, frozen=True):
     """Who waits for a place."""
 
     answer: asyncio.Future[GateLease | None]
-    on_wait: Callable[[int], None] | None
+    on_wait: Callable[[Queued], None] | None
 
 
 class GatePlaces(Dispatcher):
@@ -133,10 +133,10 @@ class GatePlaces(Dispatcher):
             case NoneFree(number=number):
                 if (asking := self._asking.pop(number, None)) is not None:
                     asking.answer.set_result(None)
-            case Waits(number=number, position=position):
+            case Waits(number=number, position=position, expected_s=expected_s):
                 waiting = self._asking.get(number)
                 if waiting is not None and waiting.on_wait is not None:
-                    waiting.on_wait(position)
+                    waiting.on_wait(Queued(position, expected_s))
             case Lost(number=number):
                 held = self._leases.get(number)
                 if held is not None and held.lost is not None:

@@ -5,7 +5,7 @@ from rbee.gateway.asked import Asked
 from rbee.gateway.body import read_body, routing_fields
 from rbee.gateway.calling import RelayCalls
 from rbee.gateway.calls import Answer, Call, Calls
-from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Route, Target
+from rbee.gateway.dispatch import Dispatcher, Lease, Outcome, Queued, Route, Target
 from rbee.gateway.pool import Pool
 from rbee.gateway.relay import Relay
 from rbee.gateway.sink import Sink
@@ -24,6 +24,7 @@ __all__ = [
     "Lease",
     "Outcome",
     "Pool",
+    "Queued",
     "Relay",
     "RelayCalls",
     "Route",

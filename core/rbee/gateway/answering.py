@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rbee.gateway.accounting import StreamUsage, Usage, usage_of
 from rbee.gateway.asked import Asked
 from rbee.gateway.continuing import Rest, Transcript, rest_of
-from rbee.gateway.dispatch import Lease
+from rbee.gateway.dispatch import Lease, Queued
 from rbee.gateway.message import answer_headers
 from rbee.gateway.sink import Sink
 
@@ -34,7 +34,7 @@ class Answering:
     """
 
     __slots__ = (
-        "_asked", "_began_with_comment", "_head", "_part", "_parts", "_position", "_rest", "_sink", "_size",
+        "_asked", "_began_with_comment", "_head", "_part", "_parts", "_position", "_queued", "_rest", "_sink", "_size",
         "_stream_usage", "_transcript", "_usage", "begun", "bytes_out", "continued", "stream",
     )  # fmt: skip
 
@@ -52,14 +52,18 @@ class Answering:
         self._size = 0
         self._part = b""
         self._position: int | None = None
+        """Where it began to wait for a slot."""
+        self._queued: Queued | None = None
         self._rest: Rest | None = None
         self._stream_usage: StreamUsage | None = None
         self._transcript: Transcript | None = None
         self._usage = Usage()
 
-    def waits(self, position: int) -> None:
+    def waits(self, queued: Queued) -> None:
         """The request waits for a slot, at that place in the queue."""
-        self._position = position
+        self._queued = queued
+        if self._position is None:
+            self._position = queued.position
 
     def comment(self) -> bool:
         """Begin a stream with a comment, or send another, while nothing else has come; False when it is too late."""
@@ -68,7 +72,7 @@ class Answering:
         if not self.begun and not self._began_with_comment:
             self._began_with_comment = True
             self._sink.begin(_OK, [*_WAITING_HEADERS, *self._own_headers(None, stream=True)], stream=True)
-        where = b"" if self._position is None else b", place %d in the queue" % self._position
+        where = b"" if self._queued is None else _place(self._queued)
         self._sink.data(b": waiting" + where + b"\n\n")
         return True
 
@@ -212,3 +216,9 @@ class Answering:
         self.begun = True
         self._sink.data(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n\n")
         self._sink.end([])
+
+
+def _place(queued: Queued) -> bytes:
+    """A place in the queue, for a person who reads the stream."""
+    about = b"" if queued.expected_s is None else b", about %d s" % max(1, round(queued.expected_s))
+    return b", place %d in the queue%b" % (queued.position, about)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
 from rbee.gateway.traits import NO_TRAITS, Traits
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Queued(NamedTuple):
+    """Where a request is that waits for a slot.
+
+    Attributes:
+        position: its place in the queue, from 1.
+        expected_s: seconds until it is served, as those before it were lately; None when unknown.
+    """
+
+    position: int
+    expected_s: float | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +36,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         trusted: the caller has sent the colony's token.
         continues: it takes up an answer that another worker has begun: only a worker that says it can will do.
         tried: workers that have failed with it; another one is better.
-        on_wait: told the place in the queue, from 1, whenever the request begins to wait for a slot.
+        on_wait: told the place in the queue when the request begins to wait for a slot, and when that has changed.
         traits: what else may decide among workers, and who comes first.
     """
 
@@ -34,7 +47,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     continues: bool = False
     tried: frozenset[str] = frozenset()
-    on_wait: Callable[[int], None] | None = None
+    on_wait: Callable[[Queued], None] | None = None
     traits: Traits = NO_TRAITS
 
 

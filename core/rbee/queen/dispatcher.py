@@ -16,7 +16,7 @@ from rbee.contract.errors import (
     RequestTimeoutError,
 )
 from rbee.contract.types import Capability
-from rbee.gateway import Dispatcher, Outcome, Route, Traits
+from rbee.gateway import Dispatcher, Outcome, Queued, Route, Traits
 from rbee.queen.breakers import Breakers
 from rbee.queen.changes import Changes
 from rbee.queen.decisions import Decisions, Quick
@@ -159,7 +159,14 @@ class QueenDispatcher(Dispatcher):
         request = self._request(found, wish, wanted.traits)
         loop = asyncio.get_running_loop()
         load_deadline = loop.time() + self._settings.queen.load_timeout_s
-        turn = Turn(self.room, found.model_ids, wish, self._settings.queen.slot_wait_s)
+        turn = Turn(
+            self.room,
+            found.model_ids,
+            wish,
+            self._settings.queen.slot_wait_s,
+            wanted.traits,
+            partial(self._tell_place, wanted),
+        )
         transient = 0
         # Who names a worker has nothing started.
         looked = wanted.worker_id is not None
@@ -169,11 +176,9 @@ class QueenDispatcher(Dispatcher):
             while True:
                 decision = self._decide(request, found, wanted, unknown)
                 if isinstance(decision, Use) and self._may_use(decision.worker_id, turn):
+                    turn.served()
                     return self._reserve(decision.worker_id, found, wanted.traits)
                 if isinstance(decision, Use) or (isinstance(decision, Wait) and not decision.loading):
-                    if turn.begins:
-                        # Who is called and finds nothing keeps his place: he is not the last now.
-                        self._tell_place(wanted, found)
                     await turn.wait()
                     continue
                 if not looked and not _needs_no_look(decision):
@@ -276,12 +281,12 @@ class QueenDispatcher(Dispatcher):
         policy, tried = self._policy.decided_by, tuple(sorted(wanted.tried))
         self.decisions.full(wanted.request_id, wanted.model, request, snapshot, decision, policy, tried)
 
-    def _tell_place(self, wanted: Wanted, found: Resolved) -> None:
-        position = self.room.depth(found.model_ids) + 1
+    @staticmethod
+    def _tell_place(wanted: Wanted, place: Queued) -> None:
         if wanted.on_wait is not None:
-            wanted.on_wait(position)
+            wanted.on_wait(place)
         if wanted.tell is not None:
-            wanted.tell(queued(wanted.model, position))
+            wanted.tell(queued(wanted.model, place))
 
     def _fit(self, lease: WorkerLease, route: Route) -> WorkerLease:
         """The lease, if its worker can take up an answer where that is wanted.

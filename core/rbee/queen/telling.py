@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from rbee.contract.wire import JobEvent
+from rbee.gateway import Queued
 from rbee.jobs import narration
 from rbee.scheduler import Start
 
 
-def queued(name: str, position: int) -> JobEvent:
+def queued(name: str, place: Queued) -> JobEvent:
     """That a request waits for a slot.
 
     Args:
         name: as the request has it.
-        position: its place in the queue, from 1.
+        place: where it is.
     """
-    return narration("queen", "queue", f"All slots for {name} are busy; place {position} in the queue", name)
+    about = "" if place.expected_s is None else f", about {max(1, round(place.expected_s))} s"
+    return narration(
+        "queen", "queue", f"All slots for {name} are busy; place {place.position} in the queue{about}", name
+    )
 
 
 def choosing(name: str, start: Start) -> JobEvent:

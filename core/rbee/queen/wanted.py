@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from rbee.contract.types import Capability
-from rbee.gateway import NO_TRAITS, Route, Traits
+from rbee.gateway import NO_TRAITS, Queued, Route, Traits
 from rbee.queen.demand import Tell
 from rbee.scheduler import Wish
 
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         keep: see `Demand.ensure`.
         trusted: the caller has the colony's token.
         tried: workers that others are preferred to.
-        on_wait: told the place in the queue when the request begins to wait for a slot.
+        on_wait: told the place in the queue when the request begins to wait for a slot, and when that has changed.
         traits: what else may decide among workers.
         request_id: by which the decision can be asked for; empty for none.
     """
@@ -53,7 +53,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = True
     trusted: bool = False
     tried: frozenset[str] = frozenset()
-    on_wait: Callable[[int], None] | None = None
+    on_wait: Callable[[Queued], None] | None = None
     traits: Traits = NO_TRAITS
     request_id: str = ""
 

@@ -12,7 +12,7 @@ from rbee.gates.channel import Channel
 from rbee.gates.desk import Desk
 from rbee.gates.messages import FromGate, FromQueen
 from rbee.gates.places import GatePlaces
-from rbee.gateway import Dispatcher, Lease, Outcome, Route, Target
+from rbee.gateway import Dispatcher, Lease, Outcome, Queued, Route, Target
 
 PATIENCE_S = 10
 
@@ -59,7 +59,7 @@ class QueensPlaces(Dispatcher):
 
     async def acquire(self, route: Route) -> Lease:
         if route.on_wait is not None:
-            route.on_wait(3)
+            route.on_wait(Queued(3, 1.5))
         try:
             await self.free.wait()
         except asyncio.CancelledError:

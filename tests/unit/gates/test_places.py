@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rbee.contract.errors import ModelNotFoundError, UnavailableError
-from rbee.gateway import Outcome, Route
+from rbee.gateway import Outcome, Queued, Route
 from unit.gates.line import PATIENCE_S, Line
 
 
@@ -39,18 +39,18 @@ async def test_the_queen_hears_how_it_ended(line: Line) -> None:
 
 async def test_who_waits_hears_its_place_and_gets_the_next_that_is_free(line: Line) -> None:
     line.queen.free.clear()
-    positions: list[int] = []
+    positions: list[Queued] = []
     told = asyncio.Event()
 
-    def waits(position: int) -> None:
-        positions.append(position)
+    def waits(queued: Queued) -> None:
+        positions.append(queued)
         told.set()
 
     asking = asyncio.create_task(line.places.acquire(route(on_wait=waits)))
     await within(told)
     line.queen.free.set()
     lease = await asyncio.wait_for(asking, PATIENCE_S)
-    assert (positions, lease.worker_id) == ([3], "w0")
+    assert (positions, lease.worker_id) == ([Queued(3, 1.5)], "w0")
 
 
 async def test_who_does_not_wait_hears_at_once_that_none_is_free(line: Line) -> None:

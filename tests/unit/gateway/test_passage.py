@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rbee.contract.errors import NoPlacementError, RbeeError, RequestTimeoutError, UnavailableError, WorkerFailedError
 from rbee.contract.wire import RequestRecord
-from rbee.gateway import Asked, Dispatcher, Lease, Outcome, Pool, Relay, Route, Target
+from rbee.gateway import Asked, Dispatcher, Lease, Outcome, Pool, Queued, Relay, Route, Target
 
 PATIENCE_S = 10
 BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
@@ -68,7 +68,7 @@ class Places(Dispatcher):
 
     async def acquire(self, route: Route) -> Lease:
         if self.position is not None and route.on_wait is not None:
-            route.on_wait(self.position)
+            route.on_wait(Queued(self.position, 12.4))
         await self.open.wait()
         if not self.targets:
             raise NoPlacementError("there is no place for 'm'")
@@ -339,7 +339,7 @@ async def test_who_waits_for_a_stream_hears_a_comment_now_and_then(serve, pool: 
     await asyncio.wait_for(client.some.wait(), PATIENCE_S)
     assert client.status == 200
     assert client.headers[b"content-type"].startswith(b"text/event-stream")
-    assert client.body.startswith(b": waiting, place 3 in the queue\n\n")
+    assert client.body.startswith(b": waiting, place 3 in the queue, about 12 s\n\n")
     places.open.set()
     await client.finished()
     assert client.text == "hi"

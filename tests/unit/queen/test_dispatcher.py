@@ -22,7 +22,7 @@ from rbee.contract.errors import (
     WorkerFailedError,
 )
 from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, NodeStats, WorkerBeat, utc_now
-from rbee.gateway import Outcome
+from rbee.gateway import Outcome, Queued
 from rbee.queen.breakers import Breakers
 from rbee.queen.demand import Demand
 from rbee.queen.dispatcher import QueenDispatcher, WorkerLease
@@ -191,7 +191,7 @@ async def test_who_is_called_and_finds_nothing_is_not_told_another_place(make) -
     colony = make()
     colony.beat("w")
     first = await soon(colony.ask())
-    heard: list[list[int]] = [[], []]
+    heard: list[list[Queued]] = [[], []]
     waiting = [
         asyncio.create_task(colony.dispatcher.place(Wanted(model="m", trusted=True, on_wait=places.append)))
         for places in heard
@@ -200,7 +200,7 @@ async def test_who_is_called_and_finds_nothing_is_not_told_another_place(make) -
     for _ in range(3):
         colony.dispatcher.room.wake_all()
         await settle()
-    assert heard == [[1], [2]]
+    assert [[place.position for place in places] for places in heard] == [[1], [2]]
     first.finish(DONE)
     (await soon(waiting[0])).finish(DONE)
     (await soon(waiting[1])).finish(DONE)

@@ -1,12 +1,16 @@
-"""First come, first served."""
+"""Who waits is called in his turn, and each key has its share."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from rbee.contract.errors import AllSlotsBusyError, QueueFullError
-from rbee.queen.waiting import WaitingRoom
+from rbee.gateway import Queued
+from rbee.queen.fairness import Flow
+from rbee.queen.pace import Pace
+from rbee.queen.waiting import Called, WaitingRoom
 from rbee.scheduler import Wish
 
 ANY = Wish()
@@ -16,15 +20,22 @@ class Crowd:
     def __init__(self, room: WaitingRoom) -> None:
         self.room = room
         self.called: list[str] = []
-        self.tickets: dict[str, int] = {}
+        self.places: dict[str, Called] = {}
 
     async def come(
-        self, name: str, *, again: bool = False, model: str = "m", any_of: tuple[str, ...] = (), wish: Wish = ANY
+        self,
+        name: str,
+        *,
+        again: bool = False,
+        model: str = "m",
+        any_of: tuple[str, ...] = (),
+        wish: Wish = ANY,
+        **more: Any,
     ) -> asyncio.Task[None]:
         async def wait() -> None:
-            ticket = self.tickets[name] if again else None
+            place = self.places[name] if again else None
             deadline = asyncio.get_running_loop().time() + 10
-            self.tickets[name] = await self.room.wait(any_of or (model,), deadline, wish=wish, ticket=ticket)
+            self.places[name] = await self.room.wait(any_of or (model,), deadline, wish=wish, turn=place, **more)
             self.called.append(name)
 
         task = asyncio.create_task(wait())
@@ -78,7 +89,7 @@ async def test_the_first_of_each_wish_is_called_and_those_behind_him_are_not() -
     await settle()
     assert crowd.called == ["a", "c", "a"]
     assert list(crowd.room.earlier("m", None)) == [there]
-    assert list(crowd.room.earlier("m", crowd.tickets["a"])) == []
+    assert list(crowd.room.earlier("m", crowd.places["a"])) == []
     assert list(crowd.room.earlier("n", None)) == []
 
 
@@ -171,3 +182,84 @@ async def test_a_worker_of_any_variant_calls_those_who_would_take_it() -> None:
     assert crowd.called == ["any", "n alone", "m alone"]
     assert not crowd.room._queues
     assert not crowd.room._by_model
+
+
+async def serve(crowd: Crowd, times: int, model: str = "m") -> list[str]:
+    """Whoever is called is served."""
+    for _ in range(times):
+        before = len(crowd.called)
+        crowd.room.wake(model)
+        await settle()
+        for name in crowd.called[before:]:
+            crowd.room.served(crowd.places[name])
+    return crowd.called
+
+
+async def test_one_with_few_requests_is_not_behind_all_of_one_with_many() -> None:
+    crowd = Crowd(WaitingRoom(99))
+    for number in range(20):
+        await crowd.come(f"many{number}", flow=Flow("many"), cost=100)
+    await serve(crowd, 2)
+    await crowd.come("few", flow=Flow("few"), cost=100)
+    await serve(crowd, 2)
+    assert "few" in crowd.called
+    await serve(crowd, 20)
+    assert [name for name in crowd.called if name != "few"] == [f"many{number}" for number in range(20)]
+
+
+async def test_interactive_requests_go_before_batch_and_batch_is_not_starved() -> None:
+    crowd = Crowd(WaitingRoom(99))
+    await crowd.come("first", flow=Flow("k"), cost=100)
+    await crowd.come("batch", flow=Flow("k", batch=True), cost=100)
+    for number in range(40):
+        await crowd.come(f"chat{number}", flow=Flow("k"), cost=100)
+    await serve(crowd, 5)
+    assert "batch" not in crowd.called
+    await serve(crowd, 20)
+    assert "batch" in crowd.called
+
+
+async def test_queues_for_different_wishes_are_served_in_turn() -> None:
+    crowd = Crowd(WaitingRoom(99))
+    for number in range(5):
+        await crowd.come(f"a{number}", wish=Wish(capability="chat"))
+    await crowd.come("b", wish=Wish(capability="completions"))
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["a0", "b"]
+    crowd.room.served(crowd.places["a0"])
+    # The queue of a0 has had its turn: b, who was called in vain, goes before a1.
+    assert list(crowd.room.earlier("m", crowd.places["b"])) == []
+
+
+async def test_places_are_told_at_once_and_again_when_they_have_changed(monkeypatch) -> None:
+    monkeypatch.setattr("rbee.queen.waiting._TELL_S", 0.0)
+    crowd = Crowd(WaitingRoom(9))
+    told: dict[str, list[Queued]] = {name: [] for name in "abc"}
+    for name in "abc":
+        await crowd.come(name, told=told[name].append)
+    assert {name: places[0].position for name, places in told.items()} == {"a": 1, "b": 2, "c": 3}
+    assert told["a"][0].expected_s is None
+    await serve(crowd, 2)
+    crowd.room.wake("x")
+    await serve(crowd, 0)
+    assert [place.position for place in told["c"]][-1] == 2
+    await crowd.come("d", told=told["a"].append)
+    assert told["a"][-1].position == 2
+    assert told["a"][-1].expected_s is not None
+
+
+async def test_a_full_room_says_when_it_will_have_been_served() -> None:
+    crowd = Crowd(WaitingRoom(2))
+    await crowd.come("a")
+    await crowd.come("b")
+    with pytest.raises(QueueFullError) as caught:
+        await crowd.room.wait(("m",), 0.0)
+    assert caught.value.retry_after_s == 10
+    pace = Pace()
+    for moment in (0.0, 20.0, 40.0):
+        pace.served(moment)
+    crowd.room._paces[("m",)] = pace
+    with pytest.raises(QueueFullError) as caught:
+        await crowd.room.wait(("m",), 0.0)
+    assert caught.value.retry_after_s == 40
