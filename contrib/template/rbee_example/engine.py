@@ -136,7 +136,9 @@ def _drawn(answer: _Answer, logprobs: Sequence[float]) -> int:
         allowed = [token for token in allowed if mask[token // 8] >> token % 8 & 1]
     if request.sampling.temperature == 0:
         return max(allowed, key=lambda token: (logprobs[token], -token))
-    weights = [math.exp(logprobs[token] / request.sampling.temperature) for token in allowed]
+    # From the likeliest down: a small temperature makes the others nothing, and none of them too much for a number.
+    most = max(logprobs[token] for token in allowed)
+    weights = [math.exp((logprobs[token] - most) / request.sampling.temperature) for token in allowed]
     return answer.draw.choices(allowed, weights)[0]
 
 

@@ -27,3 +27,8 @@ def test_it_goes_on_in_the_manner_of_its_text():
 
 def test_a_seed_repeats_an_answer_and_another_one_does_not():
     assert answer("R", seed=1) == answer("R", seed=1) != answer("R", seed=2)
+
+
+def test_a_small_temperature_is_the_likeliest_and_a_large_one_is_no_trouble():
+    assert answer("R", temperature=1e-9, seed=1).startswith("ow")
+    assert answer("R", temperature=2.0, seed=1)

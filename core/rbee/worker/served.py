@@ -6,14 +6,11 @@ import contextlib
 import logging
 import urllib.parse
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from rbee.builtin.one_thread import OneThread
-from rbee.clients.sse import decode
-from rbee.clients.transport import error_from_body
 from rbee.contract.engine import Endpoint, EngineStatus, ServedEngine, StageReport
 from rbee.contract.errors import CancelledByCallerError, RbeeError, WorkerFailedError
 from rbee.contract.types import LoadSpec
@@ -37,15 +34,14 @@ from rbee.worker.assemble import as_stream, assemble
 from rbee.worker.face import EngineFace, InferDelta, Receive, Scope, Send
 from rbee.worker.leaving import unless_gone
 from rbee.worker.readying import Readying
+from rbee.worker.served_infer import deltas_of, openai_request, refused
 from rbee.worker.tokens.refusals import refuse_ignored
 from rbee.worker.translating import Translating
 
 log = logging.getLogger(__name__)
 
-_STOP_REASONS = MappingProxyType({"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"})
-
-
 _PREFIX = "/v1"
+_ERRORS = 400
 
 
 class _EngineLease(Lease):
@@ -207,16 +203,17 @@ class ServedFace(EngineFace):
             self._pool.done(exchange)
 
     async def infer(self, request: InferRequest, request_id: str) -> AsyncGenerator[InferDelta]:
-        path, body = _openai_request(request, self._model or self._spec.model_id)
+        path, body = openai_request(request, self._model or self._spec.model_id)
         headers = ((b"content-type", b"application/json"), (b"accept", b"text/event-stream"))
         async with self._readying.request(path, body) as more:
             sent = {**body, **self._stream_fields, **more}
             async with self._exchange(path, headers, sent, request_id) as response:
                 chunks = _chunks(response)
-                if response.status >= 400:
+                if response.status >= _ERRORS:
                     raw = b"".join([chunk async for chunk in chunks])
-                    raise error_from_body(response.status, raw, where="the engine")
-                async with contextlib.aclosing(_deltas(chunks)) as deltas:
+                    told = self._engine.refusal(path, response.status, raw)
+                    raise told or refused(response.status, raw, f"The engine of worker {self._worker_id!r}")
+                async with contextlib.aclosing(deltas_of(chunks)) as deltas:
                     async for delta in deltas:
                         yield delta
 
@@ -234,18 +231,6 @@ def _render(error: RbeeError, request_id: str) -> tuple[int, tuple[tuple[bytes, 
     return answer.status, answer.headers, answer.body
 
 
-def _openai_request(request: InferRequest, model_id: str) -> tuple[str, dict[str, Any]]:
-    body: dict[str, Any] = {"model": model_id, "stream": True, "stream_options": {"include_usage": True}}
-    for name in ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop"):
-        value = getattr(request, name)
-        if value is not None:
-            body[name] = value
-    if request.raw and request.prompt is not None:
-        return "/v1/completions", {**body, "prompt": request.prompt}
-    messages = request.messages or [{"role": "user", "content": request.prompt}]
-    return "/v1/chat/completions", {**body, "messages": messages}
-
-
 def _again(body: bytes, receive: Receive) -> Receive:
     """A body that has been taken in, for somebody else to take in."""
     pending = [body]
@@ -261,23 +246,3 @@ def _again(body: bytes, receive: Receive) -> Receive:
 async def _chunks(response: Any) -> AsyncIterator[bytes]:
     while (chunk := await response.read()) is not None:
         yield chunk
-
-
-async def _deltas(chunks: AsyncIterator[bytes]) -> AsyncGenerator[InferDelta]:
-    finish: str | None = None
-    tokens: int | None = None
-    async for event in decode(chunks):
-        if event.data == "[DONE]":
-            break
-        found = msgspec.json.decode(event.data)
-        if "error" in found:
-            raise WorkerFailedError(str(found["error"].get("message", "The engine failed.")))
-        usage = found.get("usage")
-        if usage:
-            tokens = usage.get("completion_tokens")
-        for choice in found.get("choices", ()):
-            text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
-            if text:
-                yield InferDelta(text=text)
-            finish = choice.get("finish_reason") or finish
-    yield InferDelta(stop_reason=_STOP_REASONS.get(finish or "", "ERROR"), tokens=tokens)

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from rbee.contract import Availability, Backend, Endpoint, EngineStatus, LoadSpec, ModelVariant, ServedEngine
-from rbee.contract.errors import InvalidRequestError
+from rbee.contract.errors import (
+    AllSlotsBusyError,
+    ContextLengthError,
+    InvalidRequestError,
+    RbeeError,
+    UnavailableError,
+    WorkerFailedError,
+)
 from rbee.contract.wire import InferRequest
 from rbee.worker.served import ServedFace
 
@@ -46,11 +53,18 @@ class Server:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.url = ""
+        self.refusal: tuple[int, str] | None = None
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
         self.bodies.append(await reader.readexactly(length))
+        if self.refusal is not None:
+            status, body = self.refusal
+            writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+            await writer.drain()
+            writer.close()
+            return
         event = {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}
         stream = json.loads(self.bodies[-1]).get("stream")
         body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n" if stream else '{"choices": []}'
@@ -147,3 +161,41 @@ async def test_what_the_server_would_drop_is_refused_where_it_asks_for_something
         refused = error.param
     assert refused == param
     assert server.bodies == ([body] if param is None else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "told"),
+    [
+        (400, '{"error": {"message": "too long", "code": "invalid_api_key"}}', InvalidRequestError, "too long"),
+        (422, '{"detail": "no such field"}', InvalidRequestError, "no such field"),
+        (401, '{"error": {"message": "bad key", "code": "invalid_api_key"}}', WorkerFailedError, "credentials"),
+        (403, "", WorkerFailedError, "credentials"),
+        (404, '{"error": "no model"}', WorkerFailedError, "answered 404: no model"),
+        (429, '{"message": "slow down"}', AllSlotsBusyError, "slow down"),
+        (503, "[1]", UnavailableError, "without saying why"),
+        (500, "\xff", WorkerFailedError, "answered 500"),
+    ],
+)
+async def test_a_strangers_refusal_of_an_infer_request_is_told_by_its_status_alone(
+    server: Server, status: int, body: str, kind: type[RbeeError], told: str
+) -> None:
+    server.refusal = (status, body)
+    face = ServedFace(Given(Endpoint(url=server.url)), SPEC, "w", 10_000)
+    await face.start(lambda _: None)
+    with pytest.raises(kind, match=told) as caught:
+        _ = [delta async for delta in face.infer(InferRequest(prompt="x"), "r")]
+    await face.stop()
+    assert type(caught.value) is kind
+
+
+async def test_the_engines_own_word_for_a_refusal_counts_first(server: Server) -> None:
+    class Knowing(Given):
+        def refusal(self, path: str, status: int, body: bytes) -> RbeeError | None:
+            return ContextLengthError(f"{path} {status} {body.decode()}")
+
+    server.refusal = (400, "x")
+    face = ServedFace(Knowing(Endpoint(url=server.url)), SPEC, "w", 10_000)
+    await face.start(lambda _: None)
+    with pytest.raises(ContextLengthError, match="/v1/chat/completions 400 x"):
+        _ = [delta async for delta in face.infer(InferRequest(prompt="x"), "r")]
+    await face.stop()

@@ -18,7 +18,10 @@ from rbee.contract.errors import EngineUnavailableError
 PATIENCE_S = 10.0
 _LARGEST = 8 * 1024 * 1024
 _READ_BYTES = 64 * 1024
-_REFUSED = frozenset({401, 403})
+KEY_REFUSED = 401
+"""Status of a server that does not accept the key, or wants one."""
+
+_REFUSED = frozenset({KEY_REFUSED, 403})
 
 
 class BusyServerError(EngineUnavailableError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rbee.builtin.openai_server.asking import served
+from rbee.builtin.openai_server.asking import KEY_REFUSED, served
 from rbee.builtin.openai_server.connection import Connection
 from rbee.builtin.openai_server.store import Connections
 from rbee.builtin.openai_server.vendor import FORMAT, split
@@ -11,7 +11,6 @@ from rbee.contract.engine import Availability, Endpoint, EngineStatus, ServedEng
 from rbee.contract.errors import EngineUnavailableError, ModelNotFoundError, NotFoundError, RbeeError, WorkerFailedError
 from rbee.contract.types import Backend, Capability, LoadSpec
 
-_KEY_REFUSED = 401
 _SERVER_ERRORS = 500
 
 
@@ -97,10 +96,10 @@ class OpenAIServerEngine(ServedEngine):
     def refusal(self, path: str, status: int, body: bytes) -> RbeeError | None:
         """A refused key is the worker's trouble, and not the caller's, whose key is another."""
         connection, watch = self._connection, self._watch
-        if connection is None or watch is None or (status != _KEY_REFUSED and status < _SERVER_ERRORS):
+        if connection is None or watch is None or (status != KEY_REFUSED and status < _SERVER_ERRORS):
             return None
         watch.look_soon()
-        if status != _KEY_REFUSED:
+        if status != KEY_REFUSED:
             return None
         return WorkerFailedError(
             f"The server {connection.name!r} at {connection.url} refuses the key that rbee has for it ({status}); "

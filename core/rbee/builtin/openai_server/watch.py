@@ -113,6 +113,9 @@ class Watch:
             return None
         except EngineUnavailableError as error:
             return error.message
+        except Exception as error:  # whatever a stranger's answer brings about: the looks must go on
+            log.exception("a look at the server %r failed", self._connection.name)
+            return f"a look at the server {self._connection.name!r} failed: {type(error).__name__}"
         if models and self._model not in models:
             return f"the server {self._connection.name!r} has no model {self._model!r} any more"
         return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import importlib.util
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 
@@ -69,7 +70,7 @@ class Grammars:
             InvalidRequestError: the library does not take the schema; the message says what it says.
         """
         text = msgspec.json.encode(schema).decode()
-        options: JsonCompileOptions = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+        options = cast("JsonCompileOptions", dict(AS_WRITTEN))
         return self._made(lambda matcher: str(matcher.grammar_from_json_schema(text, options)), text, param)
 
     def regex(self, pattern: str, *, param: str) -> Followed:
@@ -134,14 +135,23 @@ class Followed(Constraint):
 
     error: RbeeError | None = None
 
+    @abstractmethod
+    def fresh(self) -> Self:
+        """The same for another answer, without reading the grammar again; only before the first mask."""
+
 
 class _Matched(Followed):
     """Follows one answer through its grammar."""
 
     def __init__(self, matcher: LLMatcher, tokenizer: Tokenizer) -> None:
         self._matcher = matcher
+        self._tokenizer = tokenizer
         self._seen = 0
         self._end_mask = packed(tokenizer.size, sorted(tokenizer.ends))
+
+    def fresh(self) -> Self:
+        """See `Followed.fresh`."""
+        return type(self)(self._matcher.deep_copy(), self._tokenizer)
 
     def mask(self, generated: Sequence[int]) -> PackedMask:
         """See `Constraint.mask`; once the text is complete only its end may come."""
@@ -169,13 +179,17 @@ class AfterReasoning(Followed):
 
     def __init__(self, inner: Followed, tokenizer: Tokenizer, mark: str) -> None:
         self._inner = inner
+        self._tokenizer = tokenizer
         self._mark = mark
         self._text = Detokenizer(tokenizer, frozenset(tokenizer.encode(mark)))
         self._said = ""
         self._read = 0
         self._from: int | None = None
-        anything = [token for token in range(tokenizer.size) if token not in tokenizer.ends]
-        self._anything = packed(tokenizer.size, anything)
+        self._anything = packed_without(tokenizer.size, tokenizer.ends)
+
+    def fresh(self) -> Self:
+        """See `Followed.fresh`."""
+        return type(self)(self._inner.fresh(), self._tokenizer, self._mark)
 
     def mask(self, generated: Sequence[int]) -> PackedMask:
         """See `Constraint.mask`."""
@@ -196,4 +210,15 @@ def packed(size: int, tokens: Sequence[int]) -> PackedMask:
     words = bytearray((size + 31) // 32 * 4)
     for token in tokens:
         words[token // 8] |= 1 << token % 8
+    return bytes(words)
+
+
+def packed_without(size: int, tokens: Collection[int]) -> PackedMask:
+    """A mask with the bits of all tokens set but these."""
+    words = bytearray(b"\xff" * (size // 8))
+    words += bytes([(1 << size % 8) - 1]) if size % 8 else b""
+    words += bytes((size + 31) // 32 * 4 - len(words))
+    for token in tokens:
+        if token < size:
+            words[token // 8] &= ~(1 << token % 8)
     return bytes(words)

@@ -69,7 +69,8 @@ class Preparing:
             lost |= {Capability.CHAT, Capability.CONTINUATION}
         if self._style is None or self._template is None or not self._template.tools:
             lost.add(Capability.TOOLS)
-        if not self._grammars.available():
+        if not self._grammars.available() or not self._tokenizer.ends:
+            # Without an end that may come there is nothing that may follow a text which is complete.
             lost |= {Capability.JSON_SCHEMA, Capability.GRAMMAR}
         return capabilities - lost
 
@@ -86,6 +87,7 @@ class Preparing:
         """
         self._check(ask)
         prompts, begins = self._prompts(ask)
+        constraint = self._constraint(ask, begins=begins)
         seed = secrets.randbits(62) if ask.seed is None else ask.seed
         prepared: list[Prepared] = []
         for number, prompt in enumerate(prompts):
@@ -102,7 +104,7 @@ class Preparing:
                     prompt=prompt,
                     max_tokens=room if ask.max_tokens is None else min(room, ask.max_tokens),
                     sampling=msgspec.structs.replace(ask.sampling, seed=own),
-                    constraint=self._constraint(ask, begins=begins),
+                    constraint=None if constraint is None else constraint.fresh(),
                     top_logprobs=ask.top_logprobs,
                     ignore_ends=ask.ignore_ends,
                 )
@@ -125,6 +127,12 @@ class Preparing:
         if ask.structure is not None:
             wanted = Capability.JSON_SCHEMA if ask.structure.kind == "json" else Capability.GRAMMAR
             self._need(wanted, ask.structure.param, "hold its answers to a schema or grammar")
+        held_by = "tool_choice" if ask.calling.must else None if ask.structure is None else ask.structure.param
+        if held_by is not None and ask.ignore_ends:
+            raise InvalidRequestError(
+                f"'ignore_eos' and {held_by!r} exclude each other: a text that is complete must end.",
+                param="ignore_eos",
+            )
         size = self._tokenizer.size
         for token in ask.sampling.logit_bias:
             if token >= size:

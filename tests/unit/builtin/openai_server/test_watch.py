@@ -126,3 +126,12 @@ def test_it_looks_at_once_when_asked_to_and_not_any_more_once_it_is_closed(upstr
     eventually(lambda: upstream.seen)
     watch.close()
     eventually(lambda: not watch.runs)
+
+
+def test_a_look_that_fails_as_nobody_thought_is_a_look_in_vain(watching, monkeypatch):
+    def odd(connection):
+        raise UnicodeError("odd bytes")
+
+    monkeypatch.setattr("rbee.builtin.openai_server.watch.served", odd)
+    watch = watching()
+    assert "UnicodeError" in eventually(lambda: watch.gone)

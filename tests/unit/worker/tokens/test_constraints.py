@@ -12,7 +12,7 @@ from rbee.contract.folder_tokenizer import FolderTokenizer
 from rbee.testing.models import shared_models
 from rbee.testing.tables import TableTokenizer
 from rbee.testing.walking import allowed, walk
-from rbee.worker.tokens.constraints import AfterReasoning, Grammars, packed
+from rbee.worker.tokens.constraints import AfterReasoning, Grammars, packed, packed_without
 
 SCHEMA = {
     "type": "object",
@@ -112,3 +112,23 @@ def test_reasoning_is_free_until_its_mark():
 
 def test_a_mask_has_a_bit_for_each_token():
     assert packed(33, [0, 9, 32]) == bytes([1, 2, 0, 0, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 31, 32, 33, 258])
+def test_a_mask_without_some_tokens_has_all_others_and_none_beyond(size):
+    without = {0, size // 2, size + 5}
+    mask = packed_without(size, without)
+    assert mask == packed(size, [token for token in range(size) if token not in without])
+
+
+def test_a_fresh_one_follows_another_answer_from_its_beginning():
+    tokenizer = TableTokenizer(["</think>"])
+    grammars = Grammars(tokenizer)
+    for first in (
+        grammars.choice(["no"], param="p"),
+        AfterReasoning(grammars.choice(["no"], param="p"), tokenizer, "x"),
+    ):
+        other = first.fresh()
+        begun = first.mask([])
+        first.mask([*b"xn"] if isinstance(first, AfterReasoning) else [*b"n"])
+        assert other.mask([]) == begun

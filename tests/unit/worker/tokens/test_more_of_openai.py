@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rbee.contract import Capability
 from rbee.testing.tables import TableTokenizer
+from rbee.worker.tokens.constraints import Grammars
 
 CHAT = "/v1/chat/completions"
 USER = [{"role": "user", "content": "hi"}]
@@ -261,3 +262,49 @@ async def test_the_end_of_an_answer_can_be_ignored(engine_of, served, client_of)
     assert said.json["choices"][0]["text"] == "abcd"
     assert said.json["usage"]["completion_tokens"] == 5
     assert [request.ignore_ends for request in engine.requests] == [True]
+
+
+def endless():
+    tokenizer = TableTokenizer(special=("<|im_start|>",))
+    assert not tokenizer.ends
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    "field", [{"response_format": {"type": "json_object"}}, {"structured_outputs": {"regex": "a+"}}]
+)
+async def test_a_model_without_any_end_cannot_be_held_to_a_form(engine_of, served, client_of, field):
+    engine = engine_of(tokens=[*b"ab"], tokenizer=endless())
+    engine.capabilities = engine.capabilities | {Capability.JSON_SCHEMA, Capability.GRAMMAR}
+    async with served(engine) as face:
+        said = await client_of(face.openai)("POST", CHAT, {"messages": USER, **field})
+        free = await client_of(face.openai)("POST", CHAT, {"messages": USER, "max_tokens": 2})
+    assert said.status == 400
+    assert "cannot hold its answers to a schema or grammar" in said.json["error"]["message"]
+    assert free.status == 200
+
+
+async def test_an_end_that_is_ignored_and_a_form_exclude_each_other(engine_of, served, client_of):
+    engine = engine_of(tokens=[*b"ab", 257], tokenizer=TableTokenizer())
+    engine.capabilities = engine.capabilities | {Capability.JSON_SCHEMA}
+    body = {"messages": USER, "response_format": {"type": "json_object"}, "ignore_eos": True}
+    async with served(engine) as face:
+        said = await client_of(face.openai)("POST", CHAT, body)
+    assert (said.status, said.json["error"]["param"]) == (400, "ignore_eos")
+    assert "'response_format'" in said.json["error"]["message"]
+
+
+async def test_a_form_is_read_once_for_all_answers_to_a_request(engine_of, served, client_of, monkeypatch):
+    read = []
+    made = Grammars.json_schema
+    monkeypatch.setattr(
+        Grammars, "json_schema", lambda self, *args, **more: read.append(1) or made(self, *args, **more)
+    )
+    engine = engine_of(tokens=[*b"{}", 257], tokenizer=TableTokenizer())
+    engine.capabilities = engine.capabilities | {Capability.JSON_SCHEMA}
+    body = {"messages": USER, "response_format": {"type": "json_object"}, "n": 3}
+    async with served(engine) as face:
+        said = await client_of(face.openai)("POST", CHAT, body)
+    assert [choice["message"]["content"] for choice in said.json["choices"]] == ["{}"] * 3
+    assert read == [1]
+    assert len({id(request.constraint) for request in engine.requests}) == 3

@@ -14,6 +14,9 @@ from rbee.contract.tokenizer import Tokenizer
 from rbee.worker.tokens.calls.styles import NAMED, Style
 from rbee.worker.tokens.constraints import AS_WRITTEN
 
+_VALUES = frozenset({"const", "default", "enum", "examples"})
+"""Keywords of a schema under which there are values and no schemas."""
+
 
 def forcing_grammar(style: Style, tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, *, single: bool) -> str:
     """The grammar of an answer that calls one of the tools, and says nothing else.
@@ -38,8 +41,9 @@ def forcing_grammar(style: Style, tools: Sequence[Mapping[str, Any]], tokenizer:
         )
         lines = [f"{call}: {' | '.join(choices)}"]
     else:
-        schemas = [_object(function, style.arguments) for function in functions]
-        lines = [f"{call}: {_json(schemas[0] if len(schemas) == 1 else {'anyOf': schemas})}"]
+        # A rule each: the references of a tool's schema are read from the root of what `%json` is given.
+        lines = [f"{call}: {' | '.join(f'f{number}' for number in range(len(functions)))}"]
+        lines += [f"f{number}: {_json(_object(one, style.arguments))}" for number, one in enumerate(functions)]
     if style.end:
         one = f'{begin} "\\n" {call} "\\n" {end}'
         start = one if single else f'{one} ("\\n" {one})*'
@@ -55,9 +59,28 @@ def forcing_grammar(style: Style, tools: Sequence[Mapping[str, Any]], tokenizer:
 def _object(function: Mapping[str, Any], arguments: str) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {"name": {"const": function["name"]}, arguments: _parameters(function)},
+        "properties": {
+            "name": {"const": function["name"]},
+            arguments: _moved(_parameters(function), f"#/properties/{arguments}"),
+        },
         "required": ["name", arguments],
         "additionalProperties": False,
+    }
+
+
+def _moved(schema: Any, place: str) -> Any:
+    """A schema whose references within itself are right when it stands at that place of another one."""
+    if isinstance(schema, list):
+        return [_moved(one, place) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: place + value[1:]
+        if key == "$ref" and isinstance(value, str) and value.startswith("#")
+        else value
+        if key in _VALUES
+        else _moved(value, place)
+        for key, value in schema.items()
     }
 
 

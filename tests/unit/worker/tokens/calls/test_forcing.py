@@ -53,3 +53,57 @@ def test_whatever_is_drawn_is_a_call_that_the_parser_finds(style, single, tokeni
             assert name in {"look", "stop"}
             given = json.loads(arguments)
             assert name == "stop" or style is QWEN_CODER or given["times"] <= 9
+
+
+PLACE = {
+    "type": "object",
+    "properties": {"x": {"type": "integer", "maximum": 9, "minimum": 0}, "inner": {"$ref": "#/$defs/Inner"}},
+    "required": ["x", "inner"],
+    "additionalProperties": False,
+}
+INNER = {"type": "object", "properties": {"y": {"const": 7}}, "required": ["y"], "additionalProperties": False}
+TREE = {
+    "type": "object",
+    "properties": {
+        "leaf": {"$ref": "#/properties/other"},
+        "other": {"type": "boolean"},
+        "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        "literal": {"const": {"$ref": "#"}},
+    },
+    "required": ["leaf", "next", "literal"],
+    "additionalProperties": False,
+}
+REFERRING = [
+    {
+        "type": "function",
+        "function": {
+            "name": "go",
+            "parameters": {
+                "type": "object",
+                "properties": {"to": {"$ref": "#/$defs/Place"}},
+                "required": ["to"],
+                "additionalProperties": False,
+                "$defs": {"Place": PLACE, "Inner": INNER},
+            },
+        },
+    },
+    {"type": "function", "function": {"name": "grow", "parameters": TREE}},
+]
+
+
+@pytest.mark.parametrize("tools", [REFERRING, REFERRING[:1], REFERRING[1:]], ids=["both", "nested", "recursive"])
+@pytest.mark.parametrize("style", [HERMES, LLAMA3, MISTRAL, MISTRAL_NAMED, BARE], ids=lambda one: one.name)
+def test_tools_whose_schemas_refer_to_themselves_can_be_forced(style, tools):
+    grammar = forcing_grammar(style, tools, PLAIN, single=True)
+    for seed in range(4):
+        tokens = walk(Grammars(PLAIN).lark(grammar, param="tools"), PLAIN, seed, closing="null")
+        text = Detokenizer(PLAIN, style.shown(PLAIN))
+        parser = CallParser(style, tools)
+        parts = parser.feed("".join(map(text.feed, tokens))) + parser.flush()
+        name = next(one.name for one in parts if isinstance(one, CallDelta) and one.id is not None)
+        given = json.loads("".join(one.arguments for one in parts if isinstance(one, CallDelta)))
+        if name == "go":
+            assert given["to"]["inner"] == {"y": 7}
+        else:
+            assert isinstance(given["leaf"], bool)
+            assert given["literal"] == {"$ref": "#"}
