@@ -11,9 +11,14 @@ import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 from rbee.contract import CancelToken, FetchProgress, ModelFile, ModelVariant, ModelVendor
 from rbee.contract.errors import ModelNotFoundError
+
+# How long a machine takes that does something else as well says nothing about a test.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 class Clock:

@@ -10,6 +10,7 @@ from rbee.cli.colony import used
 from rbee.cli.console import Silent, Talk, can_redraw, talking
 from rbee.cli.context import current
 from rbee.cli.hives import check_hive_options, target_hives
+from rbee.cli.locate import queen_url
 from rbee.cli.outcomes import Outcome, job, on_each
 from rbee.cli.transfers import transferring
 from rbee.clients import Transport
@@ -45,9 +46,9 @@ def ask_hives(
     context = current()
     with (
         transferring() as display,
-        used(context, keep=False, on_start=lambda: display.note(_STARTING)) as queen_url,
+        used(context, keep=False, on_start=lambda: display.note(_STARTING)) as url,
     ):
-        hives = target_hives(context, queen_url, hive_id, all_hives)
+        hives = target_hives(context, url, hive_id, all_hives)
 
         def talk_of(name: str) -> Talk:
             if quiet:
@@ -56,7 +57,7 @@ def ask_hives(
             about = str(fields.get("worker") or fields.get("model") or name)
             return display.row(f"{name} {about}" if several and about != name else about, name if several else "")
 
-        return _run(queen_url, lambda transport: on_each(transport, hives, operation, fields, kind, talk_of))
+        return _run(url, lambda transport: on_each(transport, hives, operation, fields, kind, talk_of))
 
 
 def ask_colony(operation: str, fields: Mapping[str, Any], kind: type[T], *, quiet: bool = False) -> T:
@@ -71,16 +72,33 @@ def ask_colony(operation: str, fields: Mapping[str, Any], kind: type[T], *, quie
     Raises:
         RbeeError: there is no colony, or why it failed.
     """
-    with talking() as talk, used(current(), keep=False, on_start=lambda: talk.note(_STARTING)) as queen_url:
+    with talking() as talk, used(current(), keep=False, on_start=lambda: talk.note(_STARTING)) as url:
         heard = Silent() if quiet and not can_redraw() else talk
-        return _run(queen_url, lambda transport: job(transport, operation, fields, kind, heard))
+        return _run(url, lambda transport: job(transport, operation, fields, kind, heard))
 
 
-def _run(queen_url: str, question: Callable[[Transport], Awaitable[T]]) -> T:
+def ask_running(operation: str, fields: Mapping[str, Any], kind: type[T]) -> T:
+    """Run an operation of the queen's own, in a colony that runs: what it brings about would end with another.
+
+    Args:
+        operation: its name.
+        fields: its body; None values are left out.
+        kind: of its result.
+
+    Raises:
+        NotRunningError: there is no colony.
+        RbeeError: why it failed.
+    """
+    url = queen_url(current())
+    with talking() as talk:
+        return _run(url, lambda transport: job(transport, operation, fields, kind, talk))
+
+
+def _run(url: str, question: Callable[[Transport], Awaitable[T]]) -> T:
     token = current().token()
 
     async def ask() -> T:
-        transport = Transport(queen_url, token, "The queen")
+        transport = Transport(url, token, "The queen")
         try:
             return await question(transport)
         finally:

@@ -26,6 +26,8 @@ _COMMANDS = MappingProxyType(
         "top": "Watch hives and workers live.",
         "logs": "Print or follow logs of workers and programs.",
         "doctor": "Check this machine and the colony; say what to do.",
+        "load": "Have a model served before anybody asks it.",
+        "unload": "Stop a model's workers; its files stay.",
         "explain": "Say why a request went where it went.",
         "replay": "Make recorded decisions again by another policy.",
         "infer": "Generate text, by the queen or straight at a worker.",

@@ -33,7 +33,7 @@ def print_workers(context: Context, *, as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ID", "MODEL", "HIVE", "DEVICE", "STATE", "SLOTS", "THREADS", "MEMORY", "UPTIME"):
+    for heading in ("ID", "MODEL", "HIVE", "DEVICE", "STATE", "SLOTS", "THREADS", "MEMORY", "UPTIME", "KEPT"):
         table.add_column(heading, justify="right" if heading in {"SLOTS", "THREADS", "MEMORY", "UPTIME"} else "left")
     for worker in workers:
         table.add_row(*(Text(printable(cell)) for cell in _row(worker)))
@@ -44,6 +44,13 @@ def state_of(worker: WorkerRecord) -> str:
     """State in a word, or what its silence means; while it loads, with the stage."""
     state = worker.state.value if worker.presence in _HEARD else worker.presence
     return f"{state} ({worker.stage})" if worker.stage else state
+
+
+def kept_of(worker: WorkerRecord) -> str:
+    """How much longer it is kept if nobody asks it."""
+    if worker.pinned:
+        return "pinned"
+    return UNKNOWN if worker.unloads_in_s is None else f"{duration(worker.unloads_in_s)} left"
 
 
 def slots_of(worker: WorkerRecord) -> str:
@@ -130,4 +137,5 @@ def _row(worker: WorkerRecord) -> tuple[str, ...]:
         text(worker.threads),
         megabytes(worker.rss_mb if worker.vram_mb is None else worker.vram_mb),
         duration(worker.uptime_s),
+        kept_of(worker),
     )

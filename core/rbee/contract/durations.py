@@ -9,8 +9,11 @@ from types import MappingProxyType
 FOR_EVER = -1.0
 """How long a model is kept that is never unloaded for being idle."""
 
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_SECONDS = MappingProxyType({"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0})
+_NUMBER = r"[0-9]+\.?[0-9]*|\.[0-9]+"
+_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h|d)")  # both letters are in use
+_SECONDS = MappingProxyType(
+    {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+)
 _LONGEST_S = 10 * 365 * 86_400.0
 
 
@@ -29,9 +32,9 @@ def keep_alive_s(value: str | float) -> float:
 
 
 def _parsed(text: str) -> float:
-    sign, digits = (-1.0, text[1:]) if text.startswith("-") else (1.0, text)
+    sign, digits = (-1.0 if text.startswith("-") else 1.0, text[1:] if text[:1] in {"-", "+"} else text)
     try:
-        return sign * float(digits) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", digits) else sign * _summed(digits)
+        return sign * float(digits) if re.fullmatch(_NUMBER, digits) else sign * _summed(digits)
     except ValueError:
         raise ValueError(_told(text)) from None
 

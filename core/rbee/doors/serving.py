@@ -61,6 +61,8 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
         whole: makes the client's answer of the worker's whole one; may raise RbeeError.
         stream: makes the client's stream of the worker's; None where a whole answer is asked for.
         on_answer: called when a worker has taken it, before anything of the answer is told; may raise RbeeError.
+        headers: for the gateway, in place of the client's of these names.
+        done: the whole answer, where nobody has to be asked; None when the call is to be made.
     """
 
     path: str
@@ -68,6 +70,8 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
     whole: Callable[[bytes], bytes]
     stream: Translator | None = None
     on_answer: Callable[[], None] = lambda: None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    done: bytes | None = None
 
 
 class Translation(ABC):
@@ -152,11 +156,15 @@ class _Exchange:
             await self._tell(refusal_of(public_error(error, where=self._path)))
 
     async def _carry(self, translated: Translated, trusted: bool) -> None:
+        if translated.done is not None:
+            await self._send_whole(200, [*self._own_headers(), (b"content-type", b"application/json")], translated.done)
+            return
+        own = dict(translated.headers)
         call = Call(
             request_id=self._request_id,
             path=translated.path,
             body=translated.body,
-            headers=_for_worker(self._scope["headers"]),
+            headers=(*_for_worker(one for one in self._scope["headers"] if one[0] not in own), *own.items()),
             trusted=trusted,
             local=is_loopback((self._scope.get("client") or ("",))[0]),
             door=self._path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from rbee.contract.errors import (
@@ -42,6 +42,10 @@ _Troubles = (
 """What says something of a variant on a hive."""
 
 
+async def _at_once(_hive_id: str, _worker_id: str) -> None:
+    return
+
+
 class _Failure(NamedTuple):
     when: float
     why: str
@@ -71,6 +75,7 @@ class Demand:
         clock: the telemetry's.
         claim: takes an idle worker out of routing before it is stopped to make room; False when it is in use.
         forget: told the id of each worker that was stopped.
+        released: returns once what a stopped worker held is free on its hive.
     """
 
     def __init__(
@@ -79,13 +84,16 @@ class Demand:
         clock: Callable[[], float],
         claim: Callable[[str], bool],
         forget: Callable[[str], object],
+        released: Callable[[str, str], Awaitable[None]] = _at_once,
     ) -> None:
+        self._released = released
         self._hives = hives
         self._clock = clock
         self._claim = claim
         self._forget = forget
         self._loads: dict[str, list[_Load]] = {}
         self._failures: dict[tuple[str, str], _Failure] = {}
+        self._took: dict[tuple[str, str], float] = {}
 
     def failure(self, model_id: str, hive_id: str) -> tuple[float, str] | None:
         """When and why the model last failed to load on a hive, if not for the first time.
@@ -95,6 +103,10 @@ class Demand:
         """
         found = self._failures.get((model_id, hive_id))
         return None if found is None or found.times < _CRASHES else (found.when, found.why)
+
+    def load_s(self, model_id: str, hive_id: str) -> float | None:
+        """Seconds that the model lately took to load on a hive, its files being there; None when unknown."""
+        return self._took.get((model_id, hive_id))
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -196,13 +208,24 @@ class Demand:
                 log.info("stopping idle worker %s on %s for %s", worker_id, start.hive_id, start.model_id)
                 await self._hives.run(start.hive_id, "worker_process_delete", {"worker_id": worker_id}, load.tell)
                 self._forget(worker_id)
+                await self._released(start.hive_id, worker_id)
+            began = self._clock()
             await self._hives.run(
                 start.hive_id,
                 "worker_spawn",
-                {"model": start.model_id, "worker": start.engine, "device": start.device},
+                {
+                    "model": start.model_id,
+                    "worker": start.engine,
+                    "device": start.device,
+                    **({} if start.context_length is None else {"context_length": start.context_length}),
+                },
                 load.tell,
             )
             self._failures.pop(key, None)
+            self._took.pop(key, None)
+            self._took[key] = self._clock() - began
+            if len(self._took) > _MOST_FAILURES:
+                del self._took[next(iter(self._took))]
         except _Troubles as error:
             self._remember(key, error)
             raise

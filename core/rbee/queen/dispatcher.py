@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import partial
 
 from rbee.contract.errors import (
@@ -88,6 +88,8 @@ class QueenDispatcher(Dispatcher):
         self._ready = ReadyWorkers(telemetry, names, views, breakers, policy, self._crowded)
         self._leases: set[WorkerLease] = set()
         self.decisions = Decisions(settings.queen.decisions, policy)
+        self.on_ended: Callable[[str, float | None], None] = _nobody
+        """Told each request's end: the worker, and how long its model is to stay, as the request said."""
 
     def try_acquire(self, route: Route) -> WorkerLease | None:
         """See `Dispatcher.try_acquire`."""
@@ -219,6 +221,8 @@ class QueenDispatcher(Dispatcher):
         """A leased request has ended."""
         self._leases.discard(lease)
         self._telemetry.release(lease.worker_id, outcome.first_byte_s)
+        if lease.keep_alive_s is not None:
+            self.on_ended(lease.worker_id, lease.keep_alive_s)
         if not outcome.reached:
             self._telemetry.mark_failed(lease.worker_id)
         if not outcome.reached or (outcome.status or 0) >= _SERVER_ERRORS:
@@ -317,7 +321,15 @@ class QueenDispatcher(Dispatcher):
         self._views.history.sent(entry, traits)
         self._breakers.sent(entry.worker_id)
         model_id = entry.model_id or found.model_ids[0]
-        lease = WorkerLease(entry, model_id, self._targets.at(entry.url or ""), self.finished, among, self._policy.name)
+        lease = WorkerLease(
+            entry,
+            model_id,
+            traits.keep_alive_s,
+            self._targets.at(entry.url or ""),
+            self.finished,
+            among,
+            self._policy.name,
+        )
         self._leases.add(lease)
         return lease
 
@@ -340,6 +352,10 @@ class QueenDispatcher(Dispatcher):
         if wanted.tell is not None and wanted.model != start.model_id:
             wanted.tell(choosing(wanted.model, start))
         await self._demand.ensure(found.model_ids, start, only, wanted.tell, keep=wanted.keep)
+
+
+def _nobody(_worker_id: str, _keep_alive_s: float | None) -> None:
+    return
 
 
 def _no_hives() -> list[HiveView]:

@@ -19,6 +19,7 @@ class WorkerLease(Lease):
     Args:
         entry: the worker.
         model_id: canonical name of its model.
+        keep_alive_s: how long the model is to stay after the request, as that said; None for nothing.
         target: where it is.
         finished: told once that the request has ended, and how.
         among: how many workers the model has.
@@ -31,6 +32,7 @@ class WorkerLease(Lease):
         self,
         entry: WorkerEntry,
         model_id: str,
+        keep_alive_s: float | None,
         target: Target,
         finished: Callable[[WorkerLease, Outcome], None],
         among: int,
@@ -39,6 +41,7 @@ class WorkerLease(Lease):
         self.worker_id = entry.worker_id
         self.hive_id = entry.hive_id
         self.model_id = model_id
+        self.keep_alive_s = keep_alive_s
         self.url = entry.url or ""
         self.capabilities = entry.capabilities
         self.target = target

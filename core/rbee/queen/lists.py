@@ -11,8 +11,9 @@ from rbee.contract.errors import InvalidRequestError
 from rbee.contract.model_refs import parse_ref
 from rbee.contract.wire import Alias, WorkerRecord, utc_now
 from rbee.queen.held import HeldIndex
+from rbee.queen.keeping import Keeping
 from rbee.queen.names import ModelNames
-from rbee.telemetry import HiveRecord, TelemetryRegistry
+from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 from rbee.telemetry.judgement import hive_health
 
 _IN_MEMORY = frozenset({"loaded", "loading"})
@@ -26,6 +27,7 @@ class Lists:
         names: models that the vendors offer.
         held: models on the disks of the hives.
         aliases: short names for models.
+        keeping: how long workers stay while idle; None where nobody is unloaded.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Lists:
         names: ModelNames,
         held: HeldIndex,
         aliases: Callable[[], Sequence[Alias]] = tuple,
+        keeping: Keeping | None = None,
     ) -> None:
+        self._keeping = keeping
         self._telemetry = telemetry
         self._names = names
         self._held = held
@@ -43,7 +47,18 @@ class Lists:
     def workers(self) -> list[WorkerRecord]:
         """Every worker known, by id."""
         entries = sorted(self._telemetry.list_all_workers(), key=lambda entry: entry.worker_id)
-        return [self._telemetry.describe(entry) for entry in entries]
+        return [self._worker(entry) for entry in entries]
+
+    def _worker(self, entry: WorkerEntry) -> WorkerRecord:
+        record = self._telemetry.describe(entry)
+        if self._keeping is None:
+            return record
+        left = self._keeping.left_s(entry)
+        return msgspec.structs.replace(
+            record,
+            pinned=self._keeping.pinned(entry),
+            unloads_in_s=None if left is None else round(left, 3),
+        )
 
     def hives(self) -> list[dict[str, Any]]:
         """Every hive known, by id."""

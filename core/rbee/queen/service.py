@@ -53,13 +53,18 @@ from rbee.queen.history import History
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
+from rbee.queen.keeping import Keeping, configured_keep_alive_s
 from rbee.queen.lists import Lists
+from rbee.queen.loads import Loads
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
-from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks, aliased
+from rbee.queen.operations import Forwards, Inference, Loading, Models, Operations, QueenChecks, aliased
 from rbee.queen.plans import Plans
+from rbee.queen.released import until_released
 from rbee.queen.remote_figures import RemoteFigures
+from rbee.queen.standing import Standings
 from rbee.queen.subscriptions import HiveSubscriptions
+from rbee.queen.unloading import Unloading
 from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
@@ -112,17 +117,35 @@ class QueenService:
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
         self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
-        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list)
-        self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
+        self.standings = Standings(folders.home / "standing.db")
+        kept = configured_keep_alive_s(settings)
+        self._keeping = Keeping(self.telemetry, self.standings, kept, clock)
+        self._unloading = Unloading(
+            self._keeping, self._hives, self._claim_idle, self.telemetry.remove_worker, self._serves_again
+        )
+        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, self._keeping)
+        self._demand = Demand(
+            self._hives, clock, self._claim_idle, self.telemetry.remove_worker, partial(until_released, self.telemetry)
+        )
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
         self.history = History(self.telemetry.worker_age)
-        views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred, self.history)
+        views = Views(
+            self.telemetry,
+            held,
+            clock,
+            self._demand.failure,
+            self._breakers.barred,
+            self.history,
+            self._demand.load_s,
+            self.standings.pinned,
+        )
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
+        self.dispatcher.on_ended = self._request_ended
         self.decisions = self.dispatcher.decisions
         self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher))
         self._access_log: access_log.Form = settings.queen.access_log
@@ -145,6 +168,13 @@ class QueenService:
             Inference(self.dispatcher, self._hives, token, self.request_finished),
             self._checks,
             Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
+            Loading(
+                self.telemetry,
+                self.names,
+                Loads(self.telemetry, views, looks, self._demand, settings),
+                self._hives,
+                self.standings,
+            ),
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
@@ -177,6 +207,7 @@ class QueenService:
         """Open the stores, begin to discover and to judge."""
         await self.beehives.open()
         await self.aliases.open()
+        await self.standings.open()
         # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
@@ -196,12 +227,14 @@ class QueenService:
             await asyncio.to_thread(self._tracer.close)
         self._stream.close()
         await self.jobs.stop()
+        await self._unloading.close()
         await self._demand.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.beehives.close()
         await self.aliases.close()
+        await self.standings.close()
         await self.catalogs.close()
         await self.names.close()
         await self._figures.close()
@@ -396,6 +429,16 @@ class QueenService:
             return entry is None
         return self.telemetry.set_state(worker_id, WorkerState.DRAINING)
 
+    def _serves_again(self, worker_id: str) -> None:
+        entry = self.telemetry.get_worker(worker_id)
+        if entry is not None and entry.state is WorkerState.DRAINING:
+            self.telemetry.set_state(worker_id, WorkerState.READY)
+
+    def _request_ended(self, worker_id: str, keep_alive_s: float | None) -> None:
+        self._keeping.said(worker_id, keep_alive_s)
+        if keep_alive_s == 0:
+            self._unloading.sweep_soon()
+
     def _observe_job(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)
 
@@ -407,6 +450,8 @@ class QueenService:
             self.catalogs.forget(self._knows_hive)
             self._breakers.forget(self._knows_worker)
             self.history.forget(self._knows_worker)
+            self._keeping.forget(self._knows_worker)
+            self._unloading.sweep()
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()

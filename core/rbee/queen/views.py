@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rbee.contract.types import ModelVariant, WorkerState
+from rbee.contract.types import ModelVariant
 from rbee.gateway import NO_TRAITS, Traits
 from rbee.queen.held import HeldIndex
 from rbee.queen.history import History
-from rbee.scheduler import Candidate, Failure, HiveView, IdleWorker, gpu_free, idle_worker, ram_free
+from rbee.queen.idleness import idle_s, is_idle
+from rbee.scheduler import Candidate, Failure, HiveView, gpu_free, idle_worker, ram_free
 from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 
 FailureOf = Callable[[str, str], tuple[float, str] | None]
 """When and why a model last failed to load on a hive, by canonical name and hive."""
+
+LoadOf = Callable[[str, str], float | None]
+"""Seconds that a model lately took to load on a hive, by canonical name and hive; None when unknown."""
 
 
 class Views:
@@ -25,6 +29,8 @@ class Views:
         failure: when and why a variant last failed to load on a hive.
         barred: why a worker is to get nothing for now; None when it may.
         history: of the requests that workers had.
+        load_s: how long a model lately took to load on a hive.
+        pinned: whether a model's workers must stay.
     """
 
     def __init__(
@@ -35,7 +41,11 @@ class Views:
         failure: FailureOf,
         barred: Callable[[str], str | None] = lambda _: None,
         history: History | None = None,
+        load_s: LoadOf = lambda *_: None,
+        pinned: Callable[[str | None], bool] = lambda _: False,
     ) -> None:
+        self._load_s = load_s
+        self._pinned = pinned
         self.history = history or History()
         self._telemetry = telemetry
         self._barred = barred
@@ -74,7 +84,17 @@ class Views:
             one.model_id for one in variants if one.in_place is not None and held.holders(one.model_id)
         )
         return [
-            _hive(self._telemetry, record, model_ids, in_place, held, self._clock(), self._failure)
+            _hive(
+                self._telemetry,
+                record,
+                model_ids,
+                in_place,
+                held,
+                self._clock(),
+                self._failure,
+                self._load_s,
+                self._pinned,
+            )
             for record in self._telemetry.list_all_hives()
         ]
 
@@ -98,6 +118,8 @@ def _hive(
     held: HeldIndex,
     now: float,
     failure: FailureOf,
+    load_s: LoadOf,
+    pinned: Callable[[str | None], bool],
 ) -> HiveView:
     info = record.info
     promised = () if info is None else info.memory
@@ -113,23 +135,19 @@ def _hive(
         ram_free_bytes=ram_free(record.node, record.devices or (), promised),
         gpu_free_bytes=gpu_free(record.node, record.devices or (), promised),
         idle=tuple(
-            _idle(entry, now)
+            idle_worker(
+                entry.worker_id,
+                idle_s(entry, now),
+                entry.device,
+                entry.backend,
+                entry.sample,
+                load_s(entry.model_id or "", record.hive_id),
+            )
             for entry in telemetry.get_workers_on_hive(record.hive_id)
-            if entry.model_id not in model_ids and _is_idle(entry)
+            if entry.model_id not in model_ids and is_idle(entry) and not pinned(entry.model_id)
         ),
         held=here,
         elsewhere=in_place - here,
         failed={model_id: Failure(now - when, why) for model_id, (when, why) in failed.items()},
         age_s=telemetry.hive_age(record.hive_id),
     )
-
-
-def _is_idle(entry: WorkerEntry) -> bool:
-    # Only what a hive started may be stopped to make room: a worker of somebody else's is not ours to end.
-    ours = entry.spawned_by is None or entry.spawned_by.startswith("hive-")
-    return ours and entry.state is WorkerState.READY and entry.reserved == 0 and entry.external == 0
-
-
-def _idle(entry: WorkerEntry, now: float) -> IdleWorker:
-    since = max((moment for moment in (entry.last_used_at, entry.registered_at) if moment is not None), default=now)
-    return idle_worker(entry.worker_id, now - since, entry.device, entry.backend, entry.sample)

@@ -3,7 +3,7 @@
 from rbee.scheduler.artefacts import Choice, Unsuitable, choose, estimates
 from rbee.scheduler.explaining import decided, explain, hive_of, sentence
 from rbee.scheduler.memory import Estimate, completed, estimate, pooled, shared
-from rbee.scheduler.place import place, suits
+from rbee.scheduler.place import dispensable, place, suits
 from rbee.scheduler.recorded import Recorded, Snapshot, decide
 from rbee.scheduler.room import gpu_free, idle_worker, ram_free
 from rbee.scheduler.values import (
@@ -43,6 +43,7 @@ __all__ = [
     "completed",
     "decide",
     "decided",
+    "dispensable",
     "estimate",
     "estimates",
     "explain",

@@ -27,6 +27,9 @@ from rbee.scheduler.wording import size
 
 BUSY = "all slots are busy"
 
+_LEAST_LOAD_S = 1.0
+"""A start takes this long, whatever is loaded; also where it was not measured."""
+
 _HEARD = ("online", "unobserved")
 _LOADING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 
@@ -182,8 +185,16 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
     return Option(order=order, start=start)
 
 
+def dispensable(worker: IdleWorker) -> float:
+    """How little an idle worker would be missed: seconds that it was idle, for each that its model takes to load.
+
+    So the least recently used goes first, and what is slow to come back is kept for longer.
+    """
+    return worker.idle_s / max(_LEAST_LOAD_S, worker.load_s or 0.0)
+
+
 def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | str:
-    """Workers to stop, the longest idle first, until thread and memory are there; or why that is not enough.
+    """Workers to stop, those that are missed least first, until thread and memory are there; or why it is not enough.
 
     On a device that was named, whatever there is has to be enough.  Who computes elsewhere needs no room.
     """
@@ -192,7 +203,7 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
     threads = hive.threads_free
     memory, needed = choice.free_bytes, choice.estimate.total_bytes
     evict: list[str] = []
-    waiting: list[IdleWorker] = sorted(hive.idle, key=lambda worker: (-worker.idle_s, worker.worker_id))
+    waiting: list[IdleWorker] = sorted(hive.idle, key=lambda worker: (-dispensable(worker), worker.worker_id))
     while True:
         short_of_threads = threads is not None and threads < 1
         short_of_memory = memory is not None and needed is not None and memory < needed

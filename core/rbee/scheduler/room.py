@@ -57,7 +57,12 @@ def gpu_free(node: NodeStats | None, devices: Sequence[Device], budgets: Sequenc
 
 
 def idle_worker(
-    worker_id: str, idle_s: float, device: str | None, backend: str | None, sample: ProcessStats | None
+    worker_id: str,
+    idle_s: float,
+    device: str | None,
+    backend: str | None,
+    sample: ProcessStats | None,
+    load_s: float | None = None,
 ) -> IdleWorker:
     """A worker that could make room, with what it holds.
 
@@ -67,6 +72,7 @@ def idle_worker(
         device: id of its device; None when unknown.
         backend: how that is driven.
         sample: of its process.
+        load_s: seconds that its model took to load; None when unknown.
     """
     vram = sample.vram_mb if sample is not None else None
     rss = sample.rss_mb if sample is not None else None
@@ -82,6 +88,7 @@ def idle_worker(
     return IdleWorker(
         worker_id=worker_id,
         idle_s=idle_s,
+        load_s=load_s,
         memory_bytes=None if rss is None else rss * _MIB,
         device=device,
         vram_bytes=None if vram is None else vram * _MIB,

@@ -50,6 +50,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         worker_id: identity.
         idle_s: seconds since its last request.
+        load_s: seconds that its model lately took to load there; None when unknown.
         memory_bytes: memory of the machine that it holds; None when unknown.
         device: id of its device; None when it has not told.
         vram_bytes: memory of that device that it holds, where it has its own; None when unknown.
@@ -57,6 +58,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     idle_s: float
+    load_s: float | None = None
     memory_bytes: int | None = None
     device: str | None = None
     vram_bytes: int | None = None
@@ -157,6 +159,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         model_id: canonical name of the variant.
         evict: workers to stop before, in this order.
         present: nothing has to be fetched before.
+        context_length: tokens a slot; None for the hive's setting.
         because: why this variant, in order, for a person.
         reasons: why other hives and workers fell out.
     """
@@ -167,6 +170,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     model_id: str
     evict: tuple[str, ...] = ()
     present: bool = False
+    context_length: int | None = None
     because: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 

@@ -81,6 +81,15 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = 1
     max_waiting: Annotated[int, Meta(ge=1, le=100_000, description="Requests that may wait for one model.")] = 512
+    keep_alive: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=32,
+            description="How long an idle worker keeps its model, where neither a request nor `rbee load` says: "
+            "seconds, `5m`, `1h30m`; `-1` for as long as nobody needs the room.",
+        ),
+    ] = "-1"
     decisions: Annotated[
         int,
         Meta(ge=0, le=1_000_000, description="Requests whose decisions are kept to be explained; 0 keeps none."),

@@ -141,7 +141,7 @@ def worker(name: str = "demo", **known: Any) -> WorkerRecord:
     unknown = dict.fromkeys(WorkerRecord.__struct_fields__)
     fields = {
         "worker_id": "w1", "model_id": f"demo:{name}", "model_name": name, "state": WorkerState.READY,
-        "presence": "online", "routable": True,
+        "presence": "online", "routable": True, "pinned": False,
     }  # fmt: skip
     return msgspec.convert({**unknown, **fields, **known}, WorkerRecord)
 

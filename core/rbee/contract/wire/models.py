@@ -275,3 +275,28 @@ class ModelUnloaded(msgspec.Struct, frozen=True, kw_only=True):
 
     model_id: str
     stopped: tuple[str, ...]
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """``load``.
+
+    Attributes:
+        model: as it was named.
+        workers: ids of all that serve it, where it was asked for.
+        started: how many of them were started for it.
+        pinned: it was pinned by this.
+        keep_alive_s: how long it was told to stay while idle, -1 for ever; None when nothing was said.
+    """
+
+    model: str
+    workers: tuple[str, ...]
+    started: int
+    pinned: bool = False
+    keep_alive_s: float | None = None
+
+
+class Unloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """``unload``: ids of the workers that were stopped."""
+
+    model: str
+    stopped: tuple[str, ...]

@@ -84,6 +84,32 @@ class ModelPlan(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
     slots: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
 
+class Load(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``load``, at the queen: have a model served, wherever it fits; `hive_id` for one machine.
+
+    Attributes:
+        replicas: workers that are to serve it; more than that stay.
+        context_length: tokens a slot of those that are started; None for the setting.
+        pin: they are not stopped to make room, nor for idleness.
+        keep_alive: how long they stay while idle: seconds, ``5m``, ``-1`` for ever; None as before.
+    """
+
+    replicas: Annotated[int, Meta(ge=1, le=64)] = 1
+    context_length: Annotated[int, Meta(ge=16, le=16_777_216)] | None = None
+    pin: bool = False
+    keep_alive: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
+
+
+class Unload(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """``unload``, at the queen: stop a model's workers, or the one whose id `model` is; `hive_id` for one machine.
+
+    Attributes:
+        force: do not wait for open requests.
+    """
+
+    force: bool = False
+
+
 class ModelDelete(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
     """``model_delete``.
 

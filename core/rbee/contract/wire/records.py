@@ -36,6 +36,8 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
         rss_mb: from telemetry.
         threads: processor threads that its hive gave it; from telemetry.
         memory_granted_mb: memory of its device that its hive promised it; from telemetry.
+        pinned: its model was pinned: it is not stopped to make room, nor for idleness; the queen's.
+        unloads_in_s: seconds until it is stopped if nobody asks it; None for never; the queen's.
         vram_mb: from telemetry.
         gpu_pct: from telemetry.
         uptime_s: from telemetry.
@@ -75,3 +77,5 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     stage: str | None
     threads: int | None = None
     memory_granted_mb: int | None = None
+    pinned: bool = False
+    unloads_in_s: float | None = None

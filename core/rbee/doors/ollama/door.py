@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from rbee.contract.durations import keep_alive_s
 from rbee.contract.errors import InvalidRequestError, ModelNotFoundError
 from rbee.contract.wire import WorkerRecord
 from rbee.doors.chat import whole_answer
 from rbee.doors.models import ModelList, context_of, model_named, workers_of
 from rbee.doors.ollama.asking import chat_of, check_keep_alive, embeddings_of, generate_of, load_of
-from rbee.doors.ollama.requests import ChatRequest, EmbeddingsRequest, EmbedRequest, GenerateRequest
+from rbee.doors.ollama.requests import ChatRequest, EmbeddingsRequest, EmbedRequest, GenerateRequest, KeepAlive
 from rbee.doors.ollama.telling import Clock, LineWriter, Shape, embedding_of, whole_of
 from rbee.doors.ollama.telling import embeddings_of as embeddings_told
 from rbee.doors.parsing import parsed, refuse
@@ -22,7 +22,8 @@ from rbee.doors.writing import Translator
 
 _CHAT = "/v1/chat/completions"
 _EMBEDDINGS = "/v1/embeddings"
-_DIGIT = re.compile(r"[1-9]")
+
+Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Chat(Translation):
@@ -42,8 +43,9 @@ class Chat(Translation):
         shape = Shape(request.model, clock, chat=True)
         fits = await _fits(self._models, request.model, request.options.num_ctx, asked)
         if not request.messages:
-            return _load(request, shape, fits)
-        return _text(_CHAT, msgspec.json.encode(chat_of(request)), shape, fits, stream=request.stream)
+            return await _load(self._models, request, asked, shape, fits)
+        headers = _keeping(request.keep_alive)
+        return _text(_CHAT, msgspec.json.encode(chat_of(request)), shape, fits, headers, stream=request.stream)
 
 
 class Generate(Translation):
@@ -64,8 +66,9 @@ class Generate(Translation):
         path, body = generate_of(request)
         fits = await _fits(self._models, request.model, request.options.num_ctx, asked)
         if not request.prompt and not request.images and not request.system:
-            return _load(request, shape, fits)
-        return _text(path, msgspec.json.encode(body), shape, fits, stream=request.stream)
+            return await _load(self._models, request, asked, shape, fits)
+        headers = _keeping(request.keep_alive)
+        return _text(path, msgspec.json.encode(body), shape, fits, headers, stream=request.stream)
 
 
 class Embed(Translation):
@@ -88,6 +91,7 @@ class Embed(Translation):
             body=body,
             whole=lambda answer: embeddings_told(answer, request.model, clock),
             on_answer=await _fits(self._models, request.model, request.options.num_ctx, asked),
+            headers=_keeping(request.keep_alive),
         )
 
 
@@ -106,10 +110,13 @@ class Embeddings(Translation):
         request = parsed(asked.body, EmbeddingsRequest)
         body = msgspec.json.encode(embeddings_of(request))
         fits = await _fits(self._models, request.model, request.options.num_ctx, asked)
-        return Translated(path=_EMBEDDINGS, body=body, whole=embedding_of, on_answer=fits)
+        headers = _keeping(request.keep_alive)
+        return Translated(path=_EMBEDDINGS, body=body, whole=embedding_of, on_answer=fits, headers=headers)
 
 
-def _text(path: str, body: bytes, shape: Shape, fits: Callable[[], None], *, stream: bool) -> Translated:
+def _text(
+    path: str, body: bytes, shape: Shape, fits: Callable[[], None], headers: Headers, *, stream: bool
+) -> Translated:
     answer_id = uuid.uuid4().hex
     return Translated(
         path=path,
@@ -117,16 +124,49 @@ def _text(path: str, body: bytes, shape: Shape, fits: Callable[[], None], *, str
         whole=lambda answer: whole_of(whole_answer(answer, answer_id), shape),
         stream=Translator(LineWriter(shape), answer_id) if stream else None,
         on_answer=fits,
+        headers=headers,
     )
 
 
-def _load(request: ChatRequest | GenerateRequest, shape: Shape, fits: Callable[[], None]) -> Translated:
-    """A request without a prompt: Ollama loads the model, or unloads it where it shall not be kept."""
-    check_keep_alive(request.keep_alive)
-    if request.keep_alive is not None and not _DIGIT.search(str(request.keep_alive)):
-        raise refuse("keep_alive", "a request does not unload a model; `rbee worker stop` stops its worker")
+async def _load(
+    models: ModelList, request: ChatRequest | GenerateRequest, asked: Asked, shape: Shape, fits: Callable[[], None]
+) -> Translated:
+    """A request without a prompt: the model is loaded, or unloaded where it shall not be kept.
+
+    Either is a request for a single token, which says how long the model is to stay.
+    """
+    headers = _keeping(request.keep_alive)
+    unloads = bool(headers) and headers[0][1] == b"0"
+    told = shape.loaded(unloads=unloads) + b"\n"
     body = msgspec.json.encode(load_of(request.model))
-    return Translated(path=_CHAT, body=body, whole=lambda _: shape.loaded() + b"\n", on_answer=fits)
+    if unloads and not await _is_loaded(models, request.model, asked):
+        # Nobody loads a model to have it unloaded.
+        return Translated(path=_CHAT, body=body, whole=lambda _: told, done=told)
+    return Translated(path=_CHAT, body=body, whole=lambda _: told, on_answer=fits, headers=headers)
+
+
+async def _is_loaded(models: ModelList, name: str, asked: Asked) -> bool:
+    try:
+        model = await model_named(models, name, trusted=asked.trusted)
+    except ModelNotFoundError:
+        return False
+    return bool(workers_of(models.workers(), model))
+
+
+def _keeping(value: KeepAlive | None) -> Headers:
+    """How long the model is to stay, as the gateway is told it.
+
+    Raises:
+        InvalidRequestError: it is no span of time.
+    """
+    check_keep_alive(value)
+    if value is None:
+        return ()
+    try:
+        seconds = keep_alive_s(value)
+    except ValueError as error:
+        raise refuse("keep_alive", str(error)) from error
+    return ((b"x-rbee-keep-alive", f"{seconds:g}".encode()),)
 
 
 async def _fits(models: ModelList, name: str, num_ctx: int | None, asked: Asked) -> Callable[[], None]:

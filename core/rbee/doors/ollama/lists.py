@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 from rbee.contract.errors import InvalidRequestError, RbeeError
 from rbee.contract.types import Capability, WorkerState
 from rbee.contract.version import __version__
-from rbee.contract.wire import WorkerRecord
+from rbee.contract.wire import WorkerRecord, utc_now
 from rbee.doors.models import ModelList, context_of, model_named, workers_of
 from rbee.doors.ollama.requests import ShowRequest
 from rbee.doors.parsing import parsed
@@ -86,6 +87,9 @@ class Tags(_List):
         return {"models": [{"name": one["id"], "model": one["id"], "details": {}} for one in models]}
 
 
+_FOR_EVER = timedelta(days=365 * 100)
+
+
 class Running(_List):
     """``GET /api/ps``: models that workers have loaded."""
 
@@ -139,4 +143,8 @@ def _running(name: str, workers: Sequence[WorkerRecord]) -> dict[str, Any]:
         told["size_vram"] = sum(vram) * _MIB
     if (context := context_of(workers)) is not None:
         told["context_length"] = context
+    left = [worker.unloads_in_s for worker in workers]
+    # One that is kept for ever has no such time; Ollama tells one that is centuries away.
+    kept = _FOR_EVER if None in left else timedelta(seconds=max(one for one in left if one is not None))
+    told["expires_at"] = (utc_now() + kept).isoformat()
     return told

@@ -83,9 +83,10 @@ class Shape:
         known = {name: value for name, value in figures.items() if value is not None}
         return {"done": True, "done_reason": "length" if ending.finish == "length" else "stop", **known}
 
-    def loaded(self) -> bytes:
-        """The answer to a request without a prompt, which only has the model loaded."""
-        return _encode({**self.piece(""), "done": True, "done_reason": "load", "total_duration": self._clock.since()})
+    def loaded(self, *, unloads: bool = False) -> bytes:
+        """The answer to a request without a prompt, which only has the model loaded, or unloaded."""
+        why = "unload" if unloads else "load"
+        return _encode({**self.piece(""), "done": True, "done_reason": why, "total_duration": self._clock.since()})
 
 
 def whole_of(whole: Whole, shape: Shape) -> bytes:

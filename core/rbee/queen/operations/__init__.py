@@ -4,7 +4,8 @@ from rbee.queen.operations.aliased import aliased
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference
+from rbee.queen.operations.loading import Loading
 from rbee.queen.operations.models import Models
 from rbee.queen.operations.operations import Operations
 
-__all__ = ["Forwards", "Inference", "Models", "Operations", "QueenChecks", "aliased"]
+__all__ = ["Forwards", "Inference", "Loading", "Models", "Operations", "QueenChecks", "aliased"]

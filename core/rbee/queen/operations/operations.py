@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rbee.contract.wire import ModelPlan, ModelSearch, OperationRequest
+from rbee.contract.wire import Load, ModelPlan, ModelSearch, OperationRequest, Unload
 from rbee.jobs import Narrator, Operation
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference, infer_request
+from rbee.queen.operations.loading import Loading, load_checked
 from rbee.queen.operations.models import Models
 from rbee.telemetry import TelemetryRegistry
 
@@ -23,6 +24,7 @@ class Operations:
         inference: answers prompts.
         checks: looks at the colony.
         models: looks at models, wherever they are.
+        loading: loads and unloads them.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Operations:
         inference: Inference,
         checks: QueenChecks,
         models: Models,
+        loading: Loading,
     ) -> None:
         self._telemetry = telemetry
         self._forwards = forwards
         self._inference = inference
         self._checks = checks
         self._models = models
+        self._loading = loading
 
     async def close(self) -> None:
         """Close the connections to workers."""
@@ -52,6 +56,9 @@ class Operations:
             "queen_check": Operation(handler=self._checks.queen_check, request=OperationRequest, resumable=True),
             # Nor this: hives come back one by one, and a plan for those that were first would look like one for all.
             "model_plan": Operation(handler=self._models.model_plan, request=ModelPlan),
+            "load": Operation(handler=self._loading.load, request=Load, check=load_checked, resumable=True),
+            # Nor this: who was stopped by it may have been started again since.
+            "unload": Operation(handler=self._loading.unload, request=Unload),
             "model_search": Operation(handler=self._models.model_search, request=ModelSearch, resumable=True),
         }
         return {**own, **self._forwards.operations()}

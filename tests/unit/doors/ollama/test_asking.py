@@ -159,9 +159,20 @@ async def test_a_request_without_a_prompt_has_the_model_loaded(path: str, body: 
     assert (answer.lines[0]["done"], answer.lines[0]["done_reason"]) == (True, "load")
 
 
-@pytest.mark.parametrize("keep", [0, "0", "0s"])
-async def test_a_request_cannot_unload_a_model(keep: Any) -> None:
-    assert "'keep_alive'" in await refused("/api/generate", {"model": "demo", "keep_alive": keep})
+@pytest.mark.parametrize(("keep", "told"), [(0, b"0"), ("0s", b"0"), ("5m", b"300"), (-1, b"-1"), (".5s", b"0.5")])
+async def test_how_long_the_model_is_kept_is_told_to_the_gateway(keep: Any, told: bytes) -> None:
+    calls = Scripted(whole({"content": "x"}))
+    models = Models(worker())
+    answer = await visit(calls, "/api/generate", {"model": "demo", "keep_alive": keep}, models=models)
+    assert dict(calls.calls[0].headers)[b"x-rbee-keep-alive"] == told
+    assert answer.lines[0]["done_reason"] == ("unload" if told == b"0" else "load")
+
+
+async def test_a_model_that_nobody_has_loaded_is_not_loaded_to_be_unloaded() -> None:
+    calls = Scripted(whole({"content": "x"}))
+    answer = await visit(calls, "/api/generate", {"model": "tiny", "keep_alive": 0})
+    assert (answer.lines[0]["done"], answer.lines[0]["done_reason"]) == (True, "unload")
+    assert calls.calls == []
 
 
 async def test_texts_to_embed_go_over() -> None:

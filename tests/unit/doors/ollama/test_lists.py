@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from unittest.mock import ANY
+
 from rbee.contract.types import Capability, WorkerState
 from rbee.contract.version import __version__
+from rbee.contract.wire import utc_now
 from unit.doors.scripted import Models, Scripted, visit, worker
 
 READY = worker(context_length=4096, rss_mb=10, vram_mb=20, capabilities=(Capability.CHAT, Capability.TOOLS))
@@ -27,13 +31,22 @@ async def test_what_runs_is_what_workers_have_loaded() -> None:
             "size": 30 * mib,
             "size_vram": 20 * mib,
             "context_length": 4096,
+            "expires_at": ANY,
         }
     ]
 
 
+async def test_it_is_told_until_when_a_model_is_kept() -> None:
+    soon, later = worker(unloads_in_s=5.0), worker("tiny", unloads_in_s=None, state=WorkerState.READY)
+    told = (await visit(Scripted(), "/api/ps", method="GET", models=Models(soon, later))).json
+    first, second = (datetime.fromisoformat(one["expires_at"]) for one in told["models"])
+    assert 0 < (first - utc_now()).total_seconds() <= 5
+    assert (second - utc_now()).days > 10_000
+
+
 async def test_sizes_that_nobody_knows_are_left_out() -> None:
     told = (await visit(Scripted(), "/api/ps", method="GET", models=Models(worker()))).json
-    assert told["models"] == [{"name": "demo", "model": "demo", "details": {}}]
+    assert told["models"] == [{"name": "demo", "model": "demo", "details": {}, "expires_at": ANY}]
 
 
 async def test_a_model_is_shown_with_what_its_workers_tell() -> None:

@@ -15,7 +15,7 @@ from rbee.contract.errors import InvalidRequestError, NotFoundError, Unreachable
 from rbee.contract.wire import ModelsFound
 from rbee.jobs import Narrator
 from rbee.queen.hives import Hives
-from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks
+from rbee.queen.operations import Forwards, Inference, Loading, Models, Operations, QueenChecks
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -126,8 +126,9 @@ async def test_a_plan_for_a_hive_that_is_not_there_is_not_made(clock) -> None:
 def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself_yet(clock) -> None:
     nothing: Any = None
     telemetry = TelemetryRegistry(clock)
+    loading = Loading(telemetry, nothing, nothing, nothing, nothing)
     forwards = Forwards(telemetry, Hives(telemetry, None))
     inference = Inference(nothing, nothing, None, lambda record: None)
     checks = QueenChecks(telemetry, nothing, nothing, None, None, AsyncMock())
-    operations = Operations(telemetry, forwards, inference, checks, models(clock)).operations()
+    operations = Operations(telemetry, forwards, inference, checks, models(clock), loading).operations()
     assert (operations["model_plan"].resumable, operations["model_search"].resumable) == (False, True)

@@ -1,0 +1,117 @@
+"""Models that stay, and models that go, in a real colony."""
+
+import json
+
+import httpx2
+import pytest
+from fleet.conftest import one_line, sdk, user
+from rbee.testing.colony import eventually
+
+
+@pytest.fixture(scope="module")
+def colony(tmp_path_factory):
+    """One of its own: every worker in it counts."""
+    from rbee.testing.colony import Colony
+
+    made = Colony(tmp_path_factory.mktemp("keeping"), {"hive.threads": "3"}).start_up()
+    yield made
+    made.stop()
+    made.clean_up()
+
+
+@pytest.fixture(autouse=True)
+def empty(colony):
+    yield
+    for worker in colony.workers():
+        colony.run_job("worker_process_delete", worker_id=worker["worker_id"], force=True)
+
+
+def loaded(colony):
+    return {worker["model_id"] for worker in colony.workers()}
+
+
+def ask(colony, model, keep_alive=None):
+    headers = {} if keep_alive is None else {"X-RBEE-Keep-Alive": keep_alive}
+    with sdk(colony) as client:
+        client.chat.completions.create(model=model, messages=user("hello"), extra_headers=headers)
+
+
+def test_a_request_says_how_long_its_model_stays(colony):
+    ask(colony, "echo:a", "0")
+    eventually(lambda: loaded(colony) == set())
+    ask(colony, "echo:b", "1s")
+    assert colony.workers()[0]["unloads_in_s"] <= 1
+    eventually(lambda: loaded(colony) == set())
+    ask(colony, "echo:c", "-1")
+    assert colony.workers()[0]["unloads_in_s"] is None
+
+
+def test_ollamas_clients_load_and_unload(colony):
+    def generate(**fields):
+        answer = httpx2.post(f"{colony.queen_url}/api/generate", json={"model": "echo:o", **fields}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert generate(keep_alive=0)["done_reason"] == "unload"
+    assert loaded(colony) == set()
+    assert generate(keep_alive="10m")["done_reason"] == "load"
+    (running,) = httpx2.get(f"{colony.queen_url}/api/ps").json()["models"]
+    assert running["expires_at"]
+    assert 590 < colony.workers()[0]["unloads_in_s"] <= 600
+    assert generate(keep_alive=0)["done_reason"] == "unload"
+    eventually(lambda: loaded(colony) == set())
+
+
+def test_a_pinned_model_makes_no_room_and_outlives_the_colony(colony):
+    done = colony.cli("load", "echo:pinned", "--pin", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["started"], found["pinned"]) == (1, True)
+    for model in ("echo:one", "echo:two", "echo:three"):
+        ask(colony, model)
+    assert "echo:pinned" in loaded(colony)
+    assert "echo:one" not in loaded(colony)
+    assert "pinned" in colony.cli("ps").stdout
+    colony.stop()
+    colony.start_up()
+    ask(colony, "echo:pinned", "0")
+    ask(colony, "echo:other")
+    assert {"echo:pinned", "echo:other"} <= loaded(colony)
+    assert colony.cli("unload", "echo:pinned").returncode == 0
+    assert "echo:pinned" not in loaded(colony)
+    ask(colony, "echo:pinned", "0")
+    eventually(lambda: "echo:pinned" not in loaded(colony))
+
+
+def test_replicas_are_there_when_the_command_ends_and_go_together(colony):
+    done = colony.cli("load", "echo:many", "--replicas", "2", "--context", "512", "--keep-alive", "1h")
+    assert done.returncode == 0, done.stderr
+    ids = done.stdout.split()
+    assert len(ids) == 2
+    assert {worker["worker_id"] for worker in colony.workers()} == set(ids)
+    assert {worker["context_length"] for worker in colony.workers()} == {512}
+    again = json.loads(colony.cli("load", "echo:many", "--replicas", "2", "--json").stdout)
+    assert again["started"] == 0
+    one = json.loads(colony.cli("unload", ids[0], "--json").stdout)
+    assert one["stopped"] == ids[:1]
+    rest = json.loads(colony.cli("unload", "echo:many", "--json").stdout)
+    assert rest["stopped"] == ids[1:]
+    assert colony.workers() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("load", "no-such-model"), 1, "no-such-model"),
+        (("load", "echo:x", "--keep-alive", "soon"), 1, "'soon' is no span of time"),
+        (("load", "echo:x", "--replicas", "0"), 2, "--replicas"),
+        (("load", "echo:x", "--hive", "nowhere"), 1, "Hive 'nowhere' is not online"),
+        (("load", "echo:x", "--replicas", "9"), 1, "threads"),
+        (("unload", "echo:never"), 1, "No worker has loaded 'echo:never'"),
+        (("unload", ""), 2, "it is empty"),
+    ],
+)
+def test_what_cannot_be_is_one_line(colony, arguments, code, told):
+    done = colony.cli(*arguments)
+    assert done.returncode == code
+    assert told in one_line(done.stderr)
