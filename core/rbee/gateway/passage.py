@@ -59,7 +59,7 @@ class Passage:
     __slots__ = (
         "_answer", "_asked", "_attempts", "_body", "_byte_at", "_client", "_connection", "_deadline", "_error",
         "_first_byte_at", "_head", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at", "_relay",
-        "_route", "_sent_at", "_sink", "_spoke_at", "_started", "_status", "_stalled", "_task", "_timers", "_trace",
+        "_route", "_sent_at", "_sink", "_spoke_at", "_stalled", "_started", "_status", "_task", "_timers", "_trace",
         "_trouble", "_worker",
     )  # fmt: skip
 

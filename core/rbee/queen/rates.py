@@ -1,63 +1,186 @@
-"""How quick each worker is, from the requests that it has answered."""
+"""How quick each worker is, from the requests that it has answered and from trials."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from rbee.queen.measuring import Pace
+from rbee.telemetry import WorkerEntry
 
 _WEIGHT = 0.25
-"""Of the newest measurement in the moving average."""
+"""Of the newest measurement in the moving average, at the least: the first few count alike."""
+
+_WHOLE_PROMPT = 256
+"""Tokens of a prompt that counts in full: a shorter one is slower than the worker."""
+
+_ASTRAY = 2.0
+"""A measurement that is off by more than this factor counts as off by this: one that went astray changes little, and a
+worker that has changed is followed within some requests."""
+
+_GROUPS = 11
+"""1 answer at a time, 2, up to 4, up to 8, ... up to 1024 and more."""
+
+_TRIED = 4
+"""Requests that a trial counts as: the next ones correct it, and none overturns it."""
 
 
-class _Speed:
-    __slots__ = ("decode", "prefill")
+class Kind(NamedTuple):
+    """What workers have in common that are equally quick.
 
-    def __init__(self) -> None:
-        self.prefill: float | None = None
-        self.decode: dict[int, float] = {}
-        """Tokens a second of one answer, by the number of answers that ran at the same time."""
+    Attributes:
+        model_id: canonical name of the model.
+        engine: that runs it.
+        hive_id: machine.
+        device: of the machine; empty when the worker does not tell.
+        slots: answers at the same time; 0 when the worker does not tell.
+    """
+
+    model_id: str
+    engine: str
+    hive_id: str
+    device: str
+    slots: int
+
+
+def kind_of(entry: WorkerEntry) -> Kind | None:
+    """A worker's kind; None before it has told enough of itself."""
+    if entry.model_id is None or entry.implementation is None or entry.hive_id is None:
+        return None
+    return Kind(entry.model_id, entry.implementation, entry.hive_id, entry.device or "", entry.slots_total or 0)
+
+
+class Average(NamedTuple):
+    """A moving average of tokens a second, and how many measurements are in it."""
+
+    tok_s: float
+    measurements: int = 1
+
+    def moved(self, newest: float, share: float = 1.0) -> Average:
+        """With one more measurement.
+
+        Args:
+            newest: tokens a second.
+            share: how much it counts, 0 to 1.
+        """
+        kept = min(max(newest, self.tok_s / _ASTRAY), self.tok_s * _ASTRAY)
+        weight = share * max(_WEIGHT, 1 / (self.measurements + 1))
+        return Average(self.tok_s + weight * (kept - self.tok_s), min(self.measurements + 1, 1_000_000))
+
+
+class Speed:
+    """One worker's, or one kind's.
+
+    Attributes:
+        prefill: of a prompt; None before one was measured.
+        decode: of one answer, by how many ran at the same time: index 0 for one, 1 for two, 2 for up to four, and so
+            on; None before one was measured.
+    """
+
+    __slots__ = ("decode", "kind", "prefill")
+
+    def __init__(self, kind: Kind | None = None) -> None:
+        self.kind = kind
+        self.prefill: Average | None = None
+        self.decode: list[Average | None] = [None] * _GROUPS
+
+    def like(self, other: Speed) -> None:
+        """Begin as another."""
+        self.prefill, self.decode = other.prefill, list(other.decode)
+
+    def at(self, beside: int) -> float | None:
+        """Tokens a second that one more answer would get beside others; None before any was measured."""
+        group = min(beside.bit_length(), _GROUPS - 1)
+        found = self.decode[group]
+        if found is not None:
+            return found.tok_s
+        for lower in range(group - 1, -1, -1):
+            found = self.decode[lower]
+            if found is not None:
+                # Beyond what was measured the speed is shared.
+                return found.tok_s * (1 << lower) / (beside + 1)
+        return next((one.tok_s for one in self.decode if one is not None), None)
 
 
 class Rates:
-    """Speeds by worker."""
+    """Speeds by worker.
 
-    def __init__(self) -> None:
-        self._by_worker: dict[str, _Speed] = {}
+    Args:
+        past: what is known of a kind from before; None when nothing is.
+    """
 
-    def prefilled(self, worker_id: str, tokens: int, seconds: float) -> None:
+    def __init__(self, past: Callable[[Kind], Speed | None] = lambda _: None) -> None:
+        self._past = past
+        self._unknown = Speed()
+        self._by_worker: dict[str, Speed] = {}
+        self._fresh: dict[str, Speed] = {}
+        """Those with something new since they were last collected."""
+
+    def speed(self, entry: WorkerEntry) -> Speed:
+        """A worker's speed, which begins as that of its kind."""
+        found = self._by_worker.get(entry.worker_id)
+        return self._begun(entry) if found is None else found
+
+    def prefilled(self, entry: WorkerEntry, pace: Pace) -> None:
         """A prompt was computed."""
-        speed = self._of(worker_id)
-        speed.prefill = _moved(speed.prefill, tokens / seconds)
+        speed, newest = self._changing(entry), pace.tokens / pace.seconds
+        share = min(1.0, pace.tokens / _WHOLE_PROMPT)
+        speed.prefill = Average(newest) if speed.prefill is None else speed.prefill.moved(newest, share)
 
-    def decoded(self, worker_id: str, tokens: int, seconds: float, beside: int) -> None:
+    def decoded(self, entry: WorkerEntry, pace: Pace, beside: int) -> None:
         """An answer was given while `beside` others ran there."""
-        speed = self._of(worker_id)
-        speed.decode[beside + 1] = _moved(speed.decode.get(beside + 1), tokens / seconds)
+        speed, newest = self._changing(entry), pace.tokens / pace.seconds
+        group = min(beside.bit_length(), _GROUPS - 1)
+        known = speed.decode[group]
+        speed.decode[group] = Average(newest) if known is None else known.moved(newest)
 
-    def prefill(self, worker_id: str) -> float | None:
-        """Tokens of a prompt that the worker computes a second; None before it was measured."""
-        speed = self._by_worker.get(worker_id)
-        return None if speed is None else speed.prefill
+    def tried(self, entry: WorkerEntry, prefill: float | None, decode: Mapping[int, float]) -> None:
+        """A trial has measured the worker alone: what was known before is void.
 
-    def decode(self, worker_id: str, beside: int) -> float | None:
-        """Tokens a second that one more answer would get beside others; None before any was measured.
-
-        Between measured numbers of answers the nearest lower one counts, and beyond all of them the speed is shared.
+        Args:
+            entry: the worker.
+            prefill: tokens of a prompt a second; None when that could not be measured.
+            decode: tokens a second of one answer, by the number of answers at the same time.
         """
-        speed = self._by_worker.get(worker_id)
-        if speed is None or not speed.decode:
-            return None
-        running = beside + 1
-        at = max((one for one in speed.decode if one <= running), default=min(speed.decode))
-        return speed.decode[at] * min(1.0, at / running)
+        speed = self._changing(entry)
+        if prefill is not None:
+            speed.prefill = Average(prefill, _TRIED)
+        if decode:
+            speed.decode = [None] * _GROUPS
+        for streams, tok_s in sorted(decode.items()):
+            speed.decode[min((streams - 1).bit_length(), _GROUPS - 1)] = Average(tok_s, _TRIED)
+
+    def collect(self) -> Iterator[tuple[Kind, Speed]]:
+        """Speeds with something new since the last call, by kind."""
+        fresh, self._fresh = self._fresh, {}
+        for speed in fresh.values():
+            if speed.kind is not None:
+                yield speed.kind, speed
 
     def forget(self, known: Callable[[str], bool]) -> None:
-        """Drop those of workers that are gone."""
+        """Drop those of workers that are gone; what is new of them is still collected."""
         for worker_id in [one for one in self._by_worker if not known(one)]:
             del self._by_worker[worker_id]
 
-    def _of(self, worker_id: str) -> _Speed:
-        return self._by_worker.setdefault(worker_id, _Speed())
+    def _begun(self, entry: WorkerEntry) -> Speed:
+        kind = kind_of(entry)
+        if kind is None:
+            return self._unknown
+        speed = self._by_worker[entry.worker_id] = Speed(kind)
+        past = self._past(kind)
+        if past is not None:
+            speed.like(past)
+        return speed
 
-
-def _moved(average: float | None, newest: float) -> float:
-    return newest if average is None else average + _WEIGHT * (newest - average)
+    def _changing(self, entry: WorkerEntry) -> Speed:
+        kind, speed = kind_of(entry), self.speed(entry)
+        if speed is self._unknown:
+            # It tells too little of itself for others to begin like it.
+            speed = self._by_worker[entry.worker_id] = Speed()
+        elif speed.kind is None:
+            speed.kind = kind
+        elif kind is not None and speed.kind != kind:
+            # Another one under the same id.
+            speed = self._begun(entry)
+        self._fresh[entry.worker_id] = speed
+        return speed

@@ -57,6 +57,7 @@ from rbee.queen.lists import Lists
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
 from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks, aliased
+from rbee.queen.past_speeds import PastSpeeds
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.subscriptions import HiveSubscriptions
@@ -71,6 +72,7 @@ _SUMMARY_S = 2.5
 _SUMMARY = ""
 """Its subject among those of the hives, whose ids are never empty."""
 _CLEANUP_S = 1.0
+_SPEEDS_S = 60.0
 
 
 class QueenService:
@@ -116,7 +118,8 @@ class QueenService:
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
-        self.history = History(self.telemetry.worker_age)
+        self._past_speeds = PastSpeeds(folders.home / "speeds.db")
+        self.history = History(self.telemetry.worker_age, self._past_speeds.of)
         views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred, self.history)
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
@@ -177,12 +180,14 @@ class QueenService:
         """Open the stores, begin to discover and to judge."""
         await self.beehives.open()
         await self.aliases.open()
+        await self._past_speeds.open()
         # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
             asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
             asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
             asyncio.create_task(self.beehives.run(), name="beehives"),
+            asyncio.create_task(keep_running("the speeds of workers", self._keep_speeds_forever), name="speeds"),
         ]
         if self._discovery is not None:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
@@ -202,6 +207,8 @@ class QueenService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.beehives.close()
         await self.aliases.close()
+        await self._past_speeds.keep(self.history.rates.collect())
+        await self._past_speeds.close()
         await self.catalogs.close()
         await self.names.close()
         await self._figures.close()
@@ -317,6 +324,9 @@ class QueenService:
         """An inference request has ended."""
         access_log.write(record, self._access_log)
         self.metrics.observe(record)
+        entry = None if record.worker_id is None else self.telemetry.get_worker(record.worker_id)
+        if entry is not None:
+            self.history.finished(entry, record)
         self._plugins.notify("rbee_request_finished", record=record)
 
     # --- what others ask -----------------------------------------------------------------------------------------
@@ -410,6 +420,11 @@ class QueenService:
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()
+
+    async def _keep_speeds_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SPEEDS_S)
+            await self._past_speeds.keep(self.history.rates.collect())
 
     async def _summarise_forever(self) -> None:
         while True:
