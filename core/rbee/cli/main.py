@@ -28,6 +28,7 @@ _COMMANDS = MappingProxyType(
         "doctor": "Check this machine and the colony; say what to do.",
         "explain": "Say why a request went where it went.",
         "replay": "Make recorded decisions again by another policy.",
+        "bench": "Measure how quick workers are.",
         "infer": "Generate text, by the queen or straight at a worker.",
         "worker": "Start, list and stop workers.",
         "job": "List, watch and cancel jobs.",

@@ -104,6 +104,11 @@ def speaks(data: bytes) -> bool:
     return _TEXT.search(data) is not None
 
 
+def texts(data: bytes) -> int:
+    """How many pieces of text there are."""
+    return len(_TEXT.findall(data))
+
+
 class StreamUsage:
     """Watches a stream of events: its last ones tell the usage, and where they do not, its events are counted.
 

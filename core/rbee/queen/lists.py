@@ -12,7 +12,8 @@ from rbee.contract.model_refs import parse_ref
 from rbee.contract.wire import Alias, WorkerRecord, utc_now
 from rbee.queen.held import HeldIndex
 from rbee.queen.names import ModelNames
-from rbee.telemetry import HiveRecord, TelemetryRegistry
+from rbee.queen.rates import Rates
+from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 from rbee.telemetry.judgement import hive_health
 
 _IN_MEMORY = frozenset({"loaded", "loading"})
@@ -26,6 +27,7 @@ class Lists:
         names: models that the vendors offer.
         held: models on the disks of the hives.
         aliases: short names for models.
+        rates: how quick workers are; None where nobody measures.
     """
 
     def __init__(
@@ -34,16 +36,27 @@ class Lists:
         names: ModelNames,
         held: HeldIndex,
         aliases: Callable[[], Sequence[Alias]] = tuple,
+        rates: Rates | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._names = names
         self._held = held
         self._aliases = aliases
+        self._rates = Rates() if rates is None else rates
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker known, by id."""
         entries = sorted(self._telemetry.list_all_workers(), key=lambda entry: entry.worker_id)
-        return [self._telemetry.describe(entry) for entry in entries]
+        return [self._worker(entry) for entry in entries]
+
+    def _worker(self, entry: WorkerEntry) -> WorkerRecord:
+        speed = self._rates.speed(entry)
+        prefill, decode = speed.prefill, speed.at(entry.reserved + entry.external)
+        return msgspec.structs.replace(
+            self._telemetry.describe(entry),
+            prefill_tok_s=None if prefill is None else round(prefill.tok_s, 1),
+            decode_tok_s=None if decode is None else round(decode, 1),
+        )
 
     def hives(self) -> list[dict[str, Any]]:
         """Every hive known, by id."""

@@ -56,7 +56,7 @@ from rbee.queen.introductions import Introductions, tell_of_rival
 from rbee.queen.lists import Lists
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
-from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks, aliased
+from rbee.queen.operations import Benching, Forwards, Inference, Models, Operations, QueenChecks, aliased
 from rbee.queen.past_speeds import PastSpeeds
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
@@ -114,12 +114,12 @@ class QueenService:
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
         self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
-        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list)
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
         self._past_speeds = PastSpeeds(folders.home / "speeds.db")
         self.history = History(self.telemetry.worker_age, self._past_speeds.of)
+        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, self.history.rates)
         views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred, self.history)
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
@@ -144,10 +144,12 @@ class QueenService:
         )
         self._operations = operations = Operations(
             self.telemetry,
+            self._lists.workers,
             Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
             Inference(self.dispatcher, self._hives, token, self.request_finished),
             self._checks,
             Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
+            Benching(self.telemetry, self.names, self.dispatcher, self.history.rates),
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)

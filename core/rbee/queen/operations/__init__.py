@@ -1,10 +1,11 @@
 """What the queen can be asked to do: the handlers of her jobs, one module a subject."""
 
 from rbee.queen.operations.aliased import aliased
+from rbee.queen.operations.bench import Benching
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference
 from rbee.queen.operations.models import Models
 from rbee.queen.operations.operations import Operations
 
-__all__ = ["Forwards", "Inference", "Models", "Operations", "QueenChecks", "aliased"]
+__all__ = ["Benching", "Forwards", "Inference", "Models", "Operations", "QueenChecks", "aliased"]
