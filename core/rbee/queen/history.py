@@ -56,14 +56,12 @@ class History:
     def finished(self, entry: WorkerEntry, record: RequestRecord) -> None:
         """A request has ended there, and its place is free again."""
         speed = self.rates.speed(entry)
-        prefill, decode = measured(record, None if speed.prefill is None else speed.prefill.tok_s)
-        if prefill is not None:
-            self.rates.prefilled(entry, prefill)
-        if decode is not None:
-            # Between those that it found there and those that it leaves.
+        found = measured(record, None if speed.prefill is None else speed.prefill.tok_s)
+        if found.computed or found.decode_tok_s is not None:
+            # Between those that it met there and those that it leaves.
             left = entry.reserved + entry.external
-            found = left if record.beside is None else record.beside
-            self.rates.decoded(entry, decode, (found + left) // 2)
+            met = left if record.beside is None else record.beside
+            self.rates.learn(entry, found, (met + left) // 2)
 
     def view(self, entry: WorkerEntry, traits: Traits = NO_TRAITS) -> WorkerView:
         """A worker as a policy sees it for a request."""

@@ -22,18 +22,18 @@ _FASTEST_TOK_S = 1e7
 _OK = 200
 
 
-class Pace(NamedTuple):
-    """Tokens and the seconds they took; both above 0, and so is their quotient, which is finite."""
-
-    tokens: int
-    seconds: float
-
-
 class Measured(NamedTuple):
-    """What a request tells of its worker; None for what it does not tell."""
+    """What a request tells of its worker.
 
-    prefill: Pace | None = None
-    decode: Pace | None = None
+    Attributes:
+        prefill_tok_s: tokens of its prompt that were computed a second; None when it does not tell.
+        computed: how many were computed; 0 when it does not tell.
+        decode_tok_s: tokens of its answer a second; None when it does not tell.
+    """
+
+    prefill_tok_s: float | None = None
+    computed: int = 0
+    decode_tok_s: float | None = None
 
 
 _NOTHING = Measured()
@@ -62,10 +62,10 @@ def measured(record: RequestRecord, prefill_tok_s: float | None = None) -> Measu
             prompt_s, decode_s = _streamed(record)
         else:
             prompt_s, decode_s = _whole(record, computed, prefill_tok_s)
-    prefill = None if computed is None or computed < _PROMPT_LEAST else _pace(computed, prompt_s)
+    prefill = None if computed is None or computed < _PROMPT_LEAST else _tok_s(computed, prompt_s)
     # Between so many tokens lies one interval less.
-    decode = None if said is None or said < _ANSWER_LEAST else _pace(said - 1, decode_s)
-    return Measured(prefill, decode)
+    decode = None if said is None or said < _ANSWER_LEAST else _tok_s(said - 1, decode_s)
+    return Measured(prefill, computed or 0, decode) if prefill or decode else _NOTHING
 
 
 def _computed(record: RequestRecord) -> int | None:
@@ -101,7 +101,10 @@ def _whole(
     return None, decode_s if decode_s >= _DECODED_SHARE * took else None
 
 
-def _pace(tokens: int, seconds: float | None) -> Pace | None:
-    if seconds is None or not 0 < seconds < float("inf") or not 0 < tokens / seconds <= _FASTEST_TOK_S:
+def _tok_s(tokens: int, seconds: float | None) -> float | None:
+    """Tokens a second; None where that says nothing of a worker."""
+    if seconds is None or not seconds > 0:
         return None
-    return Pace(tokens, seconds)
+    # Of endless seconds nothing is left, and what is no number is not greater than anything.
+    found = tokens / seconds
+    return found if 0 < found <= _FASTEST_TOK_S else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from rbee.queen.measuring import Pace
+from rbee.contract.types import WorkerState
+from rbee.queen.measuring import Measured
 from rbee.telemetry import WorkerEntry
 
 _WEIGHT = 0.25
@@ -20,6 +21,8 @@ worker that has changed is followed within some requests."""
 
 _GROUPS = 11
 """1 answer at a time, 2, up to 4, up to 8, ... up to 1024 and more."""
+
+_BEGINNING = frozenset({WorkerState.STARTING, WorkerState.LOADING})
 
 _TRIED = 4
 """Requests that a trial counts as: the next ones correct it, and none overturns it."""
@@ -47,25 +50,49 @@ def kind_of(entry: WorkerEntry) -> Kind | None:
     """A worker's kind; None before it has told enough of itself."""
     if entry.model_id is None or entry.implementation is None or entry.hive_id is None:
         return None
+    if entry.slots_total is None and entry.state in _BEGINNING:
+        # It will tell.
+        return None
     return Kind(entry.model_id, entry.implementation, entry.hive_id, entry.device or "", entry.slots_total or 0)
 
 
-class Average(NamedTuple):
-    """A moving average of tokens a second, and how many measurements are in it."""
+def _is_of(kind: Kind, entry: WorkerEntry) -> bool:
+    """Whether a worker still is of that kind; cheap, since it is asked with every request."""
+    return kind[0] == entry.model_id and kind[4] == (entry.slots_total or 0) and kind[1] == entry.implementation
 
-    tok_s: float
-    measurements: int = 1
 
-    def moved(self, newest: float, share: float = 1.0) -> Average:
-        """With one more measurement.
+class Average:
+    """A moving average of tokens a second.
+
+    Attributes:
+        tok_s: as it is now.
+        measurements: how many are in it.
+    """
+
+    __slots__ = ("measurements", "tok_s")
+
+    def __init__(self, tok_s: float, measurements: int = 1) -> None:
+        self.tok_s = tok_s
+        self.measurements = measurements
+
+    def move(self, newest: float, share: float = 1.0) -> None:
+        """Take one more measurement in.
 
         Args:
             newest: tokens a second.
             share: how much it counts, 0 to 1.
         """
-        kept = min(max(newest, self.tok_s / _ASTRAY), self.tok_s * _ASTRAY)
-        weight = share * max(_WEIGHT, 1 / (self.measurements + 1))
-        return Average(self.tok_s + weight * (kept - self.tok_s), min(self.measurements + 1, 1_000_000))
+        tok_s = self.tok_s
+        if newest > tok_s * _ASTRAY:
+            newest = tok_s * _ASTRAY
+        elif newest < tok_s / _ASTRAY:
+            newest = tok_s / _ASTRAY
+        self.measurements += 1
+        self.tok_s = tok_s + share * max(_WEIGHT, 1 / self.measurements) * (newest - tok_s)
+
+    def copy(self) -> Average:
+        """Another one, which moves by itself."""
+        return Average(self.tok_s, self.measurements)
 
 
 class Speed:
@@ -86,7 +113,8 @@ class Speed:
 
     def like(self, other: Speed) -> None:
         """Begin as another."""
-        self.prefill, self.decode = other.prefill, list(other.decode)
+        self.prefill = None if other.prefill is None else other.prefill.copy()
+        self.decode = [None if one is None else one.copy() for one in other.decode]
 
     def at(self, beside: int) -> float | None:
         """Tokens a second that one more answer would get beside others; None before any was measured."""
@@ -94,6 +122,8 @@ class Speed:
         found = self.decode[group]
         if found is not None:
             return found.tok_s
+        if not any(self.decode):
+            return None
         for lower in range(group - 1, -1, -1):
             found = self.decode[lower]
             if found is not None:
@@ -121,18 +151,27 @@ class Rates:
         found = self._by_worker.get(entry.worker_id)
         return self._begun(entry) if found is None else found
 
-    def prefilled(self, entry: WorkerEntry, pace: Pace) -> None:
-        """A prompt was computed."""
-        speed, newest = self._changing(entry), pace.tokens / pace.seconds
-        share = min(1.0, pace.tokens / _WHOLE_PROMPT)
-        speed.prefill = Average(newest) if speed.prefill is None else speed.prefill.moved(newest, share)
+    def learn(self, entry: WorkerEntry, found: Measured, beside: int) -> None:
+        """A request has told something.
 
-    def decoded(self, entry: WorkerEntry, pace: Pace, beside: int) -> None:
-        """An answer was given while `beside` others ran there."""
-        speed, newest = self._changing(entry), pace.tokens / pace.seconds
-        group = min(beside.bit_length(), _GROUPS - 1)
-        known = speed.decode[group]
-        speed.decode[group] = Average(newest) if known is None else known.moved(newest)
+        Args:
+            entry: its worker.
+            found: what it tells.
+            beside: requests that ran there at the same time.
+        """
+        speed = self._changing(entry)
+        if found.prefill_tok_s is not None:
+            if speed.prefill is None:
+                speed.prefill = Average(found.prefill_tok_s)
+            else:
+                speed.prefill.move(found.prefill_tok_s, min(1.0, found.computed / _WHOLE_PROMPT))
+        if found.decode_tok_s is not None:
+            group = min(beside.bit_length(), _GROUPS - 1)
+            average = speed.decode[group]
+            if average is None:
+                speed.decode[group] = Average(found.decode_tok_s)
+            else:
+                average.move(found.decode_tok_s)
 
     def tried(self, entry: WorkerEntry, prefill: float | None, decode: Mapping[int, float]) -> None:
         """A trial has measured the worker alone: what was known before is void.
@@ -173,13 +212,13 @@ class Rates:
         return speed
 
     def _changing(self, entry: WorkerEntry) -> Speed:
-        kind, speed = kind_of(entry), self.speed(entry)
+        speed = self.speed(entry)
         if speed is self._unknown:
             # It tells too little of itself for others to begin like it.
             speed = self._by_worker[entry.worker_id] = Speed()
         elif speed.kind is None:
-            speed.kind = kind
-        elif kind is not None and speed.kind != kind:
+            speed.kind = kind_of(entry)
+        elif not _is_of(speed.kind, entry) and kind_of(entry) is not None:
             # Another one under the same id.
             speed = self._begun(entry)
         self._fresh[entry.worker_id] = speed

@@ -57,7 +57,13 @@ class SpeedStore(Store):
                 await session.exec(delete(SpeedRow).where(*matching))
             for kind, speed in speeds.items():
                 for streams, average in _parts(speed):
-                    row = SpeedRow(**kind._asdict(), streams=streams, **average._asdict(), updated_at=now)
+                    row = SpeedRow(
+                        **kind._asdict(),
+                        streams=streams,
+                        tok_s=average.tok_s,
+                        measurements=average.measurements,
+                        updated_at=now,
+                    )
                     session.add(row)
 
     @in_turn

@@ -211,6 +211,8 @@ class _Progress:
             first_byte_s=self.first_token_s,
             duration_s=time.perf_counter() - self._started,
             bytes_out=self._bytes,
+            model_id=None if self._lease is None else self._lease.model_id,
+            hive_id=None if self._lease is None else self._lease.hive_id,
             stream=True,
             completion_tokens=self.tokens if self._lease else None,
             attempts=max(1, self._attempts),
