@@ -18,7 +18,7 @@ from rbee.cli.main import cli
 from rbee.contract import hookspecs
 from rbee.contract.engine import EngineStatus
 from rbee.contract.errors import error_types
-from rbee.contract.wire import HIVE_OPERATIONS, ModelPlan, ModelSearch
+from rbee.contract.wire import HIVE_OPERATIONS, Bench, ModelPlan, ModelSearch
 from rbee.doors import DOOR_ROUTES
 from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
@@ -201,12 +201,12 @@ def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) 
     rows = re.findall(r"^\| `(\w+)` \| (\w*) *\| (\w*) *\|([^|]*)\|", page, re.MULTILINE)
     hive = HiveOperations(*[Mock() for _ in inspect.signature(HiveOperations).parameters]).operations()
     forwards = Forwards(Mock(), Mock())
-    queen = QueenOperations(Mock(), forwards, Mock(), Mock(), Mock()).operations()
+    queen = QueenOperations(Mock(), forwards, *[Mock() for _ in range(5)]).operations()
     assert set(hive) == set(HIVE_OPERATIONS) == set(forwards.operations())
     assert {name for name, at_queen, _, _ in rows if at_queen} == set(queen)
     assert {name for name, _, at_hive, _ in rows if at_hive} == set(hive)
     told = {name: set(re.findall(r"`(\w+)`", fields)) for name, _, _, fields in rows}
-    own = {"model_plan": ModelPlan, "model_search": ModelSearch}
+    own = {"model_plan": ModelPlan, "model_search": ModelSearch, "bench": Bench}
     for name, request in {**HIVE_OPERATIONS, **own}.items():
         assert told[name] == set(request.__struct_fields__) - {"operation", "hive_id"}, name
 

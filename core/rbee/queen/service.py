@@ -144,12 +144,12 @@ class QueenService:
         )
         self._operations = operations = Operations(
             self.telemetry,
-            self._lists.workers,
             Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
             Inference(self.dispatcher, self._hives, token, self.request_finished),
             self._checks,
             Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
             Benching(self.telemetry, self.names, self.dispatcher, self.history.rates),
+            self._lists.workers,
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)

@@ -20,23 +20,23 @@ class Operations:
 
     Args:
         telemetry: what is known of hives.
-        workers: those that are known, by id.
         forwards: to the hives.
         inference: answers prompts.
         checks: looks at the colony.
         models: looks at models, wherever they are.
         benching: measures workers.
+        workers: those that are known, by id.
     """
 
     def __init__(
         self,
         telemetry: TelemetryRegistry,
-        workers: Callable[[], list[WorkerRecord]],
         forwards: Forwards,
         inference: Inference,
         checks: QueenChecks,
         models: Models,
         benching: Benching,
+        workers: Callable[[], list[WorkerRecord]],
     ) -> None:
         self._telemetry = telemetry
         self._workers = workers
