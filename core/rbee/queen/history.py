@@ -57,7 +57,7 @@ class History:
         """A request has ended there, and its place is free again."""
         speed = self.rates.speed(entry)
         found = measured(record, None if speed.prefill is None else speed.prefill.tok_s)
-        if found.computed or found.decode_tok_s is not None:
+        if found.prefill_tok_s is not None or found.decode_tok_s is not None:
             # Between those that it met there and those that it leaves.
             left = entry.reserved + entry.external
             met = left if record.beside is None else record.beside

@@ -65,7 +65,9 @@ def measured(record: RequestRecord, prefill_tok_s: float | None = None) -> Measu
     prefill = None if computed is None or computed < _PROMPT_LEAST else _tok_s(computed, prompt_s)
     # Between so many tokens lies one interval less.
     decode = None if said is None or said < _ANSWER_LEAST else _tok_s(said - 1, decode_s)
-    return Measured(prefill, computed or 0, decode) if prefill or decode else _NOTHING
+    if prefill is None or computed is None:
+        return _NOTHING if decode is None else Measured(decode_tok_s=decode)
+    return Measured(prefill, computed, decode)
 
 
 def _computed(record: RequestRecord) -> int | None:
