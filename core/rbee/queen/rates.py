@@ -206,7 +206,7 @@ class Rates:
         if kind is None:
             return self._unknown
         speed = self._by_worker[entry.worker_id] = Speed(kind)
-        past = self._past(kind)
+        past = next((one for one in self._fresh.values() if one.kind == kind), None) or self._past(kind)
         if past is not None:
             speed.like(past)
         return speed

@@ -131,6 +131,13 @@ def test_a_new_worker_begins_as_the_last_one_of_its_kind_and_moves_by_itself() -
     assert past.prefill.tok_s == 500.0
 
 
+def test_what_was_measured_this_instant_is_known_of_the_kind_already() -> None:
+    rates = Rates()
+    rates.learn(worker("a"), answer(50.0), 0)
+    assert rates.speed(worker("b")).at(0) == 50.0
+    assert rates.speed(worker("c", device="GPU-1")).at(0) is None
+
+
 def test_a_worker_has_a_kind_once_it_has_told_of_itself() -> None:
     loading = worker(slots_total=None, state=WorkerState.LOADING)
     assert kind_of(loading) is None
@@ -168,9 +175,9 @@ def test_what_is_new_is_collected_once_also_of_workers_that_are_gone() -> None:
     rates.learn(worker("a"), answer(50.0), 0)
     rates.learn(worker("b", device="GPU-1"), answer(50.0), 0)
     rates.forget(lambda worker_id: worker_id != "a")
-    assert rates.speed(worker("a")).at(0) is None
     assert sorted(kind.device for kind, _ in rates.collect()) == ["GPU-0", "GPU-1"]
     assert list(rates.collect()) == []
+    assert rates.speed(worker("a")).at(0) is None
 
 
 def test_an_answer_ran_beside_those_between_what_it_met_and_what_it_leaves() -> None:
