@@ -18,7 +18,7 @@ from rbee.cli.main import cli
 from rbee.contract import hookspecs
 from rbee.contract.engine import EngineStatus
 from rbee.contract.errors import error_types
-from rbee.contract.wire import HIVE_OPERATIONS, Load, ModelPlan, ModelSearch, Unload
+from rbee.contract.wire import HIVE_OPERATIONS, Bench, Load, ModelPlan, ModelSearch, Unload
 from rbee.doors import DOOR_ROUTES
 from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
@@ -207,7 +207,7 @@ def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) 
     assert {name for name, at_queen, _, _ in rows if at_queen} == set(queen)
     assert {name for name, _, at_hive, _ in rows if at_hive} == set(hive)
     told = {name: set(re.findall(r"`(\w+)`", fields)) for name, _, _, fields in rows}
-    own = {"load": Load, "model_plan": ModelPlan, "model_search": ModelSearch, "unload": Unload}
+    own = {"bench": Bench, "load": Load, "model_plan": ModelPlan, "model_search": ModelSearch, "unload": Unload}
     for name, request in {**HIVE_OPERATIONS, **own}.items():
         assert told[name] == set(request.__struct_fields__) - {"operation", "hive_id"}, name
 

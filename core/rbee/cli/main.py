@@ -30,6 +30,7 @@ _COMMANDS = MappingProxyType(
         "unload": "Stop a model's workers; its files stay.",
         "explain": "Say why a request went where it went.",
         "replay": "Make recorded decisions again by another policy.",
+        "bench": "Measure how quick workers are.",
         "infer": "Generate text, by the queen or straight at a worker.",
         "worker": "Start, list and stop workers.",
         "job": "List, watch and cancel jobs.",

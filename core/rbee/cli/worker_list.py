@@ -100,6 +100,8 @@ def facts_of(worker: WorkerRecord, devices: Sequence[str]) -> dict[str, str]:
         "slots": f"{slots_of(worker)} busy" if slots_of(worker) != UNKNOWN else UNKNOWN,
         "waiting": text(worker.queue_depth),
         "tokens/s": text(worker.tokens_per_second),
+        "prompt speed": tokens_a_second(worker.prefill_tok_s),
+        "answer speed": tokens_a_second(worker.decode_tok_s),
         "context": text(worker.context_length),
         "can do": UNKNOWN if worker.capabilities is None else ", ".join(worker.capabilities),
         "started by": text(worker.spawned_by),
@@ -115,6 +117,11 @@ def facts_of(worker: WorkerRecord, devices: Sequence[str]) -> dict[str, str]:
         "last measured": _ago(worker.telemetry_age_s),
         "instance": text(worker.instance_id),
     }
+
+
+def tokens_a_second(rate: float | None) -> str:
+    """Measured by requests or `rbee bench`."""
+    return UNKNOWN if rate is None else f"{rate:g} tokens/s"
 
 
 def percent(value: float | None) -> str:

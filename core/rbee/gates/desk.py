@@ -124,6 +124,7 @@ class Desk:
                 reason=lease.reason,
                 host=lease.target.host,
                 port=lease.target.port,
+                beside=lease.beside,
             )
         )
 

@@ -97,6 +97,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=21)
     reason: str
     host: str
     port: int
+    beside: int | None = None
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=22):

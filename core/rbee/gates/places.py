@@ -40,6 +40,7 @@ class GateLease(Lease):
         self.model_id = placed.model_id
         self.hive_id = placed.hive_id
         self.reason = placed.reason
+        self.beside = placed.beside
         self.target = target
         self.lost: Callable[[], None] | None = None
         self._number = placed.number

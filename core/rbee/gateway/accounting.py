@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import msgspec
 
 _COMMENT = b": rbee-usage "
@@ -9,11 +12,37 @@ _FRAMING_EVENTS = 3
 """The role, the reason of the end and ``[DONE]`` are events too."""
 
 
+_TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|arguments)":\s*"[^"]')
+
+
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens as OpenAI's `usage` counts them; None is unknown."""
+    """Tokens as OpenAI's `usage` counts them; None is unknown.
+
+    Attributes:
+        prompt_tokens: of the prompt.
+        completion_tokens: of the answer.
+        cached_tokens: of the prompt's, taken from a cache.
+        prompt_s: seconds in which the worker computed the rest of the prompt, as it measured them.
+        decode_s: seconds from the answer's first token to its last, likewise.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    prompt_s: float | None = None
+    decode_s: float | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: Any = None
+
+    @property
+    def cached(self) -> int | None:
+        details = self.prompt_tokens_details
+        found = details.get("cached_tokens") if isinstance(details, dict) else None
+        return found if isinstance(found, int) else None
 
 
 class _Timings(msgspec.Struct, frozen=True):
@@ -21,18 +50,30 @@ class _Timings(msgspec.Struct, frozen=True):
 
     prompt_n: int = 0
     cache_n: int = 0
+    prompt_ms: float | None = None
     predicted_n: int | None = None
+    predicted_ms: float | None = None
 
 
 class _WithUsage(msgspec.Struct, frozen=True):
-    usage: Usage | None = None
+    usage: _Usage | None = None
     timings: _Timings | None = None
+
+
+class _Comment(msgspec.Struct, frozen=True):
+    """What a worker of ours tells at the end of a stream."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    prompt_ms: float | None = None
+    decode_ms: float | None = None
 
 
 _NOTHING = Usage()
 _TAIL = 4 * 1024
 """Bytes of a piece in which its last events are looked for."""
-_USAGE = msgspec.json.Decoder(Usage)
+_SAID = msgspec.json.Decoder(_Comment)
 _DOCUMENT = msgspec.json.Decoder(_WithUsage)
 
 
@@ -42,10 +83,30 @@ def usage_of(body: bytes) -> Usage:
         found = _DOCUMENT.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOTHING
-    if found.usage is None and found.timings is not None:
-        timings = found.timings
-        return Usage(timings.prompt_n + timings.cache_n, timings.predicted_n)
-    return found.usage or _NOTHING
+    usage, timings = found.usage, found.timings
+    if timings is None:
+        return _NOTHING if usage is None else Usage(usage.prompt_tokens, usage.completion_tokens, usage.cached)
+    prompt, answer = timings.prompt_n + timings.cache_n, timings.predicted_n
+    if usage is None:
+        usage = _Usage(prompt, answer)
+    return Usage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        timings.cache_n if usage.cached is None else usage.cached,
+        # Of several answers to one request these are the times of one, and the usage counts all.
+        _seconds(timings.prompt_ms) if prompt == usage.prompt_tokens else None,
+        _seconds(timings.predicted_ms) if answer == usage.completion_tokens else None,
+    )
+
+
+def speaks(data: bytes) -> bool:
+    """Whether there is text in a piece of a stream: who speaks, how far the prompt is, and comments are none."""
+    return _TEXT.search(data) is not None
+
+
+def texts(data: bytes) -> int:
+    """How many pieces of text there are."""
+    return len(_TEXT.findall(data))
 
 
 class StreamUsage:
@@ -85,12 +146,18 @@ def _told(tail: bytes) -> Usage | None:
     if at >= 0:
         line = tail[at + len(_COMMENT) :].partition(b"\n")[0]
         try:
-            return _USAGE.decode(line)
+            said = _SAID.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
+        times = _seconds(said.prompt_ms), _seconds(said.decode_ms)
+        return Usage(said.prompt_tokens, said.completion_tokens, said.cached_tokens, *times)
     for event in reversed(tail.split(b"\n\n")):
         if (b'"usage"' in event or b'"timings"' in event) and event.startswith(b"data:"):
             found = usage_of(event[5:])
             if found.completion_tokens is not None:
                 return found
     return None
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

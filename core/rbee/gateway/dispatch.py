@@ -100,12 +100,14 @@ class Lease(ABC):
         hive_id: the worker's machine, None when not known.
         reason: why this worker, for a person.
         target: where it is.
+        beside: requests that were with the worker already; None when not known.
     """
 
     worker_id: str
     model_id: str | None = None
     hive_id: str | None = None
     reason: str = ""
+    beside: int | None = None
     target: Target
 
     def watch(self, lost: Callable[[], None]) -> None:  # noqa: B027  # not every dispatcher hears of a worker's end

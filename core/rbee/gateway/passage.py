@@ -22,6 +22,7 @@ from rbee.contract.errors import (
     WorkerFailedError,
 )
 from rbee.contract.wire import RequestRecord
+from rbee.gateway.accounting import speaks
 from rbee.gateway.answering import Answering
 from rbee.gateway.asked import Asked
 from rbee.gateway.body import routing_fields
@@ -58,7 +59,8 @@ class Passage:
     __slots__ = (
         "_answer", "_asked", "_attempts", "_body", "_byte_at", "_client", "_connection", "_deadline", "_error",
         "_first_byte_at", "_head", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at", "_relay",
-        "_route", "_sent_at", "_sink", "_started", "_status", "_task", "_timers", "_trace", "_trouble", "_worker",
+        "_route", "_sent_at", "_sink", "_spoke_at", "_stalled", "_started", "_status", "_task", "_timers", "_trace",
+        "_trouble", "_worker",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, asked: Asked, sink: Sink) -> None:
@@ -92,6 +94,9 @@ class Passage:
         self._first_byte_at: float | None = None
         self._byte_at: float | None = None
         """First byte of the last worker's."""
+        self._spoke_at: float | None = None
+        """First text of a stream of the last worker's."""
+        self._stalled = False
         self._trace = None if relay.tracer is None else relay.tracer.begin(asked.headers)
 
     # --- the beginning -------------------------------------------------------------------------------------------
@@ -158,7 +163,7 @@ class Passage:
             added.append((b"traceparent", self._client.traceparent))
         self._message = request_bytes(asked.path, self._client, self._body, lease.target, added)
         self._sent_at = now
-        self._byte_at = None
+        self._byte_at = self._spoke_at = None
         connection = self._relay.pool.take(lease.target)
         if connection is None:
             self._later(self._connect, lease)
@@ -202,6 +207,8 @@ class Passage:
             if not self._answer.begun:
                 # What an earlier worker had said was not passed on.
                 self._first_byte_at = self._byte_at
+        if self._spoke_at is None and self._answer.stream and speaks(data):
+            self._spoke_at = time.perf_counter()
         self._answer.data(data)
 
     def on_end(self) -> None:
@@ -339,7 +346,7 @@ class Passage:
 
     def pause(self) -> None:
         """The client takes no more for now."""
-        self._paused = True
+        self._paused = self._stalled = True
         self._answer.stalls()
         if self._connection is not None:
             self._connection.pause()
@@ -392,6 +399,7 @@ class Passage:
     def _record(self) -> RequestRecord:
         now = time.perf_counter()
         answer, asked, worker, first = self._answer, self._asked, self._worker, self._first_byte_at
+        spoke = self._spoke_at
         usage = answer.usage()
         error = self._error
         return RequestRecord(
@@ -413,6 +421,11 @@ class Passage:
             first_token_s=None if first is None else first - self._started,
             attempts=self._attempts,
             continued=answer.continued,
+            cached_tokens=usage.cached_tokens,
+            prompt_s=usage.prompt_s,
+            decode_s=usage.decode_s,
+            first_text_s=None if spoke is None or self._stalled else spoke - self._sent_at,
+            beside=None if worker is None else worker.beside,
         )
 
     # --- tasks and timers ----------------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from itertools import count
 
 from rbee.contract.policy import RequestView, WorkerView
+from rbee.contract.wire import RequestRecord
 from rbee.gateway import NO_TRAITS, Traits
+from rbee.queen.measuring import measured
 from rbee.queen.prefixes import Prefixes
-from rbee.queen.rates import Rates
+from rbee.queen.rates import Kind, Rates, Speed
 from rbee.telemetry import WorkerEntry
 
 _SESSIONS = 10_000
@@ -20,14 +22,19 @@ class History:
 
     Args:
         age: seconds since a worker has told of itself, by id; None when it has not.
+        past: what is known of a kind of workers from before; None when nothing is.
 
     Attributes:
         rates: speeds.
     """
 
-    def __init__(self, age: Callable[[str], float | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        age: Callable[[str], float | None] = lambda _: None,
+        past: Callable[[Kind], Speed | None] = lambda _: None,
+    ) -> None:
         self._age = age
-        self.rates = Rates()
+        self.rates = Rates(past)
         self._prefixes = Prefixes()
         self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
         """Worker of the last request, by session and model."""
@@ -46,10 +53,20 @@ class History:
             if len(self._sessions) > _SESSIONS:
                 self._sessions.popitem(last=False)
 
+    def finished(self, entry: WorkerEntry, record: RequestRecord) -> None:
+        """A request has ended there, and its place is free again."""
+        speed = self.rates.speed(entry)
+        found = measured(record, None if speed.prefill is None else speed.prefill.tok_s)
+        if found.prefill_tok_s is not None or found.decode_tok_s is not None:
+            # Between those that it met there and those that it leaves.
+            left = entry.reserved + entry.external
+            met = left if record.beside is None else record.beside
+            self.rates.learn(entry, found, (met + left) // 2)
+
     def view(self, entry: WorkerEntry, traits: Traits = NO_TRAITS) -> WorkerView:
         """A worker as a policy sees it for a request."""
         sample, worker_id = entry.sample, entry.worker_id
-        running = entry.reserved + entry.external
+        speed = self.rates.speed(entry)
         session = None if traits.session is None else (traits.session, entry.model_id or "")
         return WorkerView(
             worker_id=worker_id,
@@ -61,8 +78,8 @@ class History:
             slots_free=entry.slots_free,
             queue_depth=entry.queue_depth,
             latency_s=entry.latency_s,
-            prefill_tok_s=self.rates.prefill(worker_id),
-            decode_tok_s=self.rates.decode(worker_id, running),
+            prefill_tok_s=None if speed.prefill is None else speed.prefill.tok_s,
+            decode_tok_s=speed.at(entry.reserved + entry.external),
             affinity=self._prefixes.share(worker_id, traits.blocks),
             sticky=session is not None and self._sessions.get(session) == worker_id,
             sent=self._sent.get(worker_id, 0),

@@ -40,6 +40,8 @@ class WorkerLease(Lease):
     ) -> None:
         self.worker_id = entry.worker_id
         self.hive_id = entry.hive_id
+        # The request itself is reserved for already.
+        self.beside = max(0, entry.reserved + entry.external - 1)
         self.model_id = model_id
         self.keep_alive_s = keep_alive_s
         self.url = entry.url or ""

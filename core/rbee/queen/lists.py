@@ -13,6 +13,7 @@ from rbee.contract.wire import Alias, WorkerRecord, utc_now
 from rbee.queen.held import HeldIndex
 from rbee.queen.keeping import Keeping
 from rbee.queen.names import ModelNames
+from rbee.queen.rates import Rates
 from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 from rbee.telemetry.judgement import hive_health
 
@@ -28,6 +29,7 @@ class Lists:
         held: models on the disks of the hives.
         aliases: short names for models.
         keeping: how long workers stay while idle; None where nobody is unloaded.
+        rates: how quick workers are; None where nobody measures.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Lists:
         held: HeldIndex,
         aliases: Callable[[], Sequence[Alias]] = tuple,
         keeping: Keeping | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self._keeping = keeping
         self._telemetry = telemetry
         self._names = names
         self._held = held
         self._aliases = aliases
+        self._rates = Rates() if rates is None else rates
 
     def workers(self) -> list[WorkerRecord]:
         """Every worker known, by id."""
@@ -51,14 +55,22 @@ class Lists:
 
     def _worker(self, entry: WorkerEntry) -> WorkerRecord:
         record = self._telemetry.describe(entry)
-        if self._keeping is None:
-            return record
-        left = self._keeping.left_s(entry)
-        return msgspec.structs.replace(
-            record,
-            pinned=self._keeping.pinned(entry),
-            unloads_in_s=None if left is None else round(left, 3),
-        )
+        if self._keeping is not None:
+            left = self._keeping.left_s(entry)
+            record = msgspec.structs.replace(
+                record,
+                pinned=self._keeping.pinned(entry),
+                unloads_in_s=None if left is None else round(left, 3),
+            )
+        if self._rates is not None:
+            speed = self._rates.speed(entry)
+            prefill, decode = speed.prefill, speed.at(entry.reserved + entry.external)
+            record = msgspec.structs.replace(
+                record,
+                prefill_tok_s=None if prefill is None else round(prefill.tok_s, 1),
+                decode_tok_s=None if decode is None else round(decode, 1),
+            )
+        return record
 
     def hives(self) -> list[dict[str, Any]]:
         """Every hive known, by id."""

@@ -58,7 +58,17 @@ from rbee.queen.lists import Lists
 from rbee.queen.loads import Loads
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
-from rbee.queen.operations import Forwards, Inference, Loading, Models, Operations, QueenChecks, aliased
+from rbee.queen.operations import (
+    Benching,
+    Forwards,
+    Inference,
+    Loading,
+    Models,
+    Operations,
+    QueenChecks,
+    aliased,
+)
+from rbee.queen.past_speeds import PastSpeeds
 from rbee.queen.plans import Plans
 from rbee.queen.released import until_released
 from rbee.queen.remote_figures import RemoteFigures
@@ -76,6 +86,7 @@ _SUMMARY_S = 2.5
 _SUMMARY = ""
 """Its subject among those of the hives, whose ids are never empty."""
 _CLEANUP_S = 1.0
+_SPEEDS_S = 60.0
 
 
 class QueenService:
@@ -123,13 +134,14 @@ class QueenService:
         self._unloading = Unloading(
             self._keeping, self._hives, self._claim_idle, self.telemetry.remove_worker, self._serves_again
         )
-        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, self._keeping)
         self._demand = Demand(
             self._hives, clock, self._claim_idle, self.telemetry.remove_worker, partial(until_released, self.telemetry)
         )
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
-        self.history = History(self.telemetry.worker_age)
+        self._past_speeds = PastSpeeds(folders.home / "speeds.db")
+        self.history = History(self.telemetry.worker_age, self._past_speeds.of)
+        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, self._keeping, self.history.rates)
         views = Views(
             self.telemetry,
             held,
@@ -175,6 +187,8 @@ class QueenService:
                 self._hives,
                 self.standings,
             ),
+            Benching(self.telemetry, self.names, self.dispatcher, self.history.rates),
+            self._lists.workers,
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
@@ -208,12 +222,14 @@ class QueenService:
         await self.beehives.open()
         await self.aliases.open()
         await self.standings.open()
+        await self._past_speeds.open()
         # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
             asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
             asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
             asyncio.create_task(self.beehives.run(), name="beehives"),
+            asyncio.create_task(keep_running("the speeds of workers", self._keep_speeds_forever), name="speeds"),
         ]
         if self._discovery is not None:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
@@ -235,6 +251,8 @@ class QueenService:
         await self.beehives.close()
         await self.aliases.close()
         await self.standings.close()
+        await self._past_speeds.keep(self.history.rates.collect())
+        await self._past_speeds.close()
         await self.catalogs.close()
         await self.names.close()
         await self._figures.close()
@@ -350,6 +368,9 @@ class QueenService:
         """An inference request has ended."""
         access_log.write(record, self._access_log)
         self.metrics.observe(record)
+        entry = None if record.worker_id is None else self.telemetry.get_worker(record.worker_id)
+        if entry is not None:
+            self.history.finished(entry, record)
         self._plugins.notify("rbee_request_finished", record=record)
 
     # --- what others ask -----------------------------------------------------------------------------------------
@@ -455,6 +476,11 @@ class QueenService:
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()
+
+    async def _keep_speeds_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SPEEDS_S)
+            await self._past_speeds.keep(self.history.rates.collect())
 
     async def _summarise_forever(self) -> None:
         while True:

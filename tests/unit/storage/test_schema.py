@@ -19,11 +19,19 @@ from rbee.catalog.store import CatalogStore
 from rbee.contract.errors import ConfigurationError
 from rbee.jobs.store import SCHEMA as JOBS
 from rbee.jobs.store import JobStore
+from rbee.queen.speed_store import SCHEMA as SPEEDS
 from rbee.queen.standing_store import SCHEMA as STANDING
 from rbee.storage import DataBase, Schema
 from rbee.storage.schema import bring_up_to_date, revision_of
 
-SCHEMAS = {"aliases": ALIASES, "beehives": BEEHIVES, "catalog": CATALOG, "jobs": JOBS, "standing": STANDING}
+SCHEMAS = {
+    "aliases": ALIASES,
+    "beehives": BEEHIVES,
+    "catalog": CATALOG,
+    "jobs": JOBS,
+    "speeds": SPEEDS,
+    "standing": STANDING,
+}
 
 # What rbee made before it had migrations.
 OLD_JOBS = """

@@ -58,6 +58,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
     from rbee.catalog.alias_store import SCHEMA as ALIASES
     from rbee.catalog.store import SCHEMA as CATALOG
     from rbee.jobs.store import SCHEMA as JOBS
+    from rbee.queen.speed_store import SCHEMA as SPEEDS
     from rbee.queen.standing_store import SCHEMA as STANDING
     from rbee.storage.urls import file_of, is_sqlite, parsed
 
@@ -69,6 +70,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
         *([] if beehives is None else [(beehives, BEEHIVES.lost)]),
         (folders.home / "aliases.db", ALIASES.lost),
         (folders.home / "standing.db", STANDING.lost),
+        (folders.home / "speeds.db", SPEEDS.lost),
         (folders.models / "catalog.db", CATALOG.lost),
     ]
 

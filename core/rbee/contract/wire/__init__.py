@@ -6,6 +6,7 @@ UTC, unknown values are ``null``.
 
 from rbee.contract.wire.aggregate import AggregateHeartbeat, AggregateWorker
 from rbee.contract.wire.aliases import Alias, AliasList, AliasTarget
+from rbee.contract.wire.benching import Bench, Benched, BenchFailure, BenchRow, WorkerBench
 from rbee.contract.wire.draining import HiveDrain, WorkerDrain
 from rbee.contract.wire.explanation import (
     Decided,
@@ -87,6 +88,10 @@ __all__ = [
     "Alias",
     "AliasList",
     "AliasTarget",
+    "Bench",
+    "BenchFailure",
+    "BenchRow",
+    "Benched",
     "Checks",
     "ColonyAddresses",
     "Component",
@@ -147,6 +152,7 @@ __all__ = [
     "Unload",
     "Unloaded",
     "WorkerBeat",
+    "WorkerBench",
     "WorkerCatalogGet",
     "WorkerDrain",
     "WorkerHeartbeat",

@@ -62,6 +62,13 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
         first_token_s: seconds from the request's arrival to the first byte of the answer's body.
         attempts: workers to which it was sent.
         continued: another worker took the answer up where the first one broke off.
+        cached_tokens: tokens of the prompt that the worker took from a cache, None when it did not tell.
+        prompt_s: seconds in which the worker computed the rest of the prompt, as it measured them; None when it did
+            not tell.
+        decode_s: seconds from the answer's first token to its last, likewise.
+        first_text_s: seconds from sending to the first text of a stream, other than who speaks and comments; None when
+            there was none, or the client has held the stream up.
+        beside: requests that were with the worker already when this one was sent there; None when not known.
     """
 
     request_id: str
@@ -82,3 +89,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_token_s: float | None = None
     attempts: int = 1
     continued: bool = False
+    cached_tokens: int | None = None
+    prompt_s: float | None = None
+    decode_s: float | None = None
+    first_text_s: float | None = None
+    beside: int | None = None

@@ -44,6 +44,9 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
         heartbeat_age_s: seconds since the worker's last beat.
         telemetry_age_s: seconds since the hive last measured it.
         stage: what a loading worker does.
+        prefill_tok_s: tokens of a prompt that it computes a second, as measured by requests or `rbee bench`; None
+            before that.
+        decode_tok_s: tokens a second that one more answer would get there now, likewise.
     """
 
     worker_id: str
@@ -79,3 +82,5 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     memory_granted_mb: int | None = None
     pinned: bool = False
     unloads_in_s: float | None = None
+    prefill_tok_s: float | None = None
+    decode_tok_s: float | None = None

@@ -95,7 +95,7 @@ class Inference:
         """Place and generate; a worker that is gone before its first token is replaced unnoticed."""
         for attempt in range(1, _ATTEMPTS + 1):
             lease = await self._dispatcher.place(wanted)
-            progress.sent_to(lease.worker_id)
+            progress.sent_to(lease)
             say.say("queen", "infer", f"{lease.worker_id} answers", lease.worker_id)
             try:
                 return await self._generate_while_alive(lease, request, say, progress)
@@ -142,6 +142,7 @@ class Inference:
                         progress.token(event["t"])
                         say.data("token", {"t": event["t"], "i": event["i"]})
                     elif event["type"] == "end":
+                        progress.ended(event["tokens_out"], event["decode_time_ms"])
                         return {
                             "tokens_out": event["tokens_out"],
                             "decode_time_ms": event["decode_time_ms"],
@@ -175,13 +176,21 @@ class _Progress:
         self.tokens = 0
         self.first_token_s: float | None = None
         self._started = self._sent = time.perf_counter()
-        self._worker_id: str | None = None
+        self._lease: WorkerLease | None = None
+        self._attempts = 0
+        self._decode_s: float | None = None
         self._bytes = 0
 
-    def sent_to(self, worker_id: str) -> None:
+    def sent_to(self, lease: WorkerLease) -> None:
         """The request is on its way to a worker."""
-        self._worker_id = worker_id
+        self._lease = lease
+        self._attempts += 1
         self._sent = time.perf_counter()
+
+    def ended(self, tokens: int | None, decode_time_ms: int | None) -> None:
+        """The answer is complete, as the worker tells it."""
+        self.tokens = self.tokens if tokens is None else tokens
+        self._decode_s = None if decode_time_ms is None else decode_time_ms / 1000
 
     def token(self, text: str) -> None:
         """A token has come."""
@@ -196,12 +205,19 @@ class _Progress:
             request_id=say.correlation_id or say.job_id,
             path="/v1/jobs",
             model=request.model,
-            worker_id=self._worker_id,
+            worker_id=None if self._lease is None else self._lease.worker_id,
             status=200 if error is None else STATUS_BY_CODE[error.code],
             error_code=None if error is None else error.code,
             first_byte_s=self.first_token_s,
             duration_s=time.perf_counter() - self._started,
             bytes_out=self._bytes,
+            model_id=None if self._lease is None else self._lease.model_id,
+            hive_id=None if self._lease is None else self._lease.hive_id,
+            stream=True,
+            completion_tokens=self.tokens if self._lease else None,
+            attempts=max(1, self._attempts),
+            decode_s=self._decode_s,
+            beside=None if self._lease is None else self._lease.beside,
         )
 
 

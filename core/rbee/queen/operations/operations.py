@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from rbee.contract.wire import Load, ModelPlan, ModelSearch, OperationRequest, Unload
+from rbee.contract.wire import Bench, Load, ModelPlan, ModelSearch, OperationRequest, Unload, WorkerRecord
 from rbee.jobs import Narrator, Operation
+from rbee.queen.operations.bench import Benching
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference, infer_request
@@ -19,12 +20,14 @@ class Operations:
     """Her own operations and those that hives carry out.
 
     Args:
-        telemetry: what is known of hives and workers.
+        telemetry: what is known of hives.
         forwards: to the hives.
         inference: answers prompts.
         checks: looks at the colony.
         models: looks at models, wherever they are.
         loading: loads and unloads them.
+        benching: measures workers.
+        workers: those that are known, by id.
     """
 
     def __init__(
@@ -35,23 +38,30 @@ class Operations:
         checks: QueenChecks,
         models: Models,
         loading: Loading,
+        benching: Benching,
+        workers: Callable[[], list[WorkerRecord]],
     ) -> None:
         self._telemetry = telemetry
+        self._workers = workers
         self._forwards = forwards
         self._inference = inference
         self._checks = checks
         self._models = models
         self._loading = loading
+        self._benching = benching
 
     async def close(self) -> None:
         """Close the connections to workers."""
         await self._inference.close()
+        self._benching.close()
 
     def operations(self) -> Mapping[str, Operation]:
         """All of them."""
         own = {
             # Not begun again after a crash: prompts are not kept, and half of the answer was told.
             "infer": Operation(handler=self._inference.infer, check=infer_request),
+            # Nor this: its figures would be those of two colonies.
+            "bench": Operation(handler=self._benching.bench, request=Bench),
             "status": Operation(handler=self.status, request=OperationRequest, resumable=True),
             "queen_check": Operation(handler=self._checks.queen_check, request=OperationRequest, resumable=True),
             # Nor this: hives come back one by one, and a plan for those that were first would look like one for all.
@@ -67,5 +77,5 @@ class Operations:
         """Hives and workers as they are known."""
         return {
             "hives": sorted(record.hive_id for record in self._telemetry.list_active_hives()),
-            "workers": [self._telemetry.describe(entry) for entry in self._telemetry.list_all_workers()],
+            "workers": self._workers(),
         }

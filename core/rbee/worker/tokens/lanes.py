@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -31,9 +32,14 @@ class Job:
         outlet: takes the results.
         ends: tokens that end the answer.
         group: requests of one group share what is free; None for a request that stands for itself.
+
+    Attributes:
+        entered_at: when the engine took it up, by the clock of `time.perf_counter`; None before that.
+        first_at: when its first token came.
+        last_at: when its newest token came.
     """
 
-    __slots__ = ("_ends", "_tokens", "group", "outlet", "request")
+    __slots__ = ("_ends", "_tokens", "entered_at", "first_at", "group", "last_at", "outlet", "request")
 
     def __init__(
         self, request: TokenRequest, outlet: Outlet, *, ends: frozenset[int] = frozenset(), group: str | None = None
@@ -43,11 +49,17 @@ class Job:
         self.group = request.request_id if group is None else group
         self._ends = ends
         self._tokens = 0
+        self.entered_at: float | None = None
+        self.first_at: float | None = None
+        self.last_at: float | None = None
 
     def finish(self, event: TokenEvent) -> Finish | None:
         """Whether an event is the request's last, and why; each is to be shown once, in order."""
         if event.token is not None:
             self._tokens += 1
+            self.last_at = time.perf_counter()
+            if self.first_at is None:
+                self.first_at = self.last_at
             if event.token in self._ends:
                 return "end"
         if event.finish is not None:
@@ -145,6 +157,7 @@ class Lanes:
         while self._waiting and len(self._active) < self._slots:
             request_id = self._first()
             job = self._active[request_id] = self._waiting.pop(request_id)
+            job.entered_at = time.perf_counter()
             entering.append(job)
         return leaving, entering
 

@@ -37,12 +37,17 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         completion: tokens generated, in all answers.
         cached: of the prompt's, taken from a cache; None where the engine does not tell.
         reasoning: of those generated, reasoning.
+        prompt_s: seconds from when the engine took the request up to the first token; None where there are several
+            answers.
+        decode_s: seconds from the first token to the last, likewise.
     """
 
     prompt: int
     completion: int
     cached: int | None = None
     reasoning: int = 0
+    prompt_s: float | None = None
+    decode_s: float | None = None
 
     def told(self) -> dict[str, Any]:
         """As OpenAI tells it; details only where they are known."""
@@ -56,6 +61,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         if self.reasoning:
             figures["completion_tokens_details"] = {"reasoning_tokens": self.reasoning}
         return figures
+
+    def measured(self) -> dict[str, Any]:
+        """As a gateway wants it: tokens, and the milliseconds that they took."""
+        return {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "cached_tokens": self.cached,
+            "prompt_ms": _milliseconds(self.prompt_s),
+            "decode_ms": _milliseconds(self.decode_s),
+        }
 
 
 def models(model_id: str, created: int, context_length: int | None) -> bytes:
@@ -148,8 +163,7 @@ class Renderer(ABC):
         if self._include_usage:
             last = sse({**self._head, "object": self.chunk_object, "choices": [], "usage": usage.told()})
         elif self._tell_usage:
-            told = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
-            last = b": rbee-usage " + _encode(told) + b"\n\n"
+            last = b": rbee-usage " + _encode(usage.measured()) + b"\n\n"
         return last + DONE
 
     def whole(self, answers: Sequence[Sequence[Piece]], usage: Usage) -> bytes:
@@ -269,6 +283,10 @@ def _whole_calls(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
         else:
             whole[call.index]["function"]["arguments"] += call.arguments
     return [whole[index] for index in sorted(whole)]
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _why(end: Piece) -> dict[str, Any]:

@@ -63,7 +63,16 @@ class Running:
             completion=self.answers.tokens,
             cached=sum(cached) if cached else None,
             reasoning=self.answers.reasoning_tokens,
+            prompt_s=self._between("entered_at", "first_at"),
+            decode_s=self._between("first_at", "last_at"),
         )
+
+    def _between(self, start: str, end: str) -> float | None:
+        """Seconds from one moment of the request to another; None where it has several answers, each with its own."""
+        if len(self._jobs) != 1:
+            return None
+        began, ended = getattr(self._jobs[0], start), getattr(self._jobs[0], end)
+        return None if began is None or ended is None else ended - began
 
     def _cancel(self) -> None:
         for job in self._jobs:

@@ -15,7 +15,7 @@ from rbee.contract.errors import InvalidRequestError, NotFoundError, Unreachable
 from rbee.contract.wire import ModelsFound
 from rbee.jobs import Narrator
 from rbee.queen.hives import Hives
-from rbee.queen.operations import Forwards, Inference, Loading, Models, Operations, QueenChecks
+from rbee.queen.operations import Benching, Forwards, Inference, Loading, Models, Operations, QueenChecks
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -130,5 +130,6 @@ def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself
     forwards = Forwards(telemetry, Hives(telemetry, None))
     inference = Inference(nothing, nothing, None, lambda record: None)
     checks = QueenChecks(telemetry, nothing, nothing, None, None, AsyncMock())
-    operations = Operations(telemetry, forwards, inference, checks, models(clock), loading).operations()
+    benching = Benching(telemetry, nothing, nothing, nothing)
+    operations = Operations(telemetry, forwards, inference, checks, models(clock), loading, benching, list).operations()
     assert (operations["model_plan"].resumable, operations["model_search"].resumable) == (False, True)

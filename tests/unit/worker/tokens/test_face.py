@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from rbee.contract import Capability
 from rbee.contract.errors import ContextLengthError
@@ -250,7 +251,12 @@ async def test_usage_is_told_in_a_comment_to_a_gateway_whose_client_does_not_wan
             "POST", CHAT, {**body, "stream_options": {"include_usage": True}}, headers=asked
         )
         plain = await client_of(face.openai)("POST", CHAT, body)
-    assert told.body.endswith(b': rbee-usage {"prompt_tokens":21,"completion_tokens":3}\n\ndata: [DONE]\n\n')
+    *_, comment, done, _ = told.body.split(b"\n\n")
+    assert done == b"data: [DONE]"
+    usage = msgspec.json.decode(comment.removeprefix(b": rbee-usage "))
+    times = usage.pop("prompt_ms"), usage.pop("decode_ms")
+    assert usage == {"prompt_tokens": 21, "completion_tokens": 3, "cached_tokens": None}
+    assert all(0 <= milliseconds < 10_000 for milliseconds in times)
     assert b"rbee-usage" not in shown.body
     assert b"rbee-usage" not in plain.body
 
