@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from rbee.contract.errors import (
     WorkerFailedError,
 )
 from rbee.contract.wire import JobEvent
+from rbee.queen.coming import Coming
 from rbee.queen.hives import Hives
 from rbee.scheduler import Start
 
@@ -53,6 +55,8 @@ class _Load:
         self.start = start
         self.fetched = start.present
         """Its files are there: it is a matter of seconds."""
+        self.worker_id = f"worker-{uuid.uuid4().hex[:8]}"
+        """Known before its hive knows it, so that the hive's figures show when it has got its share."""
         self.listeners: dict[object, Tell] = {}
         self.keep = False
         self.dying = False
@@ -95,6 +99,15 @@ class Demand:
         """
         found = self._failures.get((model_id, hive_id))
         return None if found is None or found.times < _CRASHES else (found.when, found.why)
+
+    def coming(self, hive_id: str) -> list[Coming]:
+        """Starts under way on a hive, from the decision on, what they wait for included."""
+        return [
+            Coming(load.worker_id, load.start.device, load.start.memory_bytes, load.start.threads)
+            for loads in self._loads.values()
+            for load in loads
+            if load.start.hive_id == hive_id
+        ]
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -199,7 +212,12 @@ class Demand:
             await self._hives.run(
                 start.hive_id,
                 "worker_spawn",
-                {"model": start.model_id, "worker": start.engine, "device": start.device},
+                {
+                    "model": start.model_id,
+                    "worker": start.engine,
+                    "device": start.device,
+                    "worker_id": load.worker_id,
+                },
                 load.tell,
             )
             self._failures.pop(key, None)

@@ -10,9 +10,11 @@ from functools import partial
 
 from rbee.contract.errors import (
     InsufficientDiskError,
+    InsufficientMemoryError,
     ModelNotFoundError,
     NoPlacementError,
     NotFoundError,
+    RbeeError,
     RequestTimeoutError,
 )
 from rbee.contract.types import Capability
@@ -171,7 +173,7 @@ class QueenDispatcher(Dispatcher):
         # Who names a worker has nothing started.
         looked = wanted.worker_id is not None
         full: InsufficientDiskError | None = None
-        unknown: dict[str, ModelNotFoundError] = {}
+        unknown: dict[str, RbeeError] = {}
         try:
             while True:
                 decision = self._decide(request, found, wanted, unknown)
@@ -199,8 +201,8 @@ class QueenDispatcher(Dispatcher):
                     raise RequestTimeoutError(
                         f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
                     ) from error
-                except ModelNotFoundError as error:
-                    # What a name means may depend on the machine: another may know it.
+                except (ModelNotFoundError, InsufficientMemoryError) as error:
+                    # What a name means may depend on the machine, and what it has left it knows best itself.
                     if not isinstance(decision, Start) or wanted.hive_id is not None:
                         raise
                     unknown[decision.hive_id] = error

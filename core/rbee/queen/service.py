@@ -27,6 +27,7 @@ from rbee.contract.wire import (
     AggregateHeartbeat,
     HiveHeartbeat,
     JobEvent,
+    LearnedMemory,
     NodeStats,
     ProcessStats,
     Registration,
@@ -53,9 +54,11 @@ from rbee.queen.history import History
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
+from rbee.queen.ledger import Ledger
 from rbee.queen.lists import Lists
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
+from rbee.queen.needs import Needs
 from rbee.queen.operations import Forwards, Inference, Models, Operations, QueenChecks, aliased
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
@@ -106,18 +109,28 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        self._hives = Hives(self.telemetry, token)
+        self._hives = Hives(self.telemetry, token, learned=self._learned_of)
         self.drains = Drains(self.telemetry, self._hives, token)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
         self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
+        self.ledger = Ledger(folders.home / "memory.db", self.telemetry.get_worker, Needs(held).of)
         self._lists = Lists(self.telemetry, self.names, held, self.aliases.list)
         self._demand = Demand(self._hives, clock, self._claim_idle, self.telemetry.remove_worker)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
         self.history = History(self.telemetry.worker_age)
-        views = Views(self.telemetry, held, clock, self._demand.failure, self._breakers.barred, self.history)
+        views = Views(
+            self.telemetry,
+            held,
+            clock,
+            self._demand.failure,
+            self._breakers.barred,
+            self.history,
+            self.ledger.learned,
+            self._demand.coming,
+        )
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
@@ -177,12 +190,14 @@ class QueenService:
         """Open the stores, begin to discover and to judge."""
         await self.beehives.open()
         await self.aliases.open()
+        await self.ledger.open()
         # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
             asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
             asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
             asyncio.create_task(self.beehives.run(), name="beehives"),
+            asyncio.create_task(keep_running("the memory ledger", self.ledger.run), name="memory ledger"),
         ]
         if self._discovery is not None:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
@@ -202,6 +217,7 @@ class QueenService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.beehives.close()
         await self.aliases.close()
+        await self.ledger.close()
         await self.catalogs.close()
         await self.names.close()
         await self._figures.close()
@@ -253,6 +269,7 @@ class QueenService:
         if taken:
             self._hive_arrived.set()
             self._hives.arrived()
+            self.ledger.observe(beat.hive.id, beat.workers)
             self.catalogs.heard(beat.hive)
             self._clocks.heard(beat.hive.id, beat.timestamp)
             self._pass_on(beat.hive.id, beat.timestamp, beat.workers, beat.node)
@@ -317,6 +334,9 @@ class QueenService:
         """An inference request has ended."""
         access_log.write(record, self._access_log)
         self.metrics.observe(record)
+        if record.hive_id is not None and record.worker_id is not None and record.prompt_tokens is not None:
+            tokens = record.prompt_tokens + (record.completion_tokens or 0)
+            self.ledger.served(record.hive_id, record.worker_id, tokens)
         self._plugins.notify("rbee_request_finished", record=record)
 
     # --- what others ask -----------------------------------------------------------------------------------------
@@ -361,6 +381,12 @@ class QueenService:
         async with contextlib.aclosing(self._stream.listen()) as lines:
             async for line in lines:
                 yield line
+
+    def _learned_of(self, name: str, hive_id: str) -> tuple[LearnedMemory, ...]:
+        """What workers of a model, by any of its names, have needed of memory."""
+        meant, trusted = self.names.meant(name, trusted=True)
+        found = self.names.present(meant, trusted=trusted)
+        return self.ledger.learned((meant,) if found is None else found.model_ids, hive_id)
 
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
@@ -407,6 +433,7 @@ class QueenService:
             self.catalogs.forget(self._knows_hive)
             self._breakers.forget(self._knows_worker)
             self.history.forget(self._knows_worker)
+            self.ledger.forget_hives(self._knows_hive)
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()

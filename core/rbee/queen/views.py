@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
 
 from rbee.contract.types import ModelVariant, WorkerState
+from rbee.contract.wire import LearnedMemory
 from rbee.gateway import NO_TRAITS, Traits
+from rbee.queen.coming import Coming, held_by, less
 from rbee.queen.held import HeldIndex
 from rbee.queen.history import History
 from rbee.scheduler import Candidate, Failure, HiveView, IdleWorker, gpu_free, idle_worker, ram_free
@@ -13,6 +17,10 @@ from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 
 FailureOf = Callable[[str, str], tuple[float, str] | None]
 """When and why a model last failed to load on a hive, by canonical name and hive."""
+
+
+LearnedOf = Callable[[Iterable[str], str], tuple[LearnedMemory, ...]]
+"""What workers of models, by canonical name, have needed on a hive, or elsewhere."""
 
 
 class Views:
@@ -25,6 +33,8 @@ class Views:
         failure: when and why a variant last failed to load on a hive.
         barred: why a worker is to get nothing for now; None when it may.
         history: of the requests that workers had.
+        learned: what workers have needed of memory.
+        coming: starts under way, by hive.
     """
 
     def __init__(
@@ -35,7 +45,11 @@ class Views:
         failure: FailureOf,
         barred: Callable[[str], str | None] = lambda _: None,
         history: History | None = None,
+        learned: LearnedOf = lambda *_: (),
+        coming: Callable[[str], Sequence[Coming]] = lambda _: (),
     ) -> None:
+        self._learned = learned
+        self._coming = coming
         self.history = history or History()
         self._telemetry = telemetry
         self._barred = barred
@@ -73,10 +87,27 @@ class Views:
         in_place = frozenset(
             one.model_id for one in variants if one.in_place is not None and held.holders(one.model_id)
         )
-        return [
-            _hive(self._telemetry, record, model_ids, in_place, held, self._clock(), self._failure)
-            for record in self._telemetry.list_all_hives()
-        ]
+        views = []
+        for record in self._telemetry.list_all_hives():
+            plain = _hive(self._telemetry, record, model_ids, in_place, held, self._clock(), self._failure)
+            views.append(self._less_coming(plain, record, model_ids))
+        return views
+
+    def _less_coming(self, view: HiveView, record: HiveRecord, model_ids: frozenset[str]) -> HiveView:
+        """The view with what was learned, and without what starts under way will take."""
+        learned, starts = self._learned(model_ids, record.hive_id), self._coming(record.hive_id)
+        if not learned and not starts:
+            return view
+        held = held_by(starts, record)
+        return msgspec.structs.replace(
+            view,
+            threads_free=less(view.threads_free, held.threads),
+            ram_free_bytes=less(view.ram_free_bytes, held.ram_bytes),
+            gpu_free_bytes={
+                name: max(0, free - held.gpu_bytes.get(name, 0)) for name, free in view.gpu_free_bytes.items()
+            },
+            learned=learned,
+        )
 
     def _candidate(self, entry: WorkerEntry, traits: Traits) -> Candidate:
         return Candidate(

@@ -8,6 +8,7 @@ import msgspec
 
 from rbee.contract.policy import RequestView, WorkerView
 from rbee.contract.types import Device, EngineInfo, ModelVariant, WorkerState
+from rbee.contract.wire import LearnedMemory
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -91,6 +92,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         elsewhere: of those that are used where they lie, the ones that only other hives have.
         failed: of the wanted variants, those that have failed to load there, by canonical name.
         age_s: seconds since it was heard; None when unknown.
+        learned: what workers of the wanted variants have needed, there or elsewhere.
     """
 
     hive_id: str
@@ -106,6 +108,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: frozenset[str] = frozenset()
     failed: Mapping[str, Failure] = {}
     age_s: float | None = None
+    learned: tuple[LearnedMemory, ...] = ()
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +160,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         model_id: canonical name of the variant.
         evict: workers to stop before, in this order.
         present: nothing has to be fetched before.
+        memory_bytes: of the device that it is thought to need; None when unknown.
+        threads: of the processor that it needs at least; 0 for what computes elsewhere.
         because: why this variant, in order, for a person.
         reasons: why other hives and workers fell out.
     """
@@ -167,6 +172,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     model_id: str
     evict: tuple[str, ...] = ()
     present: bool = False
+    memory_bytes: int | None = None
+    threads: int = 1
     because: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
