@@ -109,6 +109,19 @@ class Demand:
             if load.start.hive_id == hive_id
         ]
 
+    @property
+    def loading(self) -> bool:
+        """Whether any start is under way."""
+        return bool(self._loads)
+
+    async def one_ends(self, within_s: float) -> bool:
+        """Wait for the end, good or bad, of any start under way; whether one has ended in time."""
+        tasks = [load.task for loads in self._loads.values() for load in loads if load.task is not None]
+        if not tasks or within_s <= 0:
+            return False
+        done, _ = await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+
     async def close(self) -> None:
         """Cancel what is under way."""
         tasks = [load.task for loads in self._loads.values() for load in loads if load.task is not None]

@@ -167,6 +167,15 @@ class Ledger:
         """All that is known, the newest first."""
         return sorted(self._learned.values(), key=lambda one: one.observed_at, reverse=True)
 
+    def seen(self) -> dict[str, Sight]:
+        """Workers that live, by id, with what they were thought to need and have used."""
+        return {
+            worker_id: Sight(estimate=life.estimate, peak_bytes=life.peak, filled=life.filled)
+            for lives in self._lives.values()
+            for worker_id, life in lives.items()
+            if life.estimate is not None
+        }
+
     def _look(self, life: _Life, hive_id: str, worker_id: str, sample: ProcessStats) -> None:
         entry = self._worker(worker_id)
         # Who computes elsewhere, and so got no thread, says nothing of the model.

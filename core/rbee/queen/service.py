@@ -137,7 +137,7 @@ class QueenService:
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
         self.decisions = self.dispatcher.decisions
-        self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher))
+        self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher, self.ledger.seen()))
         self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()
         self._tracer = make_tracer(environment)

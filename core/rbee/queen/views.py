@@ -75,11 +75,12 @@ class Views:
         entry = self._telemetry.get_worker(worker_id)
         return None if entry is None else self._candidate(entry, NO_TRAITS)
 
-    def hives(self, variants: Sequence[ModelVariant]) -> list[HiveView]:
+    def hives(self, variants: Sequence[ModelVariant], *, coming: bool = True) -> list[HiveView]:
         """All hives as places for a new worker of a model.
 
         Args:
             variants: of what is to be placed.
+            coming: what starts under way will take is not free.
         """
         held = self._held
         model_ids = frozenset(variant.model_id for variant in variants)
@@ -90,12 +91,14 @@ class Views:
         views = []
         for record in self._telemetry.list_all_hives():
             plain = _hive(self._telemetry, record, model_ids, in_place, held, self._clock(), self._failure)
-            views.append(self._less_coming(plain, record, model_ids))
+            views.append(self._less_coming(plain, record, model_ids, self._coming(record.hive_id) if coming else ()))
         return views
 
-    def _less_coming(self, view: HiveView, record: HiveRecord, model_ids: frozenset[str]) -> HiveView:
+    def _less_coming(
+        self, view: HiveView, record: HiveRecord, model_ids: frozenset[str], starts: Sequence[Coming]
+    ) -> HiveView:
         """The view with what was learned, and without what starts under way will take."""
-        learned, starts = self._learned(model_ids, record.hive_id), self._coming(record.hive_id)
+        learned = self._learned(model_ids, record.hive_id)
         if not learned and not starts:
             return view
         held = held_by(starts, record)

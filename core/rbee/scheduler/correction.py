@@ -56,27 +56,32 @@ def peak_bytes(sample: ProcessStats, backend: str) -> int | None:
     return peak * _MIB if peak else None
 
 
-def reserve_of(sight: Sight) -> int:
-    """What would have had to be added to a worker's estimate, within bounds.
+def reserves(sight: Sight) -> tuple[int, int]:
+    """What would have had to be added to a worker's estimate: at least, and at most, within bounds.
 
-    Below 0 only as far as the peak, with all of the cache that has not been in use yet, is below the estimate.
+    The two differ where less was used than estimated: what has not been in use of the cache may come to be.
+
+    Returns:
+        Of a worker without an estimate, its peak twice.
     """
-    need = sight.estimate
+    need, peak = sight.estimate, sight.peak_bytes
     if need.total_bytes is None:
-        return sight.peak_bytes
-    if sight.peak_bytes >= need.total_bytes:
-        return min(sight.peak_bytes - need.total_bytes, max(need.total_bytes, MOST_BESIDE))
+        return peak, peak
+    if peak >= need.total_bytes:
+        extra = min(peak - need.total_bytes, max(need.total_bytes, MOST_BESIDE))
+        return extra, extra
     # Of a rough estimate nobody knows what is the cache: all beside the weights may be.
-    cache = need.cache_bytes if need.cache_bytes is not None else need.total_bytes - (need.weights_bytes or 0)
+    cache = need.cache_bytes if need.cache_bytes is not None else _beside(need)
     unseen = int(cache * (1 - min(1.0, max(0.0, sight.filled))))
-    return min(0, max(sight.peak_bytes + unseen, _least(need)) - need.total_bytes)
+    least, most = (min(0, max(used, _least(need)) - need.total_bytes) for used in (peak, peak + unseen))
+    return least, most
 
 
 def learn(before: LearnedMemory | None, identity: LearnedMemory, sight: Sight, *, over: bool) -> LearnedMemory:
     """What is known once a worker was seen.
 
-    More than was known counts at once.  Less counts when nothing was known, and else in part and once a worker's life
-    is over: until then it may still come to need it.
+    What is known stays where the sight agrees with it.  More counts at once.  Less counts when nothing was known, and
+    else in part and once a worker's life is over: until then it may still come to need it.
 
     Args:
         before: what was known of the same model, engine, backend and machine; None for nothing.
@@ -84,20 +89,24 @@ def learn(before: LearnedMemory | None, identity: LearnedMemory, sight: Sight, *
         sight: of the worker.
         over: its process has ended.
     """
-    reserve, basis = reserve_of(sight), _beside(sight.estimate)
-    if before is not None and (before.estimate_bytes is None) != (sight.estimate.total_bytes is None):
-        # The one is added to an estimate, the other stands for it.
-        before = None
-    if before is not None and reserve < before.reserve_bytes:
-        reserve = before.reserve_bytes + round(DOWN * (reserve - before.reserve_bytes) if over else 0)
-        # One that grows with what is estimated, and one that was learned of a smaller estimate.
-        basis = max(basis, before.basis_bytes) if before.reserve_bytes < 0 else basis
+    need = sight.estimate
+    least, most = reserves(sight)
+    reserve, basis = most, _beside(need)
+    # What is added to an estimate is not compared with what stands for one.
+    if before is not None and (before.estimate_bytes is None) == (need.total_bytes is None):
+        known = before.reserve_bytes if need.total_bytes is None else _applied(need, before)
+        if least <= known <= most or (known > most and not over):
+            reserve, basis = before.reserve_bytes, before.basis_bytes
+        elif known > most:
+            reserve = known + round(DOWN * (most - known))
+        else:
+            reserve = least
     return msgspec.structs.replace(
         identity,
         reserve_bytes=reserve,
         basis_bytes=basis,
         peak_bytes=sight.peak_bytes,
-        estimate_bytes=sight.estimate.total_bytes,
+        estimate_bytes=need.total_bytes,
     )
 
 
@@ -125,12 +134,7 @@ def corrected(need: Estimate, seen: LearnedMemory | None, hive_id: str) -> Estim
         # Nothing is known of the model but what its workers have used.
         total = seen.reserve_bytes if seen.estimate_bytes is None else seen.peak_bytes
         return msgspec.structs.replace(need, total_bytes=total, seen=seen, because=because)
-    reserve = seen.reserve_bytes if seen.estimate_bytes is not None else seen.peak_bytes - need.total_bytes
-    if reserve < 0:
-        reserve = int(reserve * min(1.0, _beside(need) / seen.basis_bytes)) if seen.basis_bytes else 0
-        reserve = min(0, max(reserve, _least(need) - need.total_bytes))
-    else:
-        reserve = min(reserve, max(need.total_bytes, MOST_BESIDE))
+    reserve = _applied(need, seen)
     total = need.total_bytes + reserve
     return msgspec.structs.replace(
         need, total_bytes=total, reserve_bytes=reserve, seen=seen, because=because if reserve else ""
@@ -168,6 +172,16 @@ def blank(
         slots=slots,
         observed_at=observed_at,
     )
+
+
+def _applied(need: Estimate, seen: LearnedMemory) -> int:
+    """What is added to an estimate that there is, by what was learned of others."""
+    total = need.total_bytes or 0
+    reserve = seen.reserve_bytes if seen.estimate_bytes is not None else seen.peak_bytes - total
+    if reserve >= 0:
+        return min(reserve, max(total, MOST_BESIDE))
+    share = min(1.0, _beside(need) / seen.basis_bytes) if seen.basis_bytes else 0.0
+    return min(0, max(int(reserve * share), _least(need) - total))
 
 
 def _least(need: Estimate) -> int:

@@ -64,6 +64,12 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     seen: LearnedMemory | None = None
     because: str = ""
 
+    @property
+    def plain_bytes(self) -> int | None:
+        """What follows from the figures alone; None when nothing does."""
+        parts_known = self.total_bytes is not None and self.weights_bytes is not None
+        return (self.total_bytes or 0) - self.reserve_bytes if parts_known else None
+
 
 def estimate(variant: ModelVariant, context_length: int | None = None, slots: int = 1) -> Estimate:
     """What a worker for a variant will need on its device.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rbee.contract import Backend
 from rbee.contract.wire import LearnedMemory, ProcessStats
 from rbee.scheduler import Estimate, Sight, blank, corrected, error_pct, found, learn, peak_bytes
-from rbee.scheduler.correction import LEAST_BESIDE, MOST_BESIDE, reserve_of
+from rbee.scheduler.correction import LEAST_BESIDE, MOST_BESIDE, reserves
 
 MIB, GIB = 2**20, 2**30
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -103,6 +103,17 @@ def test_more_counts_at_once_and_less_in_part_once_a_life_is_over() -> None:
     assert lowered.peak_bytes == 2 * GIB, "what is told is what was seen last"
 
 
+def test_a_worker_that_says_nothing_against_what_is_known_changes_nothing() -> None:
+    seen = taught(GIB + 320 * MIB, filled=1.0)
+    # Of four times the cache hardly anything was used: it may be less than estimated, or not.
+    wide = need(cache=2 * GIB)
+    again = taught(GIB + 340 * MIB, wide, seen)
+    assert (again.reserve_bytes, again.basis_bytes) == (seen.reserve_bytes, seen.basis_bytes)
+    assert (again.peak_bytes, again.estimate_bytes) == (GIB + 340 * MIB, wide.total_bytes)
+    more = taught(3 * GIB + 100 * MIB, wide, seen)
+    assert more.reserve_bytes == -28 * MIB, "so much it has needed at least"
+
+
 def test_a_leak_is_no_need() -> None:
     assert taught(100 * GIB).reserve_bytes == need().total_bytes
     tiny = need(weights=8 * MIB, cache=MIB)
@@ -183,4 +194,7 @@ def test_what_a_worker_has_used_is_given_to_the_next_one(sight: Sight, earlier: 
 @given(_SIGHTS, st.integers(0, 1 << 41))
 def test_who_has_used_more_has_no_smaller_reserve(sight: Sight, more: int) -> None:
     larger = msgspec.structs.replace(sight, peak_bytes=sight.peak_bytes + more)
-    assert reserve_of(larger) >= reserve_of(sight)
+    for more_of, less_of in zip(reserves(larger), reserves(sight), strict=True):
+        assert more_of >= less_of
+    least, most = reserves(sight)
+    assert least <= most
