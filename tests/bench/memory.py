@@ -2,12 +2,13 @@
 
 By hand, on Linux, with the folder that has the small real model (``rbee-tiny-f16.gguf`` and ``hf``)::
 
-    uv run --group test --extra mlx python tests/bench/memory.py MODELS
+    uv run --group test --extra mlx python tests/bench/memory.py MODELS [WORD]
 
 Models of random weights are made of the small one's tokens: in GGUF of several types and sizes, and as a folder of
 safetensors.  Of each, workers are started one after the other with more and more context.  The estimate is what the
 queen plans for each by the model's figures alone, and with what she has learned of the workers before; the peak is what
-she has then seen of the worker, once it has answered.  Nothing else is measured: the machine may be busy.
+she has then seen of the worker, once it has answered a prompt of about 450 tokens.  With a word, only models with it in their
+title, as MLX.  Nothing else is measured: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import random
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,12 @@ SHAPES = {"small": (512, 8, 8, 4, 2048), "medium": (1024, 12, 16, 8, 4096), "lar
 """Width, layers, heads, heads with keys and values, inner width."""
 
 CONTEXTS = ((2048, 1), (8192, 1), (8192, 4))
+TINY_CONTEXTS = ((1024, 1), (2048, 1), (2048, 4))
 OWN_CONTEXT = 32_768
 PROMPT = "a b c " * 150
 
 
-def main(models: Path) -> None:
+def main(models: Path, word: str) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory(prefix="rbee-bench-") as name:
         folder = Path(name)
@@ -46,18 +49,25 @@ def main(models: Path) -> None:
         try:
             print("| model | weights | tokens x slots | estimate | peak | error | after learning |")
             print("|---|---|---|---|---|---|---|")
-            for title, path in chosen(models, folder):
-                for contexts in (CONTEXTS if path.parent == folder else ((1024, 1), (2048, 1), (2048, 4)),):
-                    for context, slots in (*contexts, contexts[0]):
-                        print(measured(colony, title, path, context, slots), flush=True)
+            for title, path in chosen(models, folder, word):
+                contexts = CONTEXTS if path.parent == folder else TINY_CONTEXTS
+                for context, slots in (*contexts, contexts[0]):
+                    print(measured(colony, title, path, context, slots), flush=True)
         finally:
             colony.stop()
 
 
-def chosen(models: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The models with their titles, each made when its turn has come."""
+def chosen(models: Path, folder: Path, word: str) -> Iterator[tuple[str, Path]]:
+    """The models with the word in their titles, each made when its turn has come."""
+    for title, make in titled(models, folder):
+        if word in title:
+            yield title, make()
+
+
+def titled(models: Path, folder: Path) -> Iterator[tuple[str, Callable[[], Path]]]:
+    """All models, with what makes them."""
     tiny = models / "rbee-tiny-f16.gguf"
-    yield "rbee-tiny F16, llama.cpp", tiny
+    yield "rbee-tiny F16, llama.cpp", lambda: tiny
     for size, kind, name in (
         ("small", F16, "F16"),
         ("medium", F16, "F16"),
@@ -65,10 +75,13 @@ def chosen(models: Path, folder: Path) -> Iterator[tuple[str, Path]]:
         ("medium", Q4_0, "Q4_0"),
         ("large", Q4_0, "Q4_0"),
     ):
-        yield f"{size} {name}, llama.cpp", gguf(tiny, folder / f"{size}-{name}.gguf", SHAPES[size], kind)
-    yield "rbee-tiny F16, MLX", models / "hf"
+        yield (
+            f"{size} {name}, llama.cpp",
+            partial(gguf, tiny, folder / f"{size}-{name}.gguf", SHAPES[size], kind),
+        )
+    yield "rbee-tiny F16, MLX", lambda: models / "hf"
     for size in ("small", "medium"):
-        yield f"{size} F16, MLX", safetensors(models / "hf", folder / f"{size}-mlx", SHAPES[size])
+        yield f"{size} F16, MLX", partial(safetensors, models / "hf", folder / f"{size}-mlx", SHAPES[size])
 
 
 def measured(colony: Colony, title: str, path: Path, context: int, slots: int) -> str:
@@ -82,7 +95,8 @@ def measured(colony: Colony, title: str, path: Path, context: int, slots: int) -
         raise SystemExit(f"no worker: {done}")
     worker = done["result"]
     body = {"model": worker["model_id"], "prompt": PROMPT, "max_tokens": 32, "temperature": 0}
-    colony.http.post(f"{worker['url']}/v1/completions", json=body).raise_for_status()
+    # By the queen, who so knows how much of the cache was in use.
+    colony.http.post(f"{colony.openai_base_url}/completions", json=body).raise_for_status()
     resident = high_water_mark(worker["pid"])
 
     def seen() -> dict[str, Any] | None:
@@ -225,6 +239,6 @@ def hf_name(name: str) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in {2, 3}:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve(), sys.argv[2] if len(sys.argv) > 2 else "")

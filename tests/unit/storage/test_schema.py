@@ -19,10 +19,11 @@ from rbee.catalog.store import CatalogStore
 from rbee.contract.errors import ConfigurationError
 from rbee.jobs.store import SCHEMA as JOBS
 from rbee.jobs.store import JobStore
+from rbee.queen.ledger_store import SCHEMA as MEMORY
 from rbee.storage import DataBase, Schema
 from rbee.storage.schema import bring_up_to_date, revision_of
 
-SCHEMAS = {"aliases": ALIASES, "beehives": BEEHIVES, "catalog": CATALOG, "jobs": JOBS}
+SCHEMAS = {"aliases": ALIASES, "beehives": BEEHIVES, "catalog": CATALOG, "jobs": JOBS, "memory": MEMORY}
 
 # What rbee made before it had migrations.
 OLD_JOBS = """

@@ -58,6 +58,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
     from rbee.catalog.alias_store import SCHEMA as ALIASES
     from rbee.catalog.store import SCHEMA as CATALOG
     from rbee.jobs.store import SCHEMA as JOBS
+    from rbee.queen.ledger_store import SCHEMA as MEMORY
     from rbee.storage.urls import file_of, is_sqlite, parsed
 
     folders = context.folders
@@ -67,6 +68,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
         (folders.home / "queen.db", JOBS.lost),
         *([] if beehives is None else [(beehives, BEEHIVES.lost)]),
         (folders.home / "aliases.db", ALIASES.lost),
+        (folders.home / "memory.db", MEMORY.lost),
         (folders.models / "catalog.db", CATALOG.lost),
     ]
 
