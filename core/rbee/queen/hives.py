@@ -136,7 +136,7 @@ class Hives:
             RbeeError: what the job raised there.
         """
         self.address(hive_id)
-        fields = self._with_learned(hive_id, operation, fields)
+        fields = self.told(hive_id, operation, fields)
         async with self._reach(hive_id) as hive:
             submitting = asyncio.ensure_future(
                 # By name: at an address that was announced in error another hive may answer, who then refuses.
@@ -169,12 +169,14 @@ class Hives:
             raise
         return result
 
-    def _with_learned(self, hive_id: str, operation: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body of a job; of a start, with what the hive cannot know itself."""
+    def told(self, hive_id: str, operation: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body of a job as a hive gets it: of a start, with what the hive cannot know itself."""
         if operation not in _STARTING or not isinstance(fields.get("model"), str):
             return fields
         learned = self._learned(fields["model"], hive_id)[:_TOLD]
-        return {**fields, "learned": msgspec.to_builtins(learned)} if learned else fields
+        # Hers is the only word on it.
+        own = {name: value for name, value in fields.items() if name != "learned"}
+        return {**own, "learned": msgspec.to_builtins(learned)} if learned else own
 
     async def catalog(self, hive_id: str) -> HeldModels:
         """Models that are whole on a hive's disk.
