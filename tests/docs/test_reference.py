@@ -104,7 +104,14 @@ def program_routes(program: str) -> set[str]:
     if program in {"Queen", "Hive"}:
         found |= routes("rbee.http.jobs")
     if program == "Queen":
-        for name in ("beehive_routes", "alias_routes", "drain_routes", "explain_routes", "metrics_routes"):
+        for name in (
+            "beehive_routes",
+            "alias_routes",
+            "drain_routes",
+            "explain_routes",
+            "memory_routes",
+            "metrics_routes",
+        ):
             found |= routes(f"rbee.queen.{name}")
         found |= {f"{method} {path}" for method, path in DOOR_ROUTES}
     if program == "Hive":

@@ -111,7 +111,19 @@ def test_a_plan_says_what_each_hive_would_take(shared_colony):
     done = shared_colony.cli("model", "plan", "demo", "--context-length", "512", "--slots", "2")
     assert done.returncode == 0, done.stderr
     head, row, *_ = done.stdout.splitlines()
-    assert head.split() == ["HIVE", "CHOSEN", "FILE", "SIZE", "MEMORY", "FREE", "FITS", "WHY"]
+    assert head.split() == [
+        "HIVE",
+        "CHOSEN",
+        "FILE",
+        "SIZE",
+        "MEMORY",
+        "RESERVE",
+        "PEAK",
+        "ERROR",
+        "FREE",
+        "FITS",
+        "WHY",
+    ]
     assert "Q8_0 gguf" in row
     assert " yes " in row
     assert "MEMORY is an estimate for 512 tokens in each of 2 slots." in done.stderr.splitlines()

@@ -137,10 +137,14 @@ def _sample(now: _Seen, before: _Seen | None) -> ProcessSample:
         cpu_s = _rise(used.cpu_s, earlier.cpu_s, tree.cpu_s_since(before.tree))
         read = _rise(used.read_bytes, earlier.read_bytes, tree.read_since(before.tree))
         written = _rise(used.written_bytes, earlier.written_bytes, tree.written_since(before.tree))
-    memory = tree.rss_bytes if used.memory_bytes is None else used.memory_bytes
+    memory, peak = tree.rss_bytes, tree.rss_peak_bytes
+    if used.memory_bytes is not None:
+        # A group is charged otherwise than its processes are measured; its peak is that of its samples.
+        memory = peak = used.memory_bytes
     return ProcessSample(
         cpu_pct=_rate(cpu_s, elapsed, 100, 1),
         rss_mb=memory // _MIB,
+        rss_peak_mb=peak // _MIB,
         io_r_mb_s=_rate(read, elapsed, 1 / _MIB, 3),
         io_w_mb_s=_rate(written, elapsed, 1 / _MIB, 3),
         uptime_s=max(0, int(time.time() - tree.started)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -36,12 +37,15 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         started: when it started, by the clock of the day.
         processes: counters of each.
         rss_bytes: resident memory of all.
+        rss_peak_bytes: the most that was resident at the same time since they began, of one alone at least; never less
+            than is now.
     """
 
     root: Key
     started: float
     processes: dict[Key, Counters]
     rss_bytes: int
+    rss_peak_bytes: int
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -84,7 +88,7 @@ def look(root: int, children: dict[int, list[int]]) -> Tree | None:
     """
     top: Key | None = None
     processes: dict[Key, Counters] = {}
-    rss = 0
+    rss = peak = 0
     for pid in _walk(root, children):
         try:
             process = psutil.Process(pid)
@@ -94,6 +98,7 @@ def look(root: int, children: dict[int, list[int]]) -> Tree | None:
                     return None
                 times = process.cpu_times()
                 rss += process.memory_info().rss
+                peak = max(peak, _peak_bytes(pid))
         except psutil.Error:
             if pid == root:
                 return None
@@ -103,7 +108,9 @@ def look(root: int, children: dict[int, list[int]]) -> Tree | None:
         read, written = _storage_io(process)
         processes[key] = Counters(own_cpu_s=own, cpu_s=own + waited, read_bytes=read, written_bytes=written)
         top = top or key
-    return None if top is None else Tree(root=top, started=top[1], processes=processes, rss_bytes=rss)
+    if top is None:
+        return None
+    return Tree(root=top, started=top[1], processes=processes, rss_bytes=rss, rss_peak_bytes=max(rss, peak))
 
 
 def children_by_parent() -> dict[int, list[int]]:
@@ -124,6 +131,16 @@ def _walk(root: int, children: dict[int, list[int]]) -> list[int]:
             found.append(pid)
             queue.extend(children.get(pid, ()))
     return found
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most that was ever resident of one process, as Linux keeps it (``VmHWM``, proc(5)); 0 elsewhere."""
+    try:
+        # By its parts: what a name holds need not be text.
+        _, _, rest = Path(f"/proc/{pid}/status").read_bytes().partition(b"\nVmHWM:")
+        return int(rest.split(maxsplit=1)[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _storage_io(process: psutil.Process) -> tuple[int | None, int | None]:

@@ -18,6 +18,7 @@ _COMMANDS = MappingProxyType(
         "run": "Ask a model once and print its answer.",
         "chat": "Talk with a model.",
         "pull": "Fetch models.",
+        "plan": "Say what each hive would take of a model, and whether it fits.",
         "model": "Find, fetch, list, check and delete models.",
         "up": "Run the colony: registry, queen and hive.",
         "down": "Stop the colony and its workers.",

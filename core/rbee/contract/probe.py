@@ -35,6 +35,8 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cpu_pct: 100 is one core kept busy, since the previous sample.
         rss_mb: resident memory in MiB.
+        rss_peak_mb: the most that was resident at the same time since they began, as far as the system tells; at least
+            `rss_mb`, and None where it tells nothing.
         io_r_mb_s: bytes read from storage, in MiB a second, since the previous sample.
         io_w_mb_s: bytes written to storage, likewise.
         uptime_s: seconds since the process started.
@@ -48,6 +50,7 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
 
     cpu_pct: float | None = None
     rss_mb: int | None = None
+    rss_peak_mb: int | None = None
     io_r_mb_s: float | None = None
     io_w_mb_s: float | None = None
     uptime_s: int | None = None

@@ -109,6 +109,7 @@ class MemoryBudget:
                 total_bytes=device.memory_bytes,
                 granted_bytes=sum(promise.memory_bytes or 0 for promise in self._of(device).values()),
                 free_bytes=self._free(device),
+                workers=tuple(sorted(self._of(device))),
             )
             for device in self._devices()
         )

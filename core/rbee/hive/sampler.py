@@ -16,6 +16,7 @@ from rbee.contract.types import Device, WorkerState
 from rbee.contract.wire import NodeStats, ProcessStats
 from rbee.hive.asking import ProbeThread
 from rbee.hive.children import Child, is_alive
+from rbee.hive.peaks import Peaks
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Sampler:
         self._devices_s = devices_s
         self._one_at_a_time = asyncio.Lock()
         self._devices: dict[str, tuple[Device, ...]] = {}
+        self._peaks = Peaks()
         self._observers = OneThread("telemetry observers")
         self._telling: asyncio.Task[None] | None = None
 
@@ -86,10 +88,12 @@ class Sampler:
             node = _merge(node, machine)
             for pid, sample in workers.items():
                 processes[pid] = _merge(processes.get(pid, ProcessSample()), sample)
-        stats = tuple(
-            _stats(child, processes.get(child.pid, ProcessSample()), states.get(child.worker_id))
-            for child in children
-            if child.pid in processes or is_alive(child)
+        stats = self._peaks.raised(
+            [
+                _stats(child, processes.get(child.pid, ProcessSample()), states.get(child.worker_id))
+                for child in children
+                if child.pid in processes or is_alive(child)
+            ]
         )
         self._tell(stats)
         return NodeStats(**msgspec.structs.asdict(node)), stats

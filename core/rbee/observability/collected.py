@@ -132,6 +132,16 @@ def _slots(now: ColonyGauges) -> Iterator[Metric]:
             free.add_metric(values, one.slots_free)
     yield total
     yield free
+    peak = GaugeMetricFamily("rbee:worker_memory_peak_bytes", "The most memory that a worker has used.", labels=labels)
+    thought = GaugeMetricFamily("rbee:worker_memory_estimate_bytes", "What it was estimated to use.", labels=labels)
+    for one in now.workers:
+        values = [one.worker_id, one.hive_id or "", one.model_id or ""]
+        if one.memory_peak_bytes is not None:
+            peak.add_metric(values, one.memory_peak_bytes)
+        if one.memory_estimate_bytes is not None:
+            thought.add_metric(values, one.memory_estimate_bytes)
+    yield peak
+    yield thought
 
 
 def _memory(now: ColonyGauges) -> Iterator[Metric]:

@@ -20,6 +20,8 @@ class WorkerGauge(msgspec.Struct, frozen=True, kw_only=True):
         state: a `WorkerState`, or `SILENT`.
         slots_total: requests that it serves at the same time.
         slots_free: of these, free.
+        memory_peak_bytes: the most that it has used of its device's memory.
+        memory_estimate_bytes: what its model's figures said that it would.
     """
 
     worker_id: str
@@ -28,6 +30,8 @@ class WorkerGauge(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     slots_total: int | None
     slots_free: int | None
+    memory_peak_bytes: int | None = None
+    memory_estimate_bytes: int | None = None
 
 
 class MemoryGauge(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from rbee.queen.drain_routes import DRAIN_ROUTES
 from rbee.queen.explain_routes import EXPLAIN_ROUTES
 from rbee.queen.hive_beats import hive_beat
 from rbee.queen.inference_paths import inference_paths
+from rbee.queen.memory_routes import MEMORY_ROUTES
 from rbee.queen.metrics_routes import METRICS_ROUTES
 from rbee.queen.service import QueenService
 
@@ -187,6 +188,7 @@ HANDLERS = (
     *BEEHIVE_ROUTES,
     *DRAIN_ROUTES,
     *EXPLAIN_ROUTES,
+    *MEMORY_ROUTES,
     *JOB_ROUTES,
     *METRICS_ROUTES,
 )

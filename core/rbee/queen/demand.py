@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from rbee.contract.errors import (
     WorkerFailedError,
 )
 from rbee.contract.wire import JobEvent
+from rbee.queen.coming import Coming
 from rbee.queen.hives import Hives
 from rbee.scheduler import Start
 
@@ -57,6 +59,8 @@ class _Load:
         self.start = start
         self.fetched = start.present
         """Its files are there: it is a matter of seconds."""
+        self.worker_id = f"worker-{uuid.uuid4().hex[:8]}"
+        """Known before its hive knows it, so that the hive's figures show when it has got its share."""
         self.listeners: dict[object, Tell] = {}
         self.keep = False
         self.dying = False
@@ -107,6 +111,28 @@ class Demand:
     def load_s(self, model_id: str, hive_id: str) -> float | None:
         """Seconds that the model lately took to load on a hive, its files being there; None when unknown."""
         return self._took.get((model_id, hive_id))
+
+    def coming(self, hive_id: str) -> list[Coming]:
+        """Starts under way on a hive, from the decision on, what they wait for included."""
+        return [
+            Coming(load.worker_id, load.start.device, load.start.memory_bytes, load.start.threads)
+            for loads in self._loads.values()
+            for load in loads
+            if load.start.hive_id == hive_id
+        ]
+
+    @property
+    def loading(self) -> bool:
+        """Whether any start is under way."""
+        return bool(self._loads)
+
+    async def one_ends(self, within_s: float) -> bool:
+        """Wait for the end, good or bad, of any start under way; whether one has ended in time."""
+        tasks = [load.task for loads in self._loads.values() for load in loads if load.task is not None]
+        if not tasks or within_s <= 0:
+            return False
+        done, _ = await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -218,6 +244,7 @@ class Demand:
                     "worker": start.engine,
                     "device": start.device,
                     **({} if start.context_length is None else {"context_length": start.context_length}),
+                    "worker_id": load.worker_id,
                 },
                 load.tell,
             )

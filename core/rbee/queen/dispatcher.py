@@ -10,9 +10,11 @@ from functools import partial
 
 from rbee.contract.errors import (
     InsufficientDiskError,
+    InsufficientMemoryError,
     ModelNotFoundError,
     NoPlacementError,
     NotFoundError,
+    RbeeError,
     RequestTimeoutError,
 )
 from rbee.contract.types import Capability
@@ -173,7 +175,9 @@ class QueenDispatcher(Dispatcher):
         # Who names a worker has nothing started.
         looked = wanted.worker_id is not None
         full: InsufficientDiskError | None = None
-        unknown: dict[str, ModelNotFoundError] = {}
+        unknown: dict[str, RbeeError] = {}
+        short: set[str] = set()
+        patience = loop.time() + self._settings.queen.slot_wait_s
         try:
             while True:
                 decision = self._decide(request, found, wanted, unknown)
@@ -189,6 +193,8 @@ class QueenDispatcher(Dispatcher):
                     request = await self._looks.into(request, within_s=_LOOK_INTO_S)
                     continue
                 if isinstance(decision, Refusal):
+                    if await self._made_way(request, unknown, patience):
+                        continue
                     if full is not None:
                         raise full
                     if unknown and all(hive.hive_id in unknown for hive in self._views.hives(())):
@@ -201,10 +207,15 @@ class QueenDispatcher(Dispatcher):
                     raise RequestTimeoutError(
                         f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
                     ) from error
-                except ModelNotFoundError as error:
-                    # What a name means may depend on the machine: another may know it.
+                except (ModelNotFoundError, InsufficientMemoryError) as error:
+                    # What a name means may depend on the machine, and what it has left it knows best itself.
                     if not isinstance(decision, Start) or wanted.hive_id is not None:
                         raise
+                    if isinstance(error, InsufficientMemoryError) and decision.hive_id not in short:
+                        # Once more with fresh figures: somebody may have to make room, or another hive is better.
+                        short.add(decision.hive_id)
+                        await asyncio.sleep(_TRANSIENT_PAUSE_S)
+                        continue
                     unknown[decision.hive_id] = error
                 except (NoPlacementError, NotFoundError, InsufficientDiskError) as error:
                     # The hive knows better than a picture that is a second old; look again with a fresh one.
@@ -216,6 +227,21 @@ class QueenDispatcher(Dispatcher):
         finally:
             # Also with a slot in hand: more than one may be free, and only the first in the queue was called.
             turn.pass_on()
+
+    async def _made_way(self, request: PlaceRequest, without: Container[str], until: float) -> bool:
+        """Wait for a start under way, where what such starts hold is all that is missing; whether one has ended.
+
+        Args:
+            request: that was refused.
+            without: hives on which nothing is started for it.
+            until: by the loop's clock.
+        """
+        if not self._demand.loading:
+            return False
+        hives = [one for one in self._views.hives(request.variants, coming=False) if one.hive_id not in without]
+        if not isinstance(place(request, (), lambda: hives, self._policy), Start):
+            return False
+        return await self._demand.one_ends(until - asyncio.get_running_loop().time())
 
     def finished(self, lease: WorkerLease, outcome: Outcome) -> None:
         """A leased request has ended."""

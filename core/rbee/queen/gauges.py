@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from rbee.observability import SILENT, ColonyGauges, MemoryGauge, WorkerGauge
 from rbee.queen.dispatcher import QueenDispatcher
+from rbee.scheduler import Sight
 from rbee.telemetry import HiveRecord, Presence, TelemetryRegistry
 
 _MIB = 1024 * 1024
+_NONE: Mapping[str, Sight] = MappingProxyType({})
 _BEATING = frozenset({Presence.ONLINE, Presence.UNOBSERVED})
 
 
-def gauges(telemetry: TelemetryRegistry, dispatcher: QueenDispatcher) -> ColonyGauges:
+def gauges(
+    telemetry: TelemetryRegistry, dispatcher: QueenDispatcher, seen: Mapping[str, Sight] = _NONE
+) -> ColonyGauges:
     """What is true now.
 
     Args:
         telemetry: hives and workers.
         dispatcher: requests.
+        seen: workers whose need of memory is known, by id.
     """
     hives = telemetry.list_all_hives()
     return ColonyGauges(
@@ -33,6 +39,8 @@ def gauges(telemetry: TelemetryRegistry, dispatcher: QueenDispatcher) -> ColonyG
                 state=str(entry.state) if telemetry.presence(entry) in _BEATING else SILENT,
                 slots_total=entry.slots_total,
                 slots_free=entry.slots_free,
+                memory_peak_bytes=None if (sight := seen.get(entry.worker_id)) is None else sight.peak_bytes,
+                memory_estimate_bytes=None if sight is None else sight.estimate.total_bytes,
             )
             for entry in telemetry.list_all_workers()
         ],

@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from rbee.clients import HiveClient, Transport
 from rbee.clients.jobs import raise_for
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError, UnreachableError
-from rbee.contract.wire import HeldModels, JobEvent
+from rbee.contract.wire import HeldModels, JobEvent, LearnedMemory
 from rbee.queen.remote_job import RemoteJob
 from rbee.telemetry import TelemetryRegistry
 
@@ -18,6 +20,10 @@ _NAMED = 20
 """Hives that a message names."""
 
 _GRACE_S = 30.0
+
+_STARTING = frozenset({"worker_spawn", "model_load"})
+_TOLD = 256
+"""Of what was learned of one model, at most so much."""
 
 
 class Hives:
@@ -27,9 +33,17 @@ class Hives:
         telemetry: knows the addresses.
         token: the colony's.
         grace_s: how much longer than a hive may be silent a broken line is tried again.
+        learned: what workers of a model have needed on a hive, by any name of the model.
     """
 
-    def __init__(self, telemetry: TelemetryRegistry, token: str | None, grace_s: float = _GRACE_S) -> None:
+    def __init__(
+        self,
+        telemetry: TelemetryRegistry,
+        token: str | None,
+        grace_s: float = _GRACE_S,
+        learned: Callable[[str, str], tuple[LearnedMemory, ...]] = lambda *_: (),
+    ) -> None:
+        self._learned = learned
         self._telemetry = telemetry
         self._token = token
         self._grace_s = grace_s
@@ -122,6 +136,7 @@ class Hives:
             RbeeError: what the job raised there.
         """
         self.address(hive_id)
+        fields = self.told(hive_id, operation, fields)
         async with self._reach(hive_id) as hive:
             submitting = asyncio.ensure_future(
                 # By name: at an address that was announced in error another hive may answer, who then refuses.
@@ -153,6 +168,15 @@ class Hives:
                 await asyncio.shield(job.cancel())
             raise
         return result
+
+    def told(self, hive_id: str, operation: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body of a job as a hive gets it: of a start, with what the hive cannot know itself."""
+        if operation not in _STARTING or not isinstance(fields.get("model"), str):
+            return fields
+        learned = self._learned(fields["model"], hive_id)[:_TOLD]
+        # Hers is the only word on it.
+        own = {name: value for name, value in fields.items() if name != "learned"}
+        return {**own, "learned": msgspec.to_builtins(learned)} if learned else own
 
     async def catalog(self, hive_id: str) -> HeldModels:
         """Models that are whole on a hive's disk.

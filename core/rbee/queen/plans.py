@@ -9,7 +9,7 @@ from rbee.contract.wire import ModelPlan, Planned, PlanRow
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
 from rbee.queen.views import Views
-from rbee.scheduler import Choice, HiveView, PlaceRequest, Unsuitable, choose, estimates
+from rbee.scheduler import Choice, HiveView, PlaceRequest, Unsuitable, choose, error_pct, estimates
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
 
@@ -76,7 +76,7 @@ class Plans:
         reasons = (*serving, *choice.reasons)
         if isinstance(choice, Unsuitable):
             return PlanRow(hive_id=hive.hive_id, reasons=reasons)
-        variant, need = choice.variant, choice.estimate
+        variant, need, seen = choice.variant, choice.estimate, choice.estimate.seen
         return PlanRow(
             hive_id=hive.hive_id,
             chosen=variant,
@@ -87,6 +87,13 @@ class Plans:
             size_bytes=variant.size_bytes if variant.files else None,
             present=choice.present,
             memory_bytes=need.total_bytes,
+            estimate_bytes=need.plain_bytes,
+            reserve_bytes=None if seen is None else need.reserve_bytes,
+            peak_bytes=None if seen is None else seen.peak_bytes,
+            peak_hive_id=None if seen is None else seen.hive_id,
+            peak_context_length=None if seen is None else seen.context_length,
+            peak_slots=None if seen is None else seen.slots,
+            error_pct=None if seen is None else error_pct(seen),
             weights_bytes=need.weights_bytes,
             cache_bytes=need.cache_bytes,
             overhead_bytes=need.overhead_bytes,

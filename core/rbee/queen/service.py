@@ -27,6 +27,7 @@ from rbee.contract.wire import (
     AggregateHeartbeat,
     HiveHeartbeat,
     JobEvent,
+    LearnedMemory,
     NodeStats,
     ProcessStats,
     Registration,
@@ -47,13 +48,12 @@ from rbee.queen.demand import Demand
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.drains import Drains
+from rbee.queen.experience import Experience
 from rbee.queen.gauges import gauges
 from rbee.queen.guarded import GuardedPolicy
-from rbee.queen.history import History
 from rbee.queen.hives import Hives
 from rbee.queen.inquiries import Inquiries
 from rbee.queen.introductions import Introductions, tell_of_rival
-from rbee.queen.keeping import Keeping, configured_keep_alive_s
 from rbee.queen.lists import Lists
 from rbee.queen.loads import Loads
 from rbee.queen.looks import Looks
@@ -68,13 +68,11 @@ from rbee.queen.operations import (
     QueenChecks,
     aliased,
 )
-from rbee.queen.past_speeds import PastSpeeds
 from rbee.queen.plans import Plans
 from rbee.queen.released import until_released
 from rbee.queen.remote_figures import RemoteFigures
-from rbee.queen.standing import Standings
+from rbee.queen.residence import Residence
 from rbee.queen.subscriptions import HiveSubscriptions
-from rbee.queen.unloading import Unloading
 from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
@@ -86,7 +84,6 @@ _SUMMARY_S = 2.5
 _SUMMARY = ""
 """Its subject among those of the hives, whose ids are never empty."""
 _CLEANUP_S = 1.0
-_SPEEDS_S = 60.0
 
 
 class QueenService:
@@ -122,44 +119,41 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        self._hives = Hives(self.telemetry, token)
+        self._hives = Hives(self.telemetry, token, learned=self._learned_of)
         self.drains = Drains(self.telemetry, self._hives, token)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
         self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
-        self.standings = Standings(folders.home / "standing.db")
-        kept = configured_keep_alive_s(settings)
-        self._keeping = Keeping(self.telemetry, self.standings, kept, clock)
-        self._unloading = Unloading(
-            self._keeping, self._hives, self._claim_idle, self.telemetry.remove_worker, self._serves_again
-        )
+        self._residence = residence = Residence(folders.home, self.telemetry, self._hives, settings, clock)
         self._demand = Demand(
-            self._hives, clock, self._claim_idle, self.telemetry.remove_worker, partial(until_released, self.telemetry)
+            self._hives, clock, residence.claim, self.telemetry.remove_worker, partial(until_released, self.telemetry)
         )
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
-        self._past_speeds = PastSpeeds(folders.home / "speeds.db")
-        self.history = History(self.telemetry.worker_age, self._past_speeds.of)
-        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, self._keeping, self.history.rates)
+        self._experience = Experience(folders.home, self.telemetry, held)
+        self.ledger, history = self._experience.ledger, self._experience.history
+        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, residence.keeping, history.rates)
         views = Views(
             self.telemetry,
             held,
             clock,
             self._demand.failure,
             self._breakers.barred,
-            self.history,
+            history,
             self._demand.load_s,
-            self.standings.pinned,
+            residence.standings.pinned,
+            self.ledger.learned,
+            self._demand.coming,
         )
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )
-        self.dispatcher.on_ended = self._request_ended
+        self.dispatcher.on_ended = residence.request_ended
         self.decisions = self.dispatcher.decisions
-        self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher))
+        self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher, self.ledger.seen()))
         self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()
         self._tracer = make_tracer(environment)
@@ -185,9 +179,9 @@ class QueenService:
                 self.names,
                 Loads(self.telemetry, views, looks, self._demand, settings),
                 self._hives,
-                self.standings,
+                residence.standings,
             ),
-            Benching(self.telemetry, self.names, self.dispatcher, self.history.rates),
+            Benching(self.telemetry, self.names, self.dispatcher, history.rates),
             self._lists.workers,
         )
         every = aliased(operations.operations(), self.aliases.target)
@@ -221,15 +215,15 @@ class QueenService:
         """Open the stores, begin to discover and to judge."""
         await self.beehives.open()
         await self.aliases.open()
-        await self.standings.open()
-        await self._past_speeds.open()
+        await self._residence.open()
+        await self._experience.open()
         # After all that a job which is begun again may ask.
         await self.jobs.start()
         self._tasks = [
             asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
             asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
             asyncio.create_task(self.beehives.run(), name="beehives"),
-            asyncio.create_task(keep_running("the speeds of workers", self._keep_speeds_forever), name="speeds"),
+            *self._experience.tasks(),
         ]
         if self._discovery is not None:
             self._tasks.append(asyncio.create_task(self._discovery.run(), name="discovery"))
@@ -243,16 +237,14 @@ class QueenService:
             await asyncio.to_thread(self._tracer.close)
         self._stream.close()
         await self.jobs.stop()
-        await self._unloading.close()
+        await self._residence.close()
         await self._demand.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.beehives.close()
         await self.aliases.close()
-        await self.standings.close()
-        await self._past_speeds.keep(self.history.rates.collect())
-        await self._past_speeds.close()
+        await self._experience.close()
         await self.catalogs.close()
         await self.names.close()
         await self._figures.close()
@@ -304,6 +296,7 @@ class QueenService:
         if taken:
             self._hive_arrived.set()
             self._hives.arrived()
+            self.ledger.observe(beat.hive.id, beat.workers)
             self.catalogs.heard(beat.hive)
             self._clocks.heard(beat.hive.id, beat.timestamp)
             self._pass_on(beat.hive.id, beat.timestamp, beat.workers, beat.node)
@@ -368,9 +361,7 @@ class QueenService:
         """An inference request has ended."""
         access_log.write(record, self._access_log)
         self.metrics.observe(record)
-        entry = None if record.worker_id is None else self.telemetry.get_worker(record.worker_id)
-        if entry is not None:
-            self.history.finished(entry, record)
+        self._experience.finished(record)
         self._plugins.notify("rbee_request_finished", record=record)
 
     # --- what others ask -----------------------------------------------------------------------------------------
@@ -416,6 +407,12 @@ class QueenService:
             async for line in lines:
                 yield line
 
+    def _learned_of(self, name: str, hive_id: str) -> tuple[LearnedMemory, ...]:
+        """What workers of a model, by any of its names, have needed of memory."""
+        meant, trusted = self.names.meant(name, trusted=True)
+        found = self.names.present(meant, trusted=trusted)
+        return self.ledger.learned((meant,) if found is None else found.model_ids, hive_id)
+
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
 
@@ -444,22 +441,6 @@ class QueenService:
             return "on a machine of the colony"
         return None if self.telemetry.model_called(name) is None else "that a worker serves"
 
-    def _claim_idle(self, worker_id: str) -> bool:
-        entry = self.telemetry.get_worker(worker_id)
-        if entry is None or entry.reserved:
-            return entry is None
-        return self.telemetry.set_state(worker_id, WorkerState.DRAINING)
-
-    def _serves_again(self, worker_id: str) -> None:
-        entry = self.telemetry.get_worker(worker_id)
-        if entry is not None and entry.state is WorkerState.DRAINING:
-            self.telemetry.set_state(worker_id, WorkerState.READY)
-
-    def _request_ended(self, worker_id: str, keep_alive_s: float | None) -> None:
-        self._keeping.said(worker_id, keep_alive_s)
-        if keep_alive_s == 0:
-            self._unloading.sweep_soon()
-
     def _observe_job(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)
 
@@ -470,17 +451,11 @@ class QueenService:
                 log.info("worker %s is gone", worker_id)
             self.catalogs.forget(self._knows_hive)
             self._breakers.forget(self._knows_worker)
-            self.history.forget(self._knows_worker)
-            self._keeping.forget(self._knows_worker)
-            self._unloading.sweep()
+            self._experience.forget(self._knows_worker, self._knows_hive)
+            self._residence.sweep(self._knows_worker)
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()
-
-    async def _keep_speeds_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_SPEEDS_S)
-            await self._past_speeds.keep(self.history.rates.collect())
 
     async def _summarise_forever(self) -> None:
         while True:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
 
 from rbee.contract.types import ModelVariant
+from rbee.contract.wire import LearnedMemory
 from rbee.gateway import NO_TRAITS, Traits
+from rbee.queen.coming import Coming, held_by, less
 from rbee.queen.held import HeldIndex
 from rbee.queen.history import History
 from rbee.queen.idleness import idle_s, is_idle
@@ -17,6 +21,10 @@ FailureOf = Callable[[str, str], tuple[float, str] | None]
 
 LoadOf = Callable[[str, str], float | None]
 """Seconds that a model lately took to load on a hive, by canonical name and hive; None when unknown."""
+
+
+LearnedOf = Callable[[Iterable[str], str], tuple[LearnedMemory, ...]]
+"""What workers of models, by canonical name, have needed on a hive, or elsewhere."""
 
 
 class Views:
@@ -31,6 +39,8 @@ class Views:
         history: of the requests that workers had.
         load_s: how long a model lately took to load on a hive.
         pinned: whether a model's workers must stay.
+        learned: what workers have needed of memory.
+        coming: starts under way, by hive.
     """
 
     def __init__(
@@ -43,9 +53,13 @@ class Views:
         history: History | None = None,
         load_s: LoadOf = lambda *_: None,
         pinned: Callable[[str | None], bool] = lambda _: False,
+        learned: LearnedOf = lambda *_: (),
+        coming: Callable[[str], Sequence[Coming]] = lambda _: (),
     ) -> None:
         self._load_s = load_s
         self._pinned = pinned
+        self._learned = learned
+        self._coming = coming
         self.history = history or History()
         self._telemetry = telemetry
         self._barred = barred
@@ -71,11 +85,12 @@ class Views:
         entry = self._telemetry.get_worker(worker_id)
         return None if entry is None else self._candidate(entry, NO_TRAITS)
 
-    def hives(self, variants: Sequence[ModelVariant]) -> list[HiveView]:
+    def hives(self, variants: Sequence[ModelVariant], *, coming: bool = True) -> list[HiveView]:
         """All hives as places for a new worker of a model.
 
         Args:
             variants: of what is to be placed.
+            coming: what starts under way will take is not free.
         """
         held = self._held
         model_ids = frozenset(variant.model_id for variant in variants)
@@ -83,8 +98,9 @@ class Views:
         in_place = frozenset(
             one.model_id for one in variants if one.in_place is not None and held.holders(one.model_id)
         )
-        return [
-            _hive(
+        views = []
+        for record in self._telemetry.list_all_hives():
+            plain = _hive(
                 self._telemetry,
                 record,
                 model_ids,
@@ -95,8 +111,26 @@ class Views:
                 self._load_s,
                 self._pinned,
             )
-            for record in self._telemetry.list_all_hives()
-        ]
+            views.append(self._less_coming(plain, record, model_ids, self._coming(record.hive_id) if coming else ()))
+        return views
+
+    def _less_coming(
+        self, view: HiveView, record: HiveRecord, model_ids: frozenset[str], starts: Sequence[Coming]
+    ) -> HiveView:
+        """The view with what was learned, and without what starts under way will take."""
+        learned = self._learned(model_ids, record.hive_id)
+        if not learned and not starts:
+            return view
+        held = held_by(starts, record)
+        return msgspec.structs.replace(
+            view,
+            threads_free=less(view.threads_free, held.threads),
+            ram_free_bytes=less(view.ram_free_bytes, held.ram_bytes),
+            gpu_free_bytes={
+                name: max(0, free - held.gpu_bytes.get(name, 0)) for name, free in view.gpu_free_bytes.items()
+            },
+            learned=learned,
+        )
 
     def _candidate(self, entry: WorkerEntry, traits: Traits) -> Candidate:
         return Candidate(

@@ -1,6 +1,7 @@
 """The decision where a request goes and where a model is loaded: pure functions over frozen values."""
 
 from rbee.scheduler.artefacts import Choice, Unsuitable, choose, estimates
+from rbee.scheduler.correction import Sight, blank, corrected, error_pct, found, learn, peak_bytes
 from rbee.scheduler.explaining import decided, explain, hive_of, sentence
 from rbee.scheduler.memory import Estimate, completed, estimate, pooled, shared
 from rbee.scheduler.place import dispensable, place, suits
@@ -33,23 +34,30 @@ __all__ = [
     "Reason",
     "Recorded",
     "Refusal",
+    "Sight",
     "Snapshot",
     "Start",
     "Unsuitable",
     "Use",
     "Wait",
     "Wish",
+    "blank",
     "choose",
     "completed",
+    "corrected",
     "decide",
     "decided",
     "dispensable",
+    "error_pct",
     "estimate",
     "estimates",
     "explain",
+    "found",
     "gpu_free",
     "hive_of",
     "idle_worker",
+    "learn",
+    "peak_bytes",
     "place",
     "pooled",
     "ram_free",

@@ -14,6 +14,8 @@ import msgspec
 
 from rbee.contract.devices import find_device
 from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceType, EngineInfo, ModelVariant
+from rbee.scheduler.correction import corrected
+from rbee.scheduler.correction import found as learned_there
 from rbee.scheduler.memory import Estimate, estimate
 from rbee.scheduler.values import HiveView, IdleWorker, PlaceRequest
 from rbee.scheduler.wording import called, has_room, too_large
@@ -119,7 +121,7 @@ def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
     short: list[tuple[int, int, Choice]] = []
     suited = False
     for device in _devices(request, hive):
-        offers = _offers(request, variants, engines, needs, device)
+        offers = _offers(request, hive, variants, engines, needs, device)
         suited = suited or bool(offers)
         found = _fitting(hive, device, offers, notes)
         if found is not None:
@@ -200,6 +202,7 @@ def _devices(request: PlaceRequest, hive: HiveView) -> Iterator[Device]:
 
 def _offers(
     request: PlaceRequest,
+    hive: HiveView,
     places: Sequence[int],
     engines: Sequence[EngineInfo],
     needs: Sequence[Estimate],
@@ -214,7 +217,11 @@ def _offers(
         if opening:
             # The first by name among equals, whatever the order in which they were told.
             best = min(opening, key=lambda engine: (-_preference(engine, device), engine.name))
-            found.append(_Offer(_preference(best, device), place, variant, best, needs[place]))
+            need = needs[place]
+            if hive.learned:
+                seen = learned_there(hive.learned, variant.model_id, best.name, device.backend, hive.hive_id)
+                need = corrected(need, seen, hive.hive_id)
+            found.append(_Offer(_preference(best, device), place, variant, best, need))
     return sorted(found, key=lambda offer: (-offer.preference, offer.rank))
 
 
@@ -274,7 +281,7 @@ def _why(hive: HiveView, device: Device, best: _Offer, offers: Sequence[_Offer],
         cause = f"is for {best.engine.name}, which suits {device.id} ({device.backend}) better than others"
     else:
         cause = f"is the vendor's first that fits {device.id}"
-    room = has_room(best.estimate.total_bytes, free_bytes(hive, device), stopping=stopping)
+    room = has_room(best.estimate, free_bytes(hive, device), stopping=stopping)
     return f"{called(best.variant)} {cause}; {room}"
 
 

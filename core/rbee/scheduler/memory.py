@@ -8,6 +8,7 @@ import msgspec
 
 from rbee.contract.figures import ModelFigures
 from rbee.contract.types import ModelVariant
+from rbee.contract.wire import LearnedMemory
 
 DEFAULT_CONTEXT = 8192
 """Tokens a slot when nobody asked for more or less; a model's own length where that is shorter."""
@@ -42,10 +43,14 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         weights_bytes: of all tensors; None when unknown.
         cache_bytes: keys and values of all slots; None when a figure for it is missing.
         overhead_bytes: buffers of the computation and the process itself; None where the total is rough.
-        total_bytes: the sum; `ROUGH` times the weights where the cache is unknown; None when the weights are.
+        total_bytes: the sum, `reserve_bytes` included; `ROUGH` times the weights where the cache is unknown; None when
+            the weights are.
         rough: the total is no sum of its parts.
         context_length: tokens a slot that it was made for.
         slots: requests at the same time, likewise.
+        reserve_bytes: of the total, what was learned of workers; below 0 where they needed less than their parts.
+        seen: what was learned; None for nothing.
+        because: words for where that was; empty when it has changed nothing.
     """
 
     weights_bytes: int | None
@@ -55,6 +60,15 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     rough: bool
     context_length: int
     slots: int
+    reserve_bytes: int = 0
+    seen: LearnedMemory | None = None
+    because: str = ""
+
+    @property
+    def plain_bytes(self) -> int | None:
+        """What follows from the figures alone; None when nothing does."""
+        parts_known = self.total_bytes is not None and self.weights_bytes is not None
+        return (self.total_bytes or 0) - self.reserve_bytes if parts_known else None
 
 
 def estimate(variant: ModelVariant, context_length: int | None = None, slots: int = 1) -> Estimate:

@@ -23,6 +23,7 @@ from rbee.scheduler.values import (
     Wait,
     Wish,
 )
+from rbee.scheduler.wording import needed as told
 from rbee.scheduler.wording import size
 
 BUSY = "all slots are busy"
@@ -180,6 +181,8 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
         model_id=choice.variant.model_id,
         evict=tuple(room),
         present=choice.present or choice.variant.in_place is not None or not choice.variant.files,
+        memory_bytes=None if choice.engine.remote else choice.estimate.total_bytes,
+        threads=0 if choice.engine.remote else 1,
         because=because,
     )
     return Option(order=order, start=start)
@@ -216,7 +219,7 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
             if named and not short_of_threads:
                 return evict
             if not named and short_of_memory and memory is not None and needed is not None:
-                return f"it needs about {size(needed)} and {size(memory)} are free"
+                return f"it {told(choice.estimate)} and {size(memory)} are free"
             return "all its processor threads are taken by workers that are busy"
         victim = waiting.pop(0)
         evict.append(victim.worker_id)

@@ -8,6 +8,7 @@ import msgspec
 
 from rbee.contract.policy import RequestView, WorkerView
 from rbee.contract.types import Device, EngineInfo, ModelVariant, WorkerState
+from rbee.contract.wire import LearnedMemory
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -93,6 +94,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         elsewhere: of those that are used where they lie, the ones that only other hives have.
         failed: of the wanted variants, those that have failed to load there, by canonical name.
         age_s: seconds since it was heard; None when unknown.
+        learned: what workers of the wanted variants have needed, there or elsewhere.
     """
 
     hive_id: str
@@ -108,6 +110,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: frozenset[str] = frozenset()
     failed: Mapping[str, Failure] = {}
     age_s: float | None = None
+    learned: tuple[LearnedMemory, ...] = ()
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +163,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         evict: workers to stop before, in this order.
         present: nothing has to be fetched before.
         context_length: tokens a slot; None for the hive's setting.
+        memory_bytes: of the device that it is thought to need; None when unknown.
+        threads: of the processor that it needs at least; 0 for what computes elsewhere.
         because: why this variant, in order, for a person.
         reasons: why other hives and workers fell out.
     """
@@ -171,6 +176,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     evict: tuple[str, ...] = ()
     present: bool = False
     context_length: int | None = None
+    memory_bytes: int | None = None
+    threads: int = 1
     because: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 

@@ -24,20 +24,25 @@ def size(count: int) -> str:
     return f"{count // _MIB} MiB" if count < 10 * 1024 * _MIB else f"{count / (1024 * _MIB):.1f} GiB"
 
 
-def has_room(need: int | None, free: int | None, *, stopping: bool) -> str:
+def needed(need: Estimate) -> str:
+    """What something needs, and how that is known if not by its figures alone."""
+    return f"needs about {size(need.total_bytes or 0)}{f', {need.because},' if need.because else ''}"
+
+
+def has_room(need: Estimate, free: int | None, *, stopping: bool) -> str:
     """What a variant needs and what there is, of one that may be taken.
 
     Args:
-        need: None when unknown.
+        need: of the variant.
         free: None when unknown.
         stopping: idle workers have to be stopped for it.
     """
-    if need is None:
+    if need.total_bytes is None:
         return "what it needs is unknown"
     if free is None:
-        return f"it needs about {size(need)}, and what is free is unknown"
+        return f"it {needed(need).rstrip(',')}, and what is free is unknown"
     after = ", once idle workers have made room" if stopping else ""
-    return f"it needs about {size(need)} and {size(free)} are free{after}"
+    return f"it {needed(need)} and {size(free)} are free{after}"
 
 
 def too_large(
@@ -52,8 +57,6 @@ def too_large(
         stopping: there is so much once idle workers have been stopped.
     """
     free = f"{size(limit or 0)} {'could be made free' if stopping else 'are free'} on {device.id}"
-    told = [
-        f"{called(variant)} needs about {size(need.total_bytes or 0)} and {free}" for variant, need in variants[:_TOLD]
-    ]
+    told = [f"{called(variant)} {needed(need)} and {free}" for variant, need in variants[:_TOLD]]
     more = len(variants) - _TOLD
     return [*told, f"{more} more variants need too much as well"] if more > 0 else told

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import psutil
 import pytest
 from rbee.contract import Backend
@@ -217,6 +219,17 @@ engine.stop()
     threads, policy = done.stdout.split()
     assert policy == "passive"
     return int(threads)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not tell what is mapped")
+@pytest.mark.parametrize(
+    ("quantization", "mapped"), [("Q8_0", True), (None, True), ("Q4_0", False), ("Q4_K_M", False), ("IQ4_NL", False)]
+)
+def test_weights_that_are_rearranged_are_not_kept_mapped_beside_their_copy(engine, make_spec, quantization, mapped):
+    spec = make_spec()
+    spec = msgspec.structs.replace(spec, variant=msgspec.structs.replace(spec.variant, quantization=quantization))
+    engine.start(spec, quiet)
+    assert (spec.model_path in Path("/proc/self/maps").read_text(encoding="utf-8")) is mapped
 
 
 def test_loading_reports_its_stages(engine, load_spec):

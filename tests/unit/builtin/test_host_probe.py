@@ -132,6 +132,17 @@ def test_this_process_has_memory_and_no_rates_at_first(clock) -> None:
     assert (sample.gpu_util_pct, sample.vram_mb) == (None, None)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux keeps the peak of a process")
+def test_a_peak_that_came_and_went_between_two_samples_is_told(clock) -> None:
+    swollen = "import sys; held = b'x' * (64 << 20); del held; print('ready', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", swollen], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        sample = HostProbe(clock).sample_processes([process.pid])[process.pid]
+        process.communicate()
+    assert sample.rss_peak_mb >= sample.rss_mb + 50
+
+
 def test_processor_time_is_told_for_the_time_between_samples(burner: Process, clock) -> None:
     probe = HostProbe(clock)
     probe.sample_processes([burner.pid])
@@ -187,6 +198,7 @@ def test_a_group_of_its_own_counts_what_has_ended(
     clock.tick(2)
     sample = probe.sample_processes([burner.pid])[burner.pid]
     assert (sample.cgroup, sample.cpu_pct, sample.rss_mb) == ("/rbee.slice/llm/8080", 150.0, 777)
+    assert sample.rss_peak_mb == 777, "what the group is charged, not what its processes have"
     assert (sample.io_r_mb_s, sample.io_w_mb_s) == (0.5, 2.0)
 
 

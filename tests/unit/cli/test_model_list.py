@@ -90,13 +90,16 @@ def test_a_plan_tells_each_hive_and_says_what_it_does_not_know() -> None:
     chosen = ModelVariant(model_id="hub:m:Q4_K_M", name="m", vendor="hub", format="gguf", quantization="Q4_K_M")
     row = PlanRow(
         hive_id="gpu1", chosen=chosen, file="m.gguf", size_bytes=4 * MIB, present=True, memory_bytes=5 * MIB,
-        free_bytes=9 * MIB, fits=True, reasons=("It fits.", "It is\nthe largest."),
+        reserve_bytes=-2 * MIB, peak_bytes=4 * MIB, peak_hive_id="gpu1", error_pct=75.0, free_bytes=9 * MIB, fits=True, reasons=("It fits.", "It is\nthe largest."),
     )  # fmt: skip
     assert plan_row(row) == (
-        "gpu1", "Q4_K_M gguf", "m.gguf", "4.0 MiB, here", "5.0 MiB", "9.0 MiB", "yes", "It fits.\nIt is the largest.",
+        "gpu1", "Q4_K_M gguf", "m.gguf", "4.0 MiB, here", "5.0 MiB", "-2.0 MiB", "4.0 MiB", "+75.0 %", "9.0 MiB",
+        "yes", "It fits.\nIt is the largest.",
     )  # fmt: skip
-    assert plan_row(PlanRow(hive_id="cpu")) == ("cpu", "-", "-", "-", "-", "-", "-", "-")
-    assert plan_row(PlanRow(hive_id="cpu", fits=False))[6] == "no"
+    assert plan_row(PlanRow(hive_id="cpu")) == ("cpu", *["-"] * 10)
+    assert plan_row(PlanRow(hive_id="cpu", fits=False))[9] == "no"
+    elsewhere = PlanRow(hive_id="cpu", reserve_bytes=MIB, peak_bytes=3 * MIB, peak_hive_id="gpu1", error_pct=-5.04)
+    assert plan_row(elsewhere)[5:8] == ("+1.0 MiB", "3.0 MiB on gpu1", "-5.0 %")
 
 
 def test_on_a_terminal_a_table_breaks_sentences_and_no_figures(

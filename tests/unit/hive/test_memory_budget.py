@@ -175,3 +175,16 @@ def test_what_the_system_would_kill_is_not_started() -> None:
     with pytest.raises(InsufficientMemoryError, match=r"a worker may use 300 MiB here.*hive\.worker_memory_max_mb"):
         take(budget, "b", 301)
     take(budget, "c", 301, "GPU-0")
+
+
+def test_each_device_names_those_that_it_is_promised_to() -> None:
+    card = Device(id="GPU-1", name="g", device_type=DeviceType.GPU, backend="cuda", memory_bytes=500 * MIB)
+    budget = on(CPU, CHIP, card)
+    take(budget, "b", 10)
+    take(budget, "a", 10, "GPU-0")
+    take(budget, "c", None, "GPU-1")
+    assert {one.device: one.workers for one in budget.shares()} == {
+        "CPU-0": ("a", "b"), "GPU-0": ("a",), "GPU-1": ("c",),
+    }  # fmt: skip
+    budget.give_back("a")
+    assert [one.workers for one in budget.shares()] == [("b",), (), ("c",)]

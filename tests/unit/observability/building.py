@@ -47,7 +47,16 @@ def colony(**changes: Any) -> ColonyGauges:
         "waiting": {"demo/n": 1},
         "hives": {"h1": True, "h2": False},
         "workers": [
-            WorkerGauge(worker_id="w1", hive_id="h1", model_id="demo/m", state="ready", slots_total=4, slots_free=3),
+            WorkerGauge(
+                worker_id="w1",
+                hive_id="h1",
+                model_id="demo/m",
+                state="ready",
+                slots_total=4,
+                slots_free=3,
+                memory_peak_bytes=300,
+                memory_estimate_bytes=400,
+            ),
             WorkerGauge(worker_id="w2", hive_id=None, model_id=None, state="silent", slots_total=None, slots_free=None),
         ],
         "memory": [

@@ -14,6 +14,7 @@ from rbee.contract.errors import (
     AllSlotsBusyError,
     EngineUnavailableError,
     InsufficientDiskError,
+    InsufficientMemoryError,
     InvalidRequestError,
     ModelNotFoundError,
     NoPlacementError,
@@ -53,6 +54,7 @@ class FakeHives:
         self.fetched = asyncio.Event()
         self.fetched.set()
         self.full: set[str] = set()
+        self.short: set[str] = set()
         self.strangers: set[str] = set()
         self.asked: list[tuple[str, str]] = []
         self.go = asyncio.Event()
@@ -71,6 +73,8 @@ class FakeHives:
         assert operation == "worker_spawn"
         self.spawns += 1
         self.asked.append((hive_id, fields["model"]))
+        if hive_id in self.short:
+            raise InsufficientMemoryError(f"{hive_id} has 3 MiB left.")
         await self.go.wait()
         if self.trouble is not None:
             raise self.trouble
@@ -90,7 +94,7 @@ class Colony:
         names = ModelNames(resolver, self.telemetry, clock, self.held)
         demand = Demand(self.hives, clock, lambda worker_id: True, self.telemetry.remove_worker)
         breakers = Breakers(clock)
-        views = Views(self.telemetry, self.held, clock, demand.failure, breakers.barred)
+        views = Views(self.telemetry, self.held, clock, demand.failure, breakers.barred, coming=demand.coming)
         looks = Looks(views, RemoteFigures(resolver, clock=clock))
         settings = Settings(queen=QueenSettings(**queen))
         policy = GuardedPolicy(SeedPolicy(), SeedPolicy(), clock)
@@ -571,6 +575,56 @@ async def test_a_full_disk_sends_the_request_to_the_next_hive(make) -> None:
     colony.telemetry.remove_worker("w")
     assert (await soon(colony.ask())).worker_id == "w"
     assert colony.hives.downloads == [("a", "shelf:m"), ("b", "shelf:m"), ("b", "shelf:m")], "it is remembered"
+
+
+async def test_a_hive_that_has_not_the_memory_after_all_is_asked_once_more_and_then_the_next_one(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hive("b")
+    colony.hives.short = {"a"}
+    colony.hives.go.set()
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert [hive_id for hive_id, _ in colony.hives.asked] == ["a", "a", "b"]
+
+
+async def test_where_no_hive_has_the_memory_its_numbers_are_told(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hives.short = {"a"}
+    with pytest.raises(InsufficientMemoryError, match="a has 3 MiB left"):
+        await soon(colony.ask())
+
+
+async def test_starts_under_way_hold_what_they_will_take_and_who_needs_it_waits_for_their_end(make, shelf) -> None:
+    colony = make()
+    colony.hive()
+    others = [Wanted(model=name, trusted=True) for name in ("n", "o")]
+    for wanted in others:
+        shelf.put(wanted.model, {"a": b"a"})
+    colony.hives.spawned = lambda: [colony.beat(f"w-{name}", model=f"shelf:{name}") for name in "mno"]
+    asked = [colony.ask(), colony.ask(others[0])]
+    while colony.hives.spawns < 2:
+        await asyncio.sleep(0)
+    third = colony.ask(others[1])
+    await settle()
+    assert (third.done(), colony.hives.spawns) == (False, 2), "the hive has two threads"
+    colony.hives.go.set()
+    assert [(await soon(one)).worker_id for one in (*asked, third)] == ["w-m", "w-n", "w-o"]
+    assert colony.hives.spawns == 2
+
+
+async def test_who_may_not_wait_is_refused_for_what_starts_under_way_hold(make, shelf) -> None:
+    colony = make(slot_wait_s=0)
+    colony.hive()
+    names = ("m", "n", "o")
+    for name in names[1:]:
+        shelf.put(name, {"a": b"a"})
+    for number, name in enumerate(names[:2], 1):
+        colony.ask(Wanted(model=name, trusted=True))
+        while colony.hives.spawns < number:
+            await asyncio.sleep(0)
+    with pytest.raises(NoPlacementError, match="all its processor threads are taken"):
+        await soon(colony.ask(Wanted(model="o", trusted=True)))
 
 
 async def test_where_every_disk_is_full_that_is_told(make) -> None:

@@ -8,6 +8,7 @@ import pytest
 from rbee.contract.wire import GpuStats, HiveHeartbeat, HiveInfo, NodeStats, WorkerBeat, utc_now
 from rbee.observability import ColonyGauges, MemoryGauge
 from rbee.queen.gauges import gauges
+from rbee.scheduler import Estimate, Sight
 from rbee.telemetry import TelemetryRegistry
 
 MIB = 1024 * 1024
@@ -50,6 +51,17 @@ def test_a_worker_that_beats_is_in_the_state_that_it_says_with_its_slots(colony)
     (found,) = now(colony).workers
     assert (found.worker_id, found.hive_id, found.model_id, found.state) == ("a", "h", "m", "ready")
     assert (found.slots_total, found.slots_free) == (4, 2)
+
+
+def test_a_worker_that_was_seen_has_its_peak_and_its_estimate(colony) -> None:
+    colony.beat_worker(worker("a"))
+    colony.beat_worker(worker("b"))
+    estimated = Estimate(
+        weights_bytes=1, cache_bytes=1, overhead_bytes=1, total_bytes=3, rough=False, context_length=1, slots=1
+    )
+    seen, unseen = gauges(colony, Idle(), {"a": Sight(estimate=estimated, peak_bytes=5)}).workers
+    assert (seen.memory_peak_bytes, seen.memory_estimate_bytes) == (5, 3)
+    assert (unseen.memory_peak_bytes, unseen.memory_estimate_bytes) == (None, None)
 
 
 def test_a_worker_that_has_told_no_slots_has_none_known_and_not_zero(colony) -> None:

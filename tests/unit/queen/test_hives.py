@@ -6,8 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import convert
 from rbee.contract.errors import NotFoundError, UnavailableError
+from rbee.contract.wire import LearnedMemory, WorkerSpawn, utc_now
 from rbee.queen.hives import Hives
+from rbee.scheduler import blank
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -68,3 +71,21 @@ async def test_a_job_that_waits_for_its_hive_lists_no_hives_with_each_beat(telem
     hives.arrived()
     assert await waiting == "late"
     assert telemetry.lists == 0
+
+
+def test_a_start_is_told_what_was_learned_of_its_model_and_nothing_else_is(telemetry: Counting) -> None:
+    seen = blank("m", "e", "cpu", "a", utc_now())
+    asked: list[tuple[str, str]] = []
+
+    def learned(name: str, hive_id: str) -> tuple[LearnedMemory, ...]:
+        asked.append((name, hive_id))
+        return (seen,) * 300 if name == "known" else ()
+
+    hives = Hives(telemetry, None, learned=learned)
+    for operation in ("worker_spawn", "model_load"):
+        body = hives.told("a", operation, {"model": "known", "learned": "somebody's"})
+        assert convert(body, WorkerSpawn).learned == (seen,) * 256, "no more than a body may have"
+    assert hives.told("a", "worker_spawn", {"model": "new", "learned": "somebody's"}) == {"model": "new"}
+    assert asked == [("known", "a"), ("known", "a"), ("new", "a")]
+    assert hives.told("a", "model_delete", {"model": "known"}) == {"model": "known"}
+    assert len(asked) == 3

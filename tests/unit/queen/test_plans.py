@@ -16,6 +16,7 @@ from rbee.contract.wire import (
     HeldModel,
     HiveHeartbeat,
     HiveInfo,
+    LearnedMemory,
     ModelPlan,
     NodeStats,
     Planned,
@@ -29,6 +30,7 @@ from rbee.queen.names import ModelNames
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.views import Views
+from rbee.scheduler import Sight, blank, estimate, learn
 from rbee.settings.model import Settings, WorkerSettings
 from rbee.telemetry import TelemetryRegistry
 from rbee.testing.hub import Hub
@@ -61,7 +63,8 @@ class Colony:
         self.said: list[str] = []
         resolver = Resolver([vendor])
         names = ModelNames(resolver, self.telemetry, clock, self.held)
-        views = Views(self.telemetry, self.held, clock, lambda *_: None)
+        self.learned: tuple[LearnedMemory, ...] = ()
+        views = Views(self.telemetry, self.held, clock, lambda *_: None, learned=lambda *_: self.learned)
         looks = Looks(views, RemoteFigures(resolver))
         self.plans = Plans(self.telemetry, names, views, looks, Settings(worker=worker))
         self.beat("box", (CPU, CARD), (engine("cards", "exl2", cuda=30), engine("general", "gguf", cuda=10, cpu=20)))
@@ -189,3 +192,20 @@ async def test_a_worker_that_serves_it_already_is_named(colony) -> None:
 async def test_a_plan_for_what_nobody_knows_says_so(colony) -> None:
     with pytest.raises(ModelNotFoundError, match="none/m"):
         await colony.plan(model="none/m")
+
+
+async def test_what_was_learned_is_in_the_plan_with_the_last_peak_and_the_error(colony, clock) -> None:
+    plain = (await colony.rows())["server"]
+    assert (plain.estimate_bytes, plain.reserve_bytes, plain.peak_bytes) == (plain.memory_bytes, None, None)
+    need = estimate(plain.chosen, 4096, 2)
+    peak = need.total_bytes + 100 * 2**20
+    identity = blank(plain.chosen.model_id, "general", "cpu", "server", utc_now(), context_length=4096, slots=2)
+    seen = learn(None, identity, Sight(estimate=need, peak_bytes=peak), over=False)
+    colony.learned = (seen,)
+    row = (await colony.rows())["server"]
+    assert (row.memory_bytes, row.estimate_bytes, row.reserve_bytes) == (peak, plain.memory_bytes, 100 * 2**20)
+    assert (row.peak_bytes, row.peak_hive_id, row.peak_context_length, row.peak_slots) == (peak, "server", 4096, 2)
+    assert row.error_pct == pytest.approx(-100 * 100 * 2**20 / peak, abs=0.1)
+    assert "as it did here before, and 4096 MiB are free" in row.reasons[-1]
+    row = (await colony.rows())["box"]
+    assert row.reserve_bytes is None, "another engine"

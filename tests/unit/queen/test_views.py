@@ -18,9 +18,10 @@ from rbee.contract.wire import (
     WorkerBeat,
     utc_now,
 )
+from rbee.queen.coming import Coming
 from rbee.queen.held import HeldIndex
 from rbee.queen.views import Views
-from rbee.scheduler import Failure, HiveView
+from rbee.scheduler import Failure, HiveView, blank
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -211,3 +212,32 @@ def test_an_idle_worker_gives_back_what_it_was_promised_where_that_is_more(colon
     found = {one.worker_id: one for one in seen(colony, clock).idle}
     assert (found["cpu"].memory_bytes, found["cpu"].vram_bytes) == (8 * 2**20, None)
     assert (found["card"].memory_bytes, found["card"].vram_bytes) == (5 * 2**20, 9 * 2**20)
+
+
+def test_what_starts_under_way_will_take_is_not_free_until_their_hive_counts_it_itself(colony, clock) -> None:
+    def told(*workers: str) -> HiveView:
+        budget = DeviceBudget(device="CPU-0", total_bytes=None, granted_bytes=1, free_bytes=None, workers=workers)
+        node = NodeStats(ram_used_mb=10, ram_total_mb=30)
+        colony.update_hive_state(hive(node=node, memory=(budget,)))
+        coming = (Coming("a", "CPU-0", 15 * 2**20, 1), Coming("b", "CPU-0", None, 1))
+        views = Views(colony, HeldIndex(), clock, lambda *_: None, coming=lambda _: coming)
+        (plain,) = views.hives((M,), coming=False)
+        assert (plain.threads_free, plain.ram_free_bytes) == (3, 20 * 2**20)
+        (found,) = views.hives((M,))
+        return found
+
+    found = told()
+    assert (found.threads_free, found.ram_free_bytes) == (1, 5 * 2**20)
+    found = told("a")
+    assert (found.threads_free, found.ram_free_bytes) == (2, 20 * 2**20)
+
+
+def test_what_was_learned_of_the_wanted_variants_is_in_the_view(colony, clock) -> None:
+    colony.update_hive_state(hive())
+    seen = blank("m", "e", "cpu", "h", utc_now())
+    views = Views(
+        colony, HeldIndex(), clock, lambda *_: None,
+        learned=lambda model_ids, hive_id: (seen,) if (set(model_ids), hive_id) == ({"m"}, "h") else (),
+    )  # fmt: skip
+    (found,) = views.hives((M,))
+    assert found.learned == (seen,)

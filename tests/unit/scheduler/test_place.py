@@ -151,7 +151,9 @@ def test_without_a_hive_the_refusal_says_how_to_get_one() -> None:
 
 def test_a_start_names_everything_that_is_needed() -> None:
     because = ("m is what there is for CPU-0; it needs about 1228 MiB and 8192 MiB are free",)
-    assert decide(WANTED, (), hive()) == Start(hive_id="h", engine="e", device="CPU-0", model_id="m", because=because)
+    assert decide(WANTED, (), hive()) == Start(
+        hive_id="h", engine="e", device="CPU-0", model_id="m", memory_bytes=1_288_490_188, threads=1, because=because
+    )
 
 
 HINDRANCES = [

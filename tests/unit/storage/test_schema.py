@@ -19,6 +19,7 @@ from rbee.catalog.store import CatalogStore
 from rbee.contract.errors import ConfigurationError
 from rbee.jobs.store import SCHEMA as JOBS
 from rbee.jobs.store import JobStore
+from rbee.queen.ledger_store import SCHEMA as MEMORY
 from rbee.queen.speed_store import SCHEMA as SPEEDS
 from rbee.queen.standing_store import SCHEMA as STANDING
 from rbee.storage import DataBase, Schema
@@ -29,6 +30,7 @@ SCHEMAS = {
     "beehives": BEEHIVES,
     "catalog": CATALOG,
     "jobs": JOBS,
+    "memory": MEMORY,
     "speeds": SPEEDS,
     "standing": STANDING,
 }

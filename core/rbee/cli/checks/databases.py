@@ -58,6 +58,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
     from rbee.catalog.alias_store import SCHEMA as ALIASES
     from rbee.catalog.store import SCHEMA as CATALOG
     from rbee.jobs.store import SCHEMA as JOBS
+    from rbee.queen.ledger_store import SCHEMA as MEMORY
     from rbee.queen.speed_store import SCHEMA as SPEEDS
     from rbee.queen.standing_store import SCHEMA as STANDING
     from rbee.storage.urls import file_of, is_sqlite, parsed
@@ -71,6 +72,7 @@ def _files(context: Context) -> list[tuple[Path, str]]:
         (folders.home / "aliases.db", ALIASES.lost),
         (folders.home / "standing.db", STANDING.lost),
         (folders.home / "speeds.db", SPEEDS.lost),
+        (folders.home / "memory.db", MEMORY.lost),
         (folders.models / "catalog.db", CATALOG.lost),
     ]
 

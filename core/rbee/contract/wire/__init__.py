@@ -20,6 +20,7 @@ from rbee.contract.wire.explanation import (
 from rbee.contract.wire.inference import InferAnswer, InferRequest, RequestRecord
 from rbee.contract.wire.jobs import JobAccepted, JobDetail, JobEvent, JobSummary
 from rbee.contract.wire.logs import LogPart
+from rbee.contract.wire.memory import LearnedMemory, MemoryLedger
 from rbee.contract.wire.models import (
     FileVerdict,
     GarbageCollected,
@@ -123,10 +124,12 @@ __all__ = [
     "JobDetail",
     "JobEvent",
     "JobSummary",
+    "LearnedMemory",
     "LeaseRenewal",
     "Load",
     "Loaded",
     "LogPart",
+    "MemoryLedger",
     "ModelDelete",
     "ModelDeleted",
     "ModelDownload",

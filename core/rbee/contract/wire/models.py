@@ -181,8 +181,16 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
         file: the file that the engine is pointed at.
         size_bytes: to be on its disk.
         present: it is there already.
-        memory_bytes: estimated need at that context length; None when it cannot be estimated.
-        weights_bytes, cache_bytes, overhead_bytes: parts of that estimate.
+        memory_bytes: need at that context length, the estimate with its reserve; None when it cannot be told.
+        estimate_bytes: of that need, what follows from the model's figures; None when it cannot be estimated.
+        reserve_bytes: of that need, what was learned of workers; below 0 where they needed less than estimated, None
+            where nothing was learned.
+        weights_bytes, cache_bytes, overhead_bytes: parts of the estimate.
+        peak_bytes: the most that the last worker of this model, engine and way of driving the device used; None when
+            none was seen.
+        peak_hive_id: where that was: there, or elsewhere where none was seen there.
+        peak_context_length, peak_slots: that worker's; None when unknown.
+        error_pct: how far the estimate for that worker was off, in per cent of its peak; above 0 for too much.
         free_bytes: memory of the device that is free now; None when unknown.
         context_length: tokens a slot the estimate is for.
         slots: requests at the same time, likewise.
@@ -198,9 +206,16 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
     present: bool = False
     memory_bytes: int | None = None
+    estimate_bytes: int | None = None
+    reserve_bytes: int | None = None
     weights_bytes: int | None = None
     cache_bytes: int | None = None
     overhead_bytes: int | None = None
+    peak_bytes: int | None = None
+    peak_hive_id: str | None = None
+    peak_context_length: int | None = None
+    peak_slots: int | None = None
+    error_pct: float | None = None
     free_bytes: int | None = None
     context_length: int | None = None
     slots: int | None = None

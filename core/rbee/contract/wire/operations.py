@@ -9,6 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from rbee.contract.wire.memory import LearnedMemory
+
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
 """An id becomes a file's name and an argument: a letter or digit, then at most 127 of these, dots, dashes and
 underscores."""
@@ -145,6 +147,7 @@ class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
         context_length: tokens a slot; None for the setting.
         options: of the engine, over those that the hive's settings give it.  A worker that is there already keeps its
             own.
+        learned: what workers of the model have needed of memory; the queen puts it in.
     """
 
     worker: _Name | None = None
@@ -153,6 +156,7 @@ class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
     slots: Annotated[int, Meta(ge=1, le=1024)] | None = None
     context_length: Annotated[int, Meta(ge=16, le=16_777_216)] | None = None
     options: Annotated[dict[_Name, _Value], Meta(max_length=64)] = {}
+    learned: Annotated[tuple[LearnedMemory, ...], Meta(max_length=256)] = ()
 
 
 class WorkerProcessGet(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):

@@ -74,7 +74,10 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's process in a hive's telemetry.  `pid` is None where only the aggregate form told of it."""
+    """One worker's process in a hive's telemetry.  `pid` is None where only the aggregate form told of it.
+
+    `rss_peak_mb` and `vram_peak_mb` are the most that it has used since it began, as far as was seen.
+    """
 
     pid: int | None
     group: str = "llm"
@@ -96,6 +99,8 @@ class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None = None
     threads: int | None = None
     memory_granted_mb: int | None = None
+    rss_peak_mb: int | None = None
+    vram_peak_mb: int | None = None
 
 
 class GpuStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,12 +131,14 @@ class DeviceBudget(msgspec.Struct, frozen=True, kw_only=True):
         total_bytes: its memory; None when unknown.
         granted_bytes: promised to workers.
         free_bytes: what another worker can be promised; None when unknown.
+        workers: ids of those that it is promised to, the ones that are being started among them.
     """
 
     device: str
     total_bytes: int | None
     granted_bytes: int
     free_bytes: int | None
+    workers: tuple[str, ...] = ()
 
 
 class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 from rbee.catalog import CatalogEntry, ModelCatalog
 from rbee.contract.figures import ModelFigures
 from rbee.contract.types import EngineInfo, ModelVariant, WorkerState
+from rbee.contract.wire import LearnedMemory
 from rbee.hive.operations.processes import flags
 from rbee.hive.supervisor import Supervisor
 from rbee.scheduler import (
@@ -60,6 +61,7 @@ class Choosing:
         engine: str | None = None,
         context_length: int | None = None,
         slots: int | None = None,
+        learned: tuple[LearnedMemory, ...] = (),
     ) -> Choice | Unsuitable:
         """The variant to take; its figures are what is known without asking anybody.
 
@@ -69,6 +71,7 @@ class Choosing:
             engine: only with that one, when it is an engine's name.
             context_length: tokens a slot; None for the setting.
             slots: requests at the same time; None for the setting.
+            learned: what workers of the variants have needed, as the queen knows.
         """
         here = await self._here({variant.model_id for variant in variants})
         request = PlaceRequest(
@@ -78,7 +81,7 @@ class Choosing:
             slots=slots or self._settings.worker.slots,
         )
         view = await self._view(frozenset(variant.model_id for variant in variants), here, engine)
-        found = choose(request, view, estimates(request))
+        found = choose(request, msgspec.structs.replace(view, learned=learned), estimates(request))
         if isinstance(found, Unsuitable):
             return found
         # As the vendor gave it: what was added is for the estimate alone.

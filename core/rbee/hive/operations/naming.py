@@ -120,6 +120,7 @@ class Naming:
             engine=wanted.worker,
             context_length=wanted.context_length,
             slots=wanted.slots,
+            learned=wanted.learned,
         )
         found = await best(device=device)
         return await best() if isinstance(found, Unsuitable) and wanted.device in {None, ""} else found

@@ -15,7 +15,7 @@ from rbee.contract.devices import find_device
 from rbee.contract.engine_options import checked_options
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
-from rbee.contract.wire import Registration, WorkerSpawn, WorkerSpawned
+from rbee.contract.wire import LearnedMemory, Registration, WorkerSpawn, WorkerSpawned
 from rbee.hive.children import Child, address
 from rbee.hive.operations.choosing import looked_into
 from rbee.hive.operations.naming import Naming
@@ -23,7 +23,7 @@ from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
 from rbee.plugins import install_hint
-from rbee.scheduler import estimate
+from rbee.scheduler import corrected, estimate, found
 from rbee.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Starting:
             threads=0 if engine.remote else 1,
         )
         if not engine.remote:
-            spec = await self._with_need(spec, entry)
+            spec = await self._with_need(spec, entry, engine, wanted.learned)
         child = await self._supervisor.ensure_ready(
             engine.name,
             spec,
@@ -170,9 +170,13 @@ class Starting:
         say.say("worker", "ready", f"{variant.name} is loaded ({threads}){share}", child.worker_id)
         return self.spawned(child, device, already=False)
 
-    async def _with_need(self, spec: LoadSpec, entry: CatalogEntry) -> LoadSpec:
+    async def _with_need(
+        self, spec: LoadSpec, entry: CatalogEntry, engine: EngineInfo, learned: Sequence[LearnedMemory]
+    ) -> LoadSpec:
         """The spec with what a worker for it is thought to need; the budgets promise that, or refuse."""
-        need = estimate(looked_into(spec.variant, entry), spec.context_length, spec.slots).total_bytes
+        plain = estimate(looked_into(spec.variant, entry), spec.context_length, spec.slots)
+        hive_id = self._hive.hive_id
+        need = corrected(plain, found(learned, spec.model_id, engine.name, spec.backend, hive_id), hive_id).total_bytes
         if need is not None:
             # A worker may have ended, or another program begun, since the last sample.
             await self._hive.measure()

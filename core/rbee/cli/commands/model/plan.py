@@ -14,7 +14,8 @@ from rbee.cli.tables import print_table
 from rbee.cli.words import MODEL
 from rbee.contract.wire import Planned, PlanRow
 
-_HEADINGS = ("HIVE", "CHOSEN", "FILE", "SIZE", "MEMORY", "FREE", "FITS", "WHY")
+_HEADINGS = ("HIVE", "CHOSEN", "FILE", "SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE", "FITS", "WHY")
+_FIGURES = {"SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE"}
 
 
 @click.command("plan")
@@ -43,7 +44,7 @@ def command(
         say("No hive is online to plan for. Start one: rbee hive start")
         return OK
     rows = [plan_row(one) for one in found.hives]
-    print_table(_HEADINGS, rows, right={"SIZE", "MEMORY", "FREE"}, whole={"HIVE", "FITS"}, sentences="WHY")
+    print_table(_HEADINGS, rows, right=_FIGURES, whole={"HIVE", "FITS"}, sentences="WHY")
     for sentence in sorted({_measure(one) for one in found.hives if one.memory_bytes is not None}):
         say(sentence)
     return OK
@@ -59,10 +60,18 @@ def plan_row(row: PlanRow) -> tuple[str, ...]:
         text(row.file),
         f"{byte_size(row.size_bytes)}{', here' if row.present else ''}",
         byte_size(row.memory_bytes),
+        UNKNOWN if row.reserve_bytes is None else signed_size(row.reserve_bytes),
+        byte_size(row.peak_bytes) + ("" if row.peak_hive_id in {None, row.hive_id} else f" on {row.peak_hive_id}"),
+        UNKNOWN if row.error_pct is None else f"{row.error_pct:+.1f} %",
         byte_size(row.free_bytes),
         UNKNOWN if row.fits is None else "yes" if row.fits else "no",
         "\n".join(map(line, row.reasons)) or UNKNOWN,
     )
+
+
+def signed_size(count: int) -> str:
+    """A difference of sizes: ``+3.0 MiB``."""
+    return f"{'-' if count < 0 else '+'}{byte_size(abs(count))}"
 
 
 def _measure(row: PlanRow) -> str:
