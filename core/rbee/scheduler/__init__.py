@@ -1,7 +1,7 @@
 """The decision where a request goes and where a model is loaded: pure functions over frozen values."""
 
 from rbee.scheduler.artefacts import Choice, Unsuitable, choose, estimates
-from rbee.scheduler.correction import Sight, blank, corrected, error_pct, found, learn, peak_bytes
+from rbee.scheduler.correction import Sight, as_seen, blank, corrected, error_pct, found, learn, peak_bytes
 from rbee.scheduler.explaining import decided, explain, hive_of, sentence
 from rbee.scheduler.memory import Estimate, completed, estimate, pooled, shared
 from rbee.scheduler.place import dispensable, place, suits
@@ -41,6 +41,7 @@ __all__ = [
     "Use",
     "Wait",
     "Wish",
+    "as_seen",
     "blank",
     "choose",
     "completed",

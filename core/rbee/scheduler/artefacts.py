@@ -14,8 +14,7 @@ import msgspec
 
 from rbee.contract.devices import find_device
 from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceType, EngineInfo, ModelVariant
-from rbee.scheduler.correction import corrected
-from rbee.scheduler.correction import found as learned_there
+from rbee.scheduler.correction import as_seen
 from rbee.scheduler.memory import Estimate, estimate
 from rbee.scheduler.values import HiveView, IdleWorker, PlaceRequest
 from rbee.scheduler.wording import called, has_room, too_large
@@ -217,10 +216,7 @@ def _offers(
         if opening:
             # The first by name among equals, whatever the order in which they were told.
             best = min(opening, key=lambda engine: (-_preference(engine, device), engine.name))
-            need = needs[place]
-            if hive.learned:
-                seen = learned_there(hive.learned, variant.model_id, best.name, device.backend, hive.hive_id)
-                need = corrected(need, seen, hive.hive_id)
+            need = as_seen(needs[place], hive.learned, variant.model_id, best.name, device.backend, hive.hive_id)
             found.append(_Offer(_preference(best, device), place, variant, best, need))
     return sorted(found, key=lambda offer: (-offer.preference, offer.rank))
 
@@ -281,8 +277,7 @@ def _why(hive: HiveView, device: Device, best: _Offer, offers: Sequence[_Offer],
         cause = f"is for {best.engine.name}, which suits {device.id} ({device.backend}) better than others"
     else:
         cause = f"is the vendor's first that fits {device.id}"
-    room = has_room(best.estimate, free_bytes(hive, device), stopping=stopping)
-    return f"{called(best.variant)} {cause}; {room}"
+    return f"{called(best.variant)} {cause}; {has_room(best.estimate, free_bytes(hive, device), stopping=stopping)}"
 
 
 def _needs(offers: Sequence[_Offer]) -> list[tuple[ModelVariant, Estimate]]:

@@ -141,6 +141,13 @@ def corrected(need: Estimate, seen: LearnedMemory | None, hive_id: str) -> Estim
     )
 
 
+def as_seen(
+    need: Estimate, learned: Sequence[LearnedMemory], model_id: str, engine: str, backend: str, hive_id: str
+) -> Estimate:
+    """The estimate for a worker with what fits it of all that was learned."""
+    return corrected(need, found(learned, model_id, engine, backend, hive_id), hive_id) if learned else need
+
+
 def error_pct(seen: LearnedMemory) -> float | None:
     """How far the estimate for the last worker was off, in per cent of its peak; above 0 for too much."""
     if seen.estimate_bytes is None or not seen.peak_bytes:

@@ -23,7 +23,7 @@ from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
 from rbee.plugins import install_hint
-from rbee.scheduler import corrected, estimate, found
+from rbee.scheduler import as_seen, estimate
 from rbee.settings import Settings
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ class Starting:
     ) -> LoadSpec:
         """The spec with what a worker for it is thought to need; the budgets promise that, or refuse."""
         plain = estimate(looked_into(spec.variant, entry), spec.context_length, spec.slots)
-        hive_id = self._hive.hive_id
-        need = corrected(plain, found(learned, spec.model_id, engine.name, spec.backend, hive_id), hive_id).total_bytes
+        there = (spec.model_id, engine.name, spec.backend, self._hive.hive_id)
+        need = as_seen(plain, learned, *there).total_bytes
         if need is not None:
             # A worker may have ended, or another program begun, since the last sample.
             await self._hive.measure()

@@ -15,7 +15,7 @@ from rbee.cli.words import MODEL
 from rbee.contract.wire import Planned, PlanRow
 
 _HEADINGS = ("HIVE", "CHOSEN", "FILE", "SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE", "FITS", "WHY")
-_FIGURES = {"SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE"}
+_FIGURES = frozenset({"SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE"})
 
 
 @click.command("plan")
