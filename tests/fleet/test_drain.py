@@ -114,3 +114,18 @@ def test_who_is_not_there_cannot_be_drained(shared_colony, spawned):
     hive = shared_colony.cli("hive", "drain", "nowhere")
     assert hive.returncode != 0
     assert "'nowhere'" in one_line(hive.stderr)
+
+
+def test_a_worker_that_drains_from_an_earlier_life_of_the_hive_is_not_waited_for(colony):
+    spawn = ("worker", "spawn", "echo:kept", "--worker-id", "kept", "--json")
+    assert colony.cli(*spawn).returncode == 0
+    assert colony.cli("worker", "drain", "kept").returncode == 0
+    colony.kill9()
+    colony.start_up()
+    refused = colony.cli(*spawn)
+    assert refused.returncode == 1
+    assert "rbee worker drain kept --undo" in one_line(refused.stderr)
+    eventually(lambda: colony.cli("worker", "drain", "kept", "--undo").returncode == 0)
+    served = colony.cli(*spawn)
+    assert served.returncode == 0, served.stderr
+    assert json.loads(served.stdout)["already"] is True

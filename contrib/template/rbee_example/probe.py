@@ -1,50 +1,43 @@
-"""A figure of the machine: how much of its processors is in use."""
+"""What this plugin knows of the machine: a line for `rbee doctor`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from rbee.contract import Device, NodeSample, Probe, ProcessSample
-
-STAT = Path("/proc/stat")
+from rbee.contract import Check, Device, NodeSample, Probe, ProcessSample
 
 
 class ExampleProbe(Probe):
-    """The share of processor time that was spent since the sample before, as Linux counts it.
+    """Tells how many want the processors.
 
-    Of two probes that know the same figure, the one that is registered later counts: measure what the contract says it
-    is, or leave it out.
+    Processor, memory and processes are for rbee's own probe to tell, whose figures count before a plugin's.  Yours
+    tells what nobody else knows: the devices of one maker, their figures, and what workers use of them.
     """
 
     name = "example"
 
-    def __init__(self) -> None:
-        self._before: tuple[int, int] | None = None
-
     def devices(self) -> Sequence[Device]:
-        """None: it only reads."""
+        """None.  Yours are given here, and the engines that drive them are offered for them."""
         return ()
 
     def sample_node(self) -> NodeSample:
-        """The share; unknown at the first sample, and where the system has no such figure."""
-        before, self._before = self._before, _times()
-        if before is None or self._before is None or self._before[1] <= before[1]:
-            return NodeSample()
-        busy, all_of_it = (now - then for now, then in zip(self._before, before, strict=True))
-        return NodeSample(cpu_pct=min(100.0, max(0.0, 100 * busy / all_of_it)))
+        """Nothing.  Yours fills `gpus`, one entry a device."""
+        return NodeSample()
 
     def sample_processes(self, roots: Sequence[int]) -> dict[int, ProcessSample]:
-        """Nothing about single workers."""
+        """Nothing.  Yours tells the device that a worker uses, and how much of its memory."""
         return {}
 
-
-def _times() -> tuple[int, int] | None:
-    """Ticks of all processors since the start: busy, and in all; None where nobody counts them."""
-    try:
-        words = STAT.read_text("ascii").partition("\n")[0].split()[1:9]
-    except OSError:
-        return None
-    ticks = [int(word) for word in words]
-    # Behind user, nice and system: idle, and waiting for a disk.
-    return sum(ticks) - sum(ticks[3:5]), sum(ticks)
+    def diagnose(self) -> Sequence[Check]:
+        """The load of the last minute; nothing where the system has no such figure."""
+        try:
+            load = os.getloadavg()[0]
+        except (AttributeError, OSError):
+            return ()
+        cores = os.cpu_count() or 1
+        detail = f"{load:.1f} of {cores} processors wanted within the last minute"
+        if load <= cores:
+            return (Check(name="load", status="ok", detail=detail),)
+        remedy = "See what else runs (top), and end it or wait for it before you measure."
+        return (Check(name="load", status="warn", detail=detail, remedy=remedy),)

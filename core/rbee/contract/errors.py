@@ -18,6 +18,7 @@ A message says what went wrong, which thing (quoted) and what to do next::
     │   ├── WorkerNotReadyError    503  WORKER_NOT_READY
     │   ├── QueueFullError         503  QUEUE_FULL
     │   ├── AllSlotsBusyError      503  ALL_SLOTS_BUSY
+    │   ├── RateLimitedError       429  RATE_LIMITED
     │   └── NoPlacementError       503  NO_PLACEMENT         (with one reason a machine)
     ├── WorkerFailedError          500  WORKER_FAILED
     ├── ModelFileError             422  MODEL_FILE_INVALID
@@ -165,6 +166,12 @@ class AllSlotsBusyError(UnavailableError):
     """Every slot is taken and waiting is not wanted."""
 
     code = "ALL_SLOTS_BUSY"
+
+
+class RateLimitedError(UnavailableError):
+    """A server that a worker stands for wants to be asked less often."""
+
+    code = "RATE_LIMITED"
 
 
 class NoPlacementError(UnavailableError):

@@ -16,6 +16,9 @@ from rbee.contract.wire import GpuStats
 class NodeSample(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of the whole machine; a probe fills what it knows and leaves the rest None.
 
+    Of two probes that tell the same figure the one registered first counts, and the log says so once.  rbee's own probe
+    comes before all others and tells processor and memory; `gpus` of all probes stand side by side.
+
     Attributes:
         cpu_pct: of all cores together, 0 to 100, since the previous sample.
         ram_used_mb: memory in use, in MiB.
@@ -31,6 +34,8 @@ class NodeSample(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one worker: the process and all its descendants together.
+
+    Of two probes that tell the same figure the one registered first counts, as for the machine.
 
     Attributes:
         cpu_pct: 100 is one core kept busy, since the previous sample.
@@ -84,7 +89,7 @@ class Probe(ABC):
                 return ()
 
             def sample_node(self):
-                return NodeSample(cpu_pct=12.0)
+                return NodeSample(gpus=(GpuStats(id="LAMP-0", util_pct=12.0),))
 
             def sample_processes(self, roots):
                 return {}

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 
 from rbee.clients import Transport, WorkerClient
-from rbee.contract.errors import RbeeError, WorkerFailedError
+from rbee.contract.errors import ConflictError, RbeeError, WorkerFailedError
 from rbee.contract.types import WorkerState
 from rbee.hive.children import Child, is_alive
 
@@ -24,13 +24,14 @@ async def until_ended(
     Args:
         child: which.
         url: its address.
-        ready: gets the child once it serves, or why it never will.
+        ready: gets the child once it has loaded, also when it drains, or why it never will.
         on_state: told where it is in its life until then; None when it does not answer.
     """
 
     def note(state: WorkerState | None) -> None:
         on_state(state)
-        if state is WorkerState.READY:
+        # One that drains has loaded, and may not be told to serve again for long: nobody waits for that.
+        if state in {WorkerState.READY, WorkerState.DRAINING} and not ready.done():
             ready.set_result(child)
 
     asking = asyncio.create_task(until_serving(url, child.worker_id, note))
@@ -68,10 +69,37 @@ async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerStat
         await transport.close()
 
 
+async def check_serving(url: str, worker_id: str) -> None:
+    """Pass unless a worker that has loaded says that it drains; what does not answer is not known to.
+
+    Args:
+        url: its address.
+        worker_id: for messages.
+
+    Raises:
+        ConflictError: it drains.
+    """
+    transport = Transport(url, None, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+    try:
+        state = await _told(transport)
+    finally:
+        await transport.close()
+    if state is WorkerState.DRAINING:
+        raise ConflictError(
+            f"Worker {worker_id!r} is there and draining: it takes no requests. Put it back to work: "
+            f"rbee worker drain {worker_id} --undo"
+        )
+
+
 async def _state(transport: Transport) -> WorkerState | None:
+    state = await _told(transport)
+    # It says that it serves and is not ready: its engine has died, and it is about to follow.
+    return None if state is not None and state.serving else state
+
+
+async def _told(transport: Transport) -> WorkerState | None:
+    """The state that it tells itself; None when it tells none."""
     with contextlib.suppress(RbeeError, ValueError):
         told = (await transport.call("GET", "/health", dict)).get("state")
-        # It says that it serves and is not ready: its engine has died, and it is about to follow.
-        state = WorkerState.parse(str(told)) if told else None
-        return None if state is not None and state.serving else state
+        return WorkerState.parse(str(told)) if told else None
     return None

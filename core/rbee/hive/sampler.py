@@ -16,6 +16,7 @@ from rbee.contract.types import Device, WorkerState
 from rbee.contract.wire import NodeStats, ProcessStats
 from rbee.hive.asking import ProbeThread
 from rbee.hive.children import Child, is_alive
+from rbee.hive.clashes import Clashes
 from rbee.hive.peaks import Peaks
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class Sampler:
     """Asks all probes at once and puts together what they answer in time.
 
     Args:
-        probes: in the order of registration; of two that know a figure the later one counts.
+        probes: in the order of registration; of two that know a figure the first one counts, so that no
+            plugin's takes the place of core's own, which are registered before all others.
         observe: told each worker's sample, for plugins; called in a thread of its own.
         timeout_s: how long a sample waits for a probe.
         devices_s: how long `devices` does.
@@ -50,6 +52,7 @@ class Sampler:
         self._timeout_s = timeout_s
         self._devices_s = devices_s
         self._one_at_a_time = asyncio.Lock()
+        self._clashes = Clashes()
         self._devices: dict[str, tuple[Device, ...]] = {}
         self._peaks = Peaks()
         self._observers = OneThread("telemetry observers")
@@ -82,6 +85,7 @@ class Sampler:
         roots = [child.pid for child in children]
         async with self._one_at_a_time:
             answers = await asyncio.gather(*(self._ask(one, roots) for one in self._probes))
+        self._heed(answers)
         node = NodeSample()
         processes: dict[int, ProcessSample] = {}
         for machine, workers in answers:
@@ -115,6 +119,15 @@ class Sampler:
         processes = await one.ask("sample_processes", partial(one.probe.sample_processes, roots), left)
         return node or NodeSample(), processes or {}
 
+    def _heed(self, answers: Sequence[tuple[NodeSample, dict[int, ProcessSample]]]) -> None:
+        """Say which figures are told twice."""
+        names = [one.probe.name for one in self._probes]
+        self._clashes.heed(zip(names, (machine for machine, _ in answers), strict=True))
+        for pid in {pid for _, workers in answers for pid in workers}:
+            self._clashes.heed(
+                (name, workers[pid]) for name, (_, workers) in zip(names, answers, strict=True) if pid in workers
+            )
+
     def _note_devices(self, probe: Probe) -> None:
         self._devices[probe.name] = tuple(probe.devices())
 
@@ -132,13 +145,19 @@ class Sampler:
 
 def _merge(base: S, more: S) -> S:
     known: dict[str, Any] = {
-        name: value for name, value in msgspec.structs.asdict(more).items() if value is not None and value != ()
+        name: value
+        for name, value in msgspec.structs.asdict(more).items()
+        if _is_known(value) and not _is_known(getattr(base, name))
     }
     # Each probe knows its own maker's cards; processes have no such field.
     cards: tuple[Any, ...] = getattr(base, "gpus", ())
-    if cards and "gpus" in known:
-        known["gpus"] = (*cards, *known["gpus"])
+    if cards:
+        known["gpus"] = (*cards, *getattr(more, "gpus", ()))
     return msgspec.structs.replace(base, **known)
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None and value != ()
 
 
 def _stats(child: Child, sample: ProcessSample, state: WorkerState | None) -> ProcessStats:

@@ -20,7 +20,7 @@ from rbee.contract.errors import (
 )
 from rbee.contract.types import LoadSpec, WorkerState
 from rbee.hive import cgroups
-from rbee.hive.adopted import until_ended
+from rbee.hive.adopted import check_serving, until_ended
 from rbee.hive.budgets import Budgets
 from rbee.hive.children import Child, address, find, is_alive, send_signal, signal_own
 from rbee.hive.launching import Launcher
@@ -146,7 +146,7 @@ class Supervisor:
             on_stage: told what the worker does.
 
         Raises:
-            ConflictError: a worker with that id has another model.
+            ConflictError: a worker with that id has another model, or drains.
             NoPlacementError: no threads are left.
             InsufficientMemoryError: its device has not so much memory left.
             RequestTimeoutError: it took longer than hive.start_timeout_s.
@@ -160,7 +160,9 @@ class Supervisor:
                     f"Worker {identity!r} is there and has {under_way.model_id!r}; give this one another id."
                 )
             # Shielded: who waits along may leave without ending it for the others.
-            return await asyncio.shield(under_way.ready)
+            child = await asyncio.shield(under_way.ready)
+            await check_serving(address(self._settings, child), identity)
+            return child
         # Taken before anything is awaited, or two callers would start two processes.
         start = self._starts[identity] = _Start(spec.model_id, asyncio.get_running_loop().create_future())
         try:

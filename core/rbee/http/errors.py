@@ -36,6 +36,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "CONFLICT": 409,
         "PAYLOAD_TOO_LARGE": 413,
         "MODEL_FILE_INVALID": 422,
+        "RATE_LIMITED": 429,
         "REQUEST_CANCELED": 499,
         "INTERNAL": 500,
         "WORKER_FAILED": 500,
@@ -63,6 +64,7 @@ _OPENAI_TYPES: Mapping[int, str] = MappingProxyType(
         405: "invalid_request_error",
         413: "invalid_request_error",
         422: "invalid_request_error",
+        429: "rate_limit_error",
         503: "service_unavailable_error",
     }
 )

@@ -9,22 +9,12 @@ from typing import Any
 import msgspec
 
 from rbee.clients.sse import decode
-from rbee.contract.errors import (
-    AllSlotsBusyError,
-    InvalidRequestError,
-    RbeeError,
-    RequestTimeoutError,
-    UnavailableError,
-    WorkerFailedError,
-)
+from rbee.contract.errors import WorkerFailedError
 from rbee.contract.wire import InferRequest
 from rbee.worker.face import InferDelta
+from rbee.worker.served_refusals import message_in
 
 _STOP_REASONS = MappingProxyType({"length": "MAX_TOKENS", "stop": "EOS", "tool_calls": "EOS"})
-_CREDENTIALS = frozenset({401, 403})
-_THE_CALLERS = frozenset({400, 413, 422})
-_LONGEST = 500
-"""Characters of a server's own words."""
 
 
 def openai_request(request: InferRequest, model_id: str) -> tuple[str, dict[str, Any]]:
@@ -40,42 +30,6 @@ def openai_request(request: InferRequest, model_id: str) -> tuple[str, dict[str,
     return "/v1/chat/completions", {**body, "messages": messages}
 
 
-def refused(status: int, body: bytes, who: str) -> RbeeError:
-    """What a server's refusal means for the caller of the worker.
-
-    The server may be anybody's: by its status alone it is told what went wrong, since its codes are its own, and since
-    credentials that it does not accept are the worker's and never the caller's.
-
-    Args:
-        status: of its answer, from 400 on.
-        body: of its answer.
-        who: it is, as the beginning of a sentence.
-    """
-    said = _said(body)
-    told = f"{who} answered {status}{': ' + said if said else ' without saying why'}"
-    if status in _THE_CALLERS:
-        return InvalidRequestError(said or told)
-    if status in _CREDENTIALS:
-        return WorkerFailedError(f"{told}. It does not accept the credentials that the worker has for it.")
-    if status == 429:
-        return AllSlotsBusyError(f"{told}. Try again later.")
-    if status == 408:
-        return RequestTimeoutError(told)
-    return UnavailableError(f"{told}. Try again later.") if status == 503 else WorkerFailedError(told)
-
-
-def _said(body: bytes) -> str:
-    """The message in an answer, whichever way it is wrapped; empty when there is none."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    for _ in range(2):
-        if isinstance(found, dict):
-            found = found.get("error") or found.get("message") or found.get("detail")
-    return found[:_LONGEST] if isinstance(found, str) else ""
-
-
 async def deltas_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[InferDelta]:
     """An answer's stream of events as the worker tells it.
 
@@ -88,8 +42,9 @@ async def deltas_of(chunks: AsyncIterator[bytes]) -> AsyncGenerator[InferDelta]:
         if event.data == "[DONE]":
             break
         found = msgspec.json.decode(event.data)
-        if "error" in found:
-            raise WorkerFailedError(str(found["error"].get("message", "The engine failed.")))
+        # Some servers say with each event that there is none.
+        if found.get("error"):
+            raise WorkerFailedError(message_in(found) or "The engine failed.")
         usage = found.get("usage")
         if usage:
             tokens = usage.get("completion_tokens")

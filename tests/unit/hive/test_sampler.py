@@ -119,9 +119,25 @@ async def test_each_probe_adds_what_it_knows_and_takes_nothing_away(make) -> Non
     await idle(lambda: seen == [stats])
 
 
-async def test_of_two_that_know_a_figure_the_later_counts(make) -> None:
-    other = Lamp("other", NodeSample(cpu_pct=0.0), {})
-    assert (await make([HOST, other]).sample([], {}))[0].cpu_pct == 0.0
+async def test_of_two_that_know_a_figure_the_first_counts_and_that_is_said_once(make, caplog) -> None:
+    other = Lamp("other", NodeSample(cpu_pct=0.0, ram_total_mb=7), {7: ProcessSample(rss_mb=99, vram_mb=3)})
+    sampler = make([HOST, other])
+    for _ in range(3):
+        node, (stats,) = await sampler.sample([CHILD], {})
+        assert (node.cpu_pct, node.ram_used_mb, node.ram_total_mb) == (5.0, 9, 7)
+        assert (stats.rss_mb, stats.vram_mb) == (2, 3)
+    said = [record.message for record in caplog.records]
+    assert said == [
+        "probes 'host' and 'other' both tell cpu_pct of the machine; the first one's counts (said once)",
+        "probes 'host' and 'other' both tell rss_mb of a worker; the first one's counts (said once)",
+    ]
+
+
+async def test_cards_of_several_makers_stand_side_by_side_and_nothing_is_said(make, caplog) -> None:
+    another = Lamp("another", NodeSample(gpus=(GpuStats(id="GPU-1"),)), {})
+    node, _ = await make([CARD, HOST, another]).sample([], {})
+    assert [card.id for card in node.gpus] == ["GPU-0", "GPU-1"]
+    assert caplog.records == []
 
 
 async def test_a_broken_probe_is_said_once_and_costs_only_its_own_figures(make, caplog) -> None:

@@ -311,9 +311,11 @@ port, gate = int(sys.argv[1]), sys.argv[2]
 class Worker(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         import os
-        ready = os.path.exists(gate)
+        drains = os.path.exists(gate + "-drains")
+        ready = os.path.exists(gate) and not drains
         code = 200 if ready or self.path == "/health" else 503
-        body = {"status": "ok", "state": "ready" if ready else "loading"} if code == 200 else {
+        state = "draining" if drains else "ready" if ready else "loading"
+        body = {"status": "ok", "state": state} if code == 200 else {
             "error": {"code": "WORKER_NOT_READY", "message": "loading"}}
         data = json.dumps(body).encode()
         self.send_response(code)
@@ -397,6 +399,40 @@ async def test_an_adopted_worker_that_ends_while_it_loads_fails_for_who_waits(
     with pytest.raises(WorkerFailedError, match="'w1' ended before it served"):
         await asked
     await until(lambda: gone == ["w1"])
+
+
+async def test_an_adopted_worker_that_drains_is_told_at_once_until_it_serves_again(
+    tmp_path: Path, budget: Budgets, gone: list[str], left
+) -> None:
+    left()
+    draining = tmp_path / "gate-drains"
+    draining.touch()
+    (tmp_path / "gate").touch()
+    supervisor = make(tmp_path, budget, gone)
+    (child,) = supervisor.adopt()
+    async with asyncio.timeout(10):
+        with pytest.raises(ConflictError, match=r"'w1' is there and draining.* rbee worker drain w1 --undo"):
+            await ask(supervisor)
+        assert supervisor.states() == {"w1": WorkerState.DRAINING}
+        draining.unlink()
+        assert await ask(supervisor) == child
+    await until(lambda: supervisor.states() == {"w1": WorkerState.READY})
+    draining.touch()
+    with pytest.raises(ConflictError, match="--undo"):
+        await ask(supervisor)
+
+
+async def test_who_waits_for_an_adopted_worker_that_loads_is_told_when_it_drains_then(
+    tmp_path: Path, budget: Budgets, gone: list[str], left
+) -> None:
+    left()
+    supervisor = make(tmp_path, budget, gone)
+    supervisor.adopt()
+    asked = ask(supervisor)
+    await until(lambda: supervisor.states() == {"w1": WorkerState.LOADING})
+    (tmp_path / "gate-drains").touch()
+    with pytest.raises(ConflictError, match="--undo"):
+        await asyncio.wait_for(asked, 10)
 
 
 async def test_an_adopted_worker_that_does_not_answer_has_no_known_state(

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from rbee.contract import Availability, Backend, Endpoint, EngineStatus, LoadSpec, ModelVariant, ServedEngine
 from rbee.contract.errors import (
-    AllSlotsBusyError,
     ContextLengthError,
     InvalidRequestError,
+    RateLimitedError,
     RbeeError,
-    UnavailableError,
     WorkerFailedError,
 )
 from rbee.contract.wire import InferRequest
@@ -54,6 +53,7 @@ class Server:
         self.bodies: list[bytes] = []
         self.url = ""
         self.refusal: tuple[int, str] | None = None
+        self.headers = ""
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -61,7 +61,7 @@ class Server:
         self.bodies.append(await reader.readexactly(length))
         if self.refusal is not None:
             status, body = self.refusal
-            writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+            writer.write(f"HTTP/1.1 {status} No\r\n{self.headers}content-length: {len(body)}\r\n\r\n{body}".encode())
             await writer.drain()
             writer.close()
             return
@@ -163,29 +163,26 @@ async def test_what_the_server_would_drop_is_refused_where_it_asks_for_something
     assert server.bodies == ([body] if param is None else [])
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "told"),
-    [
-        (400, '{"error": {"message": "too long", "code": "invalid_api_key"}}', InvalidRequestError, "too long"),
-        (422, '{"detail": "no such field"}', InvalidRequestError, "no such field"),
-        (401, '{"error": {"message": "bad key", "code": "invalid_api_key"}}', WorkerFailedError, "credentials"),
-        (403, "", WorkerFailedError, "credentials"),
-        (404, '{"error": "no model"}', WorkerFailedError, "answered 404: no model"),
-        (429, '{"message": "slow down"}', AllSlotsBusyError, "slow down"),
-        (503, "[1]", UnavailableError, "without saying why"),
-        (500, "\xff", WorkerFailedError, "answered 500"),
-    ],
-)
-async def test_a_strangers_refusal_of_an_infer_request_is_told_by_its_status_alone(
-    server: Server, status: int, body: str, kind: type[RbeeError], told: str
-) -> None:
-    server.refusal = (status, body)
+async def test_a_strangers_refusal_of_an_infer_request_is_told_in_rbees_own_words(server: Server) -> None:
+    server.refusal, server.headers = (429, '{"error": {"message": "slow down", "code": "x"}}'), "retry-after: 7\r\n"
     face = ServedFace(Given(Endpoint(url=server.url)), SPEC, "w", 10_000)
     await face.start(lambda _: None)
-    with pytest.raises(kind, match=told) as caught:
+    with pytest.raises(RateLimitedError, match="429: slow down") as caught:
         _ = [delta async for delta in face.infer(InferRequest(prompt="x"), "r")]
     await face.stop()
-    assert type(caught.value) is kind
+    assert caught.value.retry_after_s == 7
+    assert server.url.removeprefix("http://") in caught.value.message
+
+
+async def test_without_a_loaded_engine_nothing_is_asked_of_it(server: Server) -> None:
+    face = ServedFace(Given(Endpoint(url=server.url)), SPEC, "w", 10_000)
+    for ended in (False, True):
+        if ended:
+            await face.start(lambda _: None)
+            await face.stop()
+        with pytest.raises(WorkerFailedError, match="not loaded"):
+            _ = [delta async for delta in face.infer(InferRequest(prompt="x"), "r")]
+    assert server.bodies == []
 
 
 async def test_the_engines_own_word_for_a_refusal_counts_first(server: Server) -> None:

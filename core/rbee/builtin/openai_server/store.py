@@ -61,7 +61,7 @@ class Connections:
                 found = msgspec.json.decode(file.read(), type=_File).servers
         except FileNotFoundError:
             return ()
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # What stands there may be a key: it is not quoted.
             raise ConfigurationError(
                 f"'{self._path}' cannot be read ({type(error).__name__}); mend it, or delete it and add the servers "

@@ -101,6 +101,9 @@ class Watch:
         except ConfigurationError as error:
             log.warning("%s", error.message)
             return None
+        except Exception:  # what is not known has not changed: the looks must go on
+            log.exception("a look at what is kept of the server %r failed", name)
+            return None
         before = self._connection
         same = (now.url, now.key, now.slots) == (before.url, before.key, before.slots)
         return None if same else f"the server {name!r} was added anew, with another address, key or number of slots"

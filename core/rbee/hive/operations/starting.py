@@ -16,6 +16,7 @@ from rbee.contract.engine_options import checked_options
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import LearnedMemory, Registration, WorkerSpawn, WorkerSpawned
+from rbee.hive.adopted import check_serving
 from rbee.hive.children import Child, address
 from rbee.hive.operations.choosing import looked_into
 from rbee.hive.operations.naming import Naming
@@ -199,13 +200,16 @@ class Starting:
 
         Raises:
             NotFoundError: it has ended instead.
+            ConflictError: it drains.
             RequestTimeoutError: it took longer than hive.start_timeout_s.
         """
         limit = self._settings.hive.start_timeout_s
         try:
             async with asyncio.timeout(limit):
-                while self._supervisor.states().get(child.worker_id) is not WorkerState.READY:
+                while (state := self._supervisor.states().get(child.worker_id)) is not WorkerState.READY:
                     self._supervisor.get(child.worker_id)
+                    if state is WorkerState.DRAINING:
+                        await check_serving(address(self._settings, child), child.worker_id)
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
             raise RequestTimeoutError(

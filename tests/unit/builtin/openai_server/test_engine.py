@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from rbee.builtin.openai_server import Connection, Connections, OpenAIServerEngine, OpenAIServerVendor, ServedModel
 from rbee.contract import LoadSpec
-from rbee.contract.errors import EngineUnavailableError, ModelNotFoundError, WorkerFailedError
+from rbee.contract.errors import EngineUnavailableError, ModelNotFoundError, RateLimitedError, WorkerFailedError
+from rbee.contract.wire import InferRequest
 from rbee.testing.colony import eventually
 from rbee.testing.conformance import EngineContract
 from rbee.worker.served import ServedFace
@@ -134,6 +135,28 @@ async def test_requests_reach_the_server_under_its_own_names_and_without_the_cli
             path, headers = server.seen[-1]
             assert path == "/api/v1/chat/completions"
             assert headers["authorization"] == "Bearer sesame"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (401, WorkerFailedError, "server 'box' .* rbee server add box "),
+        (403, WorkerFailedError, "403.*rbee server add"),
+        (429, RateLimitedError, "429.*Try again in"),
+        (502, WorkerFailedError, "The server at 127.0.0.1:.* 502"),
+    ],
+)
+async def test_a_refusal_of_an_infer_request_names_the_server_and_the_next_step(upstream, status, error, words):
+    face = ServedFace(OpenAIServerEngine(), spec_of(upstream), "w", 1 << 20)
+    await face.start(lambda stage: None)
+    upstream.status = status
+    try:
+        with pytest.raises(error, match=words) as caught:
+            _ = [delta async for delta in face.infer(InferRequest(prompt="x"), "r")]
+    finally:
+        await face.stop()
+    assert type(caught.value) is error
+    assert "sesame" not in caught.value.message
 
 
 async def ask(face, body, headers):

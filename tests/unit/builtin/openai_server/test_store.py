@@ -50,7 +50,17 @@ def test_nobody_else_may_read_the_file(store, tmp_path):
         store.all()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"servers": "sesame"}', b'{"servers": [{"key": "sesame"}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b'{"servers": "sesame"}',
+        b'{"servers": [{"key": "sesame"}]}',
+        b"\xff",
+        pytest.param(b'{"x": ' + b"[" * 200_000, id="nested without end"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_named_and_not_quoted(store, tmp_path, content):
     store.add(BOX, replace=False)
     file = tmp_path / "config" / "servers.json"

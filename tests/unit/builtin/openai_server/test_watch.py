@@ -119,6 +119,30 @@ def test_a_file_that_cannot_be_read_ends_no_worker(home, upstream, watching):
     assert watch.gone is None
 
 
+def test_a_file_that_is_nested_without_end_ends_no_watch(home, upstream, watching):
+    watch = watching()
+    (home / "config" / "servers.json").write_bytes(b'{"servers": [], "x": ' + b"[" * 200_000)
+    looks(upstream, 3)
+    assert watch.runs
+    assert watch.gone is None
+
+
+def test_whatever_goes_wrong_at_the_file_ends_no_watch(upstream, connection, caplog):
+    class Odd(Connections):
+        def get(self, name):
+            raise UnicodeError("odd bytes")
+
+    watch = Watch(connection, "m", Odd.of(os.environ), every_s=0.01, again_s=0.01)
+    watch.start()
+    try:
+        looks(upstream, 3)
+        assert watch.runs
+        assert watch.gone is None
+    finally:
+        watch.close()
+    assert "odd bytes" in caplog.text
+
+
 def test_it_looks_at_once_when_asked_to_and_not_any_more_once_it_is_closed(upstream, watching):
     watch = watching(every_s=3600)
     assert not upstream.seen
