@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rbee.contract.errors import ModelNotFoundError, UnavailableError
 from rbee.gateway import Outcome, Queued, Route
-from unit.gates.line import PATIENCE_S, Line
+from unit.gates.line import PATIENCE_S, HeldLease, Line
 
 
 def route(**more: Any) -> Route:
@@ -28,6 +28,14 @@ async def test_a_place_is_the_queens_with_the_token_for_its_worker(line: Line) -
     asked = line.queen.routes[0]
     assert (asked.model, asked.path, asked.stream, asked.trusted) == ("m", "/v1/chat/completions", True, True)
     assert (asked.continues, asked.tried, asked.request_id) == (True, frozenset({"w9"}), "req-1")
+
+
+async def test_how_many_are_with_the_worker_already_is_told_to_the_gate(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await line.places.acquire(route())).beside is None
+    monkeypatch.setattr(HeldLease, "beside", 3)
+    assert (await line.places.acquire(route())).beside == 3
 
 
 async def test_the_queen_hears_how_it_ended(line: Line) -> None:
