@@ -159,6 +159,19 @@ def test_what_cannot_be_is_one_line(shared_colony, arguments, code, told):
     assert told in one_line(done.stderr)
 
 
+def test_a_worker_that_fails_is_told_and_the_others_are_measured(roomy_colony):
+    for model in ("echo", "echo:bad?fail=step&tokens=3"):
+        spawned = roomy_colony.cli("worker", "spawn", model)
+        assert spawned.returncode == 0, spawned.stderr
+    done = roomy_colony.cli("bench", "--streams", "1", "--json")
+    assert done.returncode == 1
+    found = {one["model_id"]: one for one in json.loads(done.stdout)["workers"]}
+    assert (found["echo:echo"]["failed"], len(found["echo:echo"]["rows"])) == (None, 1)
+    failed = found["echo:bad?fail=step&tokens=3"]
+    assert (failed["failed"]["code"], failed["rows"]) == ("WORKER_FAILED", [])
+    assert done.stderr.splitlines()[-1].startswith(failed["worker_id"])
+
+
 def test_without_a_colony_none_is_started(home):
     done = home.cli("bench")
     assert done.returncode == 3

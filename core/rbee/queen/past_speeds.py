@@ -34,6 +34,7 @@ class PastSpeeds:
         self._store = Later(path, lambda: _store_at(path))
         self._most = most
         self._all: OrderedDict[Kind, Speed] = OrderedDict()
+        self._unwritten: dict[Kind, Speed] = {}
 
     async def open(self) -> None:
         """Read the file, if there is one.
@@ -54,23 +55,21 @@ class PastSpeeds:
         return self._all.get(kind)
 
     async def keep(self, speeds: Iterable[tuple[Kind, Speed]]) -> None:
-        """Enter what some kinds do now.  What cannot be written is still known until the queen ends."""
-        changed: dict[Kind, Speed] = {}
+        """Enter what some kinds do now.  What cannot be written is still known, and written the next time."""
         for kind, speed in speeds:
-            changed[kind] = kept = Speed(kind)
+            kept = self._all[kind] = self._unwritten[kind] = Speed(kind)
             kept.like(speed)
-        if not changed:
-            return
-        for kind, speed in changed.items():
-            self._all[kind] = speed
             self._all.move_to_end(kind)
+        if not self._unwritten:
+            return
         gone = [self._all.popitem(last=False)[0] for _ in range(len(self._all) - self._most)]
+        for kind in gone:
+            self._unwritten.pop(kind, None)
         try:
             # In a thread: what reads and writes tables takes long to load, and answers pass through here meanwhile.
             await asyncio.to_thread(importlib.import_module, "rbee.queen.speed_store")
-            await (await self._store.made()).replace(
-                {kind: speed for kind, speed in changed.items() if kind in self._all}, gone
-            )
+            await (await self._store.made()).replace(self._unwritten, gone)
+            self._unwritten = {}
         except RbeeError as error:
             log.warning("speeds of workers could not be kept: %s", error)
 

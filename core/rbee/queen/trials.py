@@ -43,7 +43,10 @@ _HEAD = client_head(((b"content-type", b"application/json"), (b"accept", b"text/
 _WARM_UP_WORDS, _WARM_UP_TOKENS = 64, 4
 _BESIDES = 32
 """Tokens that a template may add to a prompt, and by which a prompt's length may be missed."""
-_ERRORS = 400
+_ERRORS, _FAILED = 400, 500
+_DATA = b"data: "
+_ERROR = _DATA + b'{"error"'
+"""How a stream ends that has gone wrong in its midst."""
 _MORE = MappingProxyType({"ignore_eos": True})
 """What not every worker takes: the answer shall not end before its time."""
 
@@ -127,6 +130,9 @@ class Trial:
                 usage.saw(data)
                 # A cut may be anywhere.
                 events, mark, part = (part + data).rpartition(b"\n\n")
+                if (at := events.find(_ERROR)) >= 0:
+                    wrong = events[at + len(_DATA) :].partition(b"\n\n")[0]
+                    raise error_from_body(_FAILED, wrong, where=f"Worker {self._worker_id!r}")
                 if count := texts(events + mark):
                     heard.append((now, count))
         except UpstreamError as error:

@@ -88,4 +88,11 @@ async def test_a_file_that_cannot_be_written_costs_a_warning_and_nothing_else(
         await past.keep([(kind(), speed(100.0))])
     assert "could not be kept" in caplog.text
     assert past.of(kind()) is not None
+    (tmp_path / "no").unlink()
+    (tmp_path / "no" / "folder").mkdir(parents=True)
+    await past.keep([])
     await past.close()
+    again = PastSpeeds(tmp_path / "no" / "folder" / "speeds.db")
+    await again.open()
+    assert again.of(kind()) is not None, "written once it could be"
+    await again.close()

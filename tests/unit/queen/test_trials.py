@@ -133,6 +133,16 @@ async def test_a_refusal_is_the_workers_own() -> None:
             await trial.warm_up()
 
 
+async def test_an_error_in_the_midst_of_a_stream_is_one() -> None:
+    async def fail(body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM + b'data: {"choices":[{"index":0,"text":"a"}]}\n\n')
+        writer.write(b'data: {"error":{"message":"the engine died","code":"worker_failed"}}\n\ndata: [DONE]\n\n')
+
+    async with trial_of(fail) as (trial, _):
+        with pytest.raises(WorkerFailedError, match="the engine died"):
+            await trial.round(1)
+
+
 async def test_a_worker_that_breaks_off_ends_all_its_answers() -> None:
     async def some(body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\ndata: {}\n\n")
