@@ -13,7 +13,7 @@ def colony(tmp_path_factory):
     """One of its own: every worker in it counts."""
     from rbee.testing.colony import Colony
 
-    made = Colony(tmp_path_factory.mktemp("keeping"), {"hive.threads": "3"}).start_up()
+    made = Colony(tmp_path_factory.mktemp("keeping"), {"hive.threads": "3", "hive.labels": "room=attic"}).start_up()
     yield made
     made.stop()
     made.clean_up()
@@ -99,9 +99,22 @@ def test_replicas_are_there_when_the_command_ends_and_go_together(colony):
     assert colony.workers() == []
 
 
+def test_a_model_goes_where_it_is_told_to(colony):
+    found = json.loads(
+        colony.cli("load", "echo:here", "--where", "room=attic", "--where", "device=cpu", "--json").stdout
+    )
+    assert found["started"] == 1
+    again = json.loads(colony.cli("load", "echo:here", "--where", "cores>=1", "--json").stdout)
+    assert (again["started"], again["workers"]) == (0, found["workers"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
+        (("load", "echo:x", "--where", "room=cellar"), 1, "its room is attic, and room=cellar is asked for"),
+        (("load", "echo:x", "--where", "owner!=lab", "--where", "gpu=4090"), 1, "no device with gpu=4090 there suits"),
+        (("load", "echo:x", "--where", "attic"), 1, "'attic' is no selector"),
+        (("load", "echo:x", "--where", "vram>=lots"), 1, "'lots' is no number"),
         (("load", "no-such-model"), 1, "no-such-model"),
         (("load", "echo:x", "--keep-alive", "soon"), 1, "'soon' is no span of time"),
         (("load", "echo:x", "--replicas", "0"), 2, "--replicas"),

@@ -83,6 +83,7 @@ class HiveService:
         self._plugins = plugins
         self._seq = 0
         own = settings.hive
+        self._labels = own.labels
         self.budgets = Budgets(
             ThreadBudget(own.threads or usable_cores(), fixed=own.threads is not None, most=own.worker_threads),
             MemoryBudget(lambda: self._sampler.devices, lambda: self._beat, own.memory_share, own.worker_memory_max_mb),
@@ -225,6 +226,7 @@ class HiveService:
             threads_free=self.budgets.threads.free,
             memory=self.budgets.memory(),
             models_seq=self.catalog.seq or None,
+            labels=dict(label.split("=", 1) for label in self._labels),
         )
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from rbee.builtin.policies import BalancedPolicy
@@ -11,7 +13,7 @@ from rbee.queen.names import Resolved
 from rbee.queen.refusing import refused
 from rbee.queen.telling import choosing
 from rbee.queen.views import Views
-from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Start, place
+from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Selector, Start, holds, place
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
@@ -38,28 +40,39 @@ class Loads:
         self._demand = demand
         self._settings = settings
 
-    def there(self, found: Resolved, hive_id: str | None) -> list[WorkerEntry]:
+    def there(self, found: Resolved, hive_id: str | None, where: Sequence[Selector] = ()) -> list[WorkerEntry]:
         """Workers of a model that serve.
 
         Args:
             found: the model.
             hive_id: only those there, when given.
+            where: only those of which these hold.
         """
+        hives = {hive.hive_id: hive for hive in self._views.hives(found.variants)} if where else {}
         return [
             entry
             for model_id in found.model_ids
             for entry in self._telemetry.find_workers_by_model(model_id)
-            if self._telemetry.is_routable(entry) and hive_id in {None, entry.hive_id}
+            if self._telemetry.is_routable(entry)
+            and hive_id in {None, entry.hive_id}
+            and (not where or _holds(where, hives.get(entry.hive_id or ""), entry))
         ]
 
     async def another(
-        self, found: Resolved, hive_id: str | None, context_length: int | None, name: str, tell: Tell
+        self,
+        found: Resolved,
+        hive_id: str | None,
+        where: tuple[Selector, ...],
+        context_length: int | None,
+        name: str,
+        tell: Tell,
     ) -> None:
         """Start one more worker, or wait for one that is being started.
 
         Args:
             found: the model.
             hive_id: only there, when given.
+            where: only where these hold.
             context_length: tokens a slot; None for the setting.
             name: of the model, as it was called.
             tell: given the load's events.
@@ -73,6 +86,7 @@ class Loads:
             hive_id=hive_id,
             context_length=context_length or self._settings.worker.context_length,
             slots=self._settings.worker.slots,
+            where=where,
         )
         decision = self._decide(request, found)
         if isinstance(decision, Refusal) or (isinstance(decision, Start) and not decision.present):
@@ -85,7 +99,9 @@ class Loads:
         start = msgspec.structs.replace(decision, context_length=context_length)
         if name != start.model_id:
             tell(choosing(name, start))
-        await self._demand.ensure(found.model_ids, start, hive_id, tell, keep=False)
+        # A load on another machine is none of which the demands are known to hold.
+        only = start.hive_id if where else hive_id
+        await self._demand.ensure(found.model_ids, start, only, tell, keep=False)
 
     def _decide(self, request: PlaceRequest, found: Resolved) -> Decision:
         hives = self._views.hives(request.variants)
@@ -93,6 +109,10 @@ class Loads:
         without = [hive for hive in hives if hive.hive_id not in have]
         first = _placed(request, without) if have and without else None
         return first if isinstance(first, Start) else _placed(request, hives)
+
+
+def _holds(where: Sequence[Selector], hive: HiveView | None, entry: WorkerEntry) -> bool:
+    return hive is not None and holds(where, hive, entry.device)
 
 
 def _placed(request: PlaceRequest, hives: list[HiveView]) -> Decision:

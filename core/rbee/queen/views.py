@@ -184,4 +184,5 @@ def _hive(
         elsewhere=in_place - here,
         failed={model_id: Failure(now - when, why) for model_id, (when, why) in failed.items()},
         age_s=telemetry.hive_age(record.hive_id),
+        labels={} if info is None else info.labels,
     )

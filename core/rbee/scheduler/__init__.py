@@ -7,6 +7,7 @@ from rbee.scheduler.memory import Estimate, completed, estimate, pooled, shared
 from rbee.scheduler.place import dispensable, place, suits
 from rbee.scheduler.recorded import Recorded, Snapshot, decide
 from rbee.scheduler.room import gpu_free, idle_worker, ram_free
+from rbee.scheduler.selectors import holds, selector
 from rbee.scheduler.values import (
     Candidate,
     Decision,
@@ -16,6 +17,7 @@ from rbee.scheduler.values import (
     PlaceRequest,
     Reason,
     Refusal,
+    Selector,
     Start,
     Use,
     Wait,
@@ -34,6 +36,7 @@ __all__ = [
     "Reason",
     "Recorded",
     "Refusal",
+    "Selector",
     "Sight",
     "Snapshot",
     "Start",
@@ -56,12 +59,14 @@ __all__ = [
     "found",
     "gpu_free",
     "hive_of",
+    "holds",
     "idle_worker",
     "learn",
     "peak_bytes",
     "place",
     "pooled",
     "ram_free",
+    "selector",
     "sentence",
     "shared",
     "suits",

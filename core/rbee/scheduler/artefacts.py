@@ -16,6 +16,7 @@ from rbee.contract.devices import find_device
 from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceType, EngineInfo, ModelVariant
 from rbee.scheduler.correction import as_seen
 from rbee.scheduler.memory import Estimate, estimate
+from rbee.scheduler.selectors import asked_of_devices, device_suits, hive_lacks
 from rbee.scheduler.values import HiveView, IdleWorker, PlaceRequest
 from rbee.scheduler.wording import called, has_room, too_large
 
@@ -109,7 +110,7 @@ def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
         hive: where.
         needs: what `estimates` gives for the request.
     """
-    if (closed := _closed(hive)) is not None:
+    if (closed := _closed(hive) or hive_lacks(request.where, hive)) is not None:
         return Unsuitable(reasons=(closed,))
     engines = _engines(request, hive)
     if isinstance(engines, Unsuitable):
@@ -132,7 +133,9 @@ def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
             notes += too_large([(lacking.variant, lacking.estimate)], lacking.free_bytes, device)
     if not suited:
         wanted = f" {request.device}" if request.device else ""
-        why = f"no device{wanted} there suits the engines {', '.join(engine.name for engine in engines)}"
+        asked = " and ".join(map(str, asked_of_devices(request.where)))
+        has = f" with {asked}" if asked else ""
+        why = f"no device{wanted}{has} there suits the engines {', '.join(engine.name for engine in engines)}"
         return Unsuitable(reasons=(*notes, why))
     return min(short)[2]
 
@@ -195,7 +198,7 @@ def _devices(request: PlaceRequest, hive: HiveView) -> Iterator[Device]:
     devices = hive.devices or ()
     wanted = None if request.device is None else find_device(devices, request.device)
     for device in sorted(devices, key=lambda device: (device.device_type is not DeviceType.GPU, device.id)):
-        if request.device is None or device is wanted:
+        if (request.device is None or device is wanted) and device_suits(request.where, device):
             yield device
 
 

@@ -11,6 +11,24 @@ from rbee.contract.types import Device, EngineInfo, ModelVariant, WorkerState
 from rbee.contract.wire import LearnedMemory
 
 
+class Selector(msgspec.Struct, frozen=True):
+    """One demand on a machine or a device.
+
+    Attributes:
+        key: ``hive``, or what is asked of a device: ``gpu`` (a part of the name of a GPU), ``device`` (``cpu`` or
+            ``gpu``), ``backend``, ``vram`` (GiB of a GPU), ``cores``; any other is a label of the hive.
+        operator: ``=``, ``!=``; for numbers ``>=`` and ``<=`` as well.
+        value: compared without regard to case.
+    """
+
+    key: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}{self.operator}{self.value}"
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why a worker or a hive fell out.
 
@@ -95,6 +113,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         failed: of the wanted variants, those that have failed to load there, by canonical name.
         age_s: seconds since it was heard; None when unknown.
         learned: what workers of the wanted variants have needed, there or elsewhere.
+        labels: that its operator has given it.
     """
 
     hive_id: str
@@ -111,6 +130,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     failed: Mapping[str, Failure] = {}
     age_s: float | None = None
     learned: tuple[LearnedMemory, ...] = ()
+    labels: Mapping[str, str] = {}
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,12 +157,14 @@ class PlaceRequest(Wish, frozen=True, kw_only=True):
         context_length: tokens a slot of a new worker, for its memory; None for the model's own, up to a bound.
         slots: requests that a new worker serves at the same time, likewise.
         view: what a policy sees of the request.
+        where: demands on the hive and the device of a new worker; see `scheduler.selectors`.
     """
 
     variants: tuple[ModelVariant, ...]
     context_length: int | None = None
     slots: int = 1
     view: RequestView = RequestView()
+    where: tuple[Selector, ...] = ()
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True, tag="use"):

@@ -117,6 +117,10 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")] | None,
         Meta(description="Name of the hive; unset for the machine's host name."),
     ] = None
+    labels: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}=[^,=\s][^,=]{0,62}\Z")], ...],
+        Meta(max_length=32, description="Labels of the machine, as `room=attic`, for `rbee load --where`."),
+    ] = ()
     worker_port_first: Annotated[int, Meta(ge=1024, le=65535, description="First port tried for a worker.")] = 8080
     worker_port_last: Annotated[int, Meta(ge=1024, le=65535, description="Last port tried for a worker.")] = 8200
     threads: Annotated[

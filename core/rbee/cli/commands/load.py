@@ -16,6 +16,13 @@ from rbee.contract.wire import Loaded
 @click.command("load")
 @click.argument("model", type=MODEL)
 @click.option("--hive", "hive_id", type=NOT_EMPTY, metavar="ID", help="On this hive; where it fits best when left out.")
+@click.option(
+    "--where",
+    multiple=True,
+    type=NOT_EMPTY,
+    metavar="KEY=VALUE",
+    help="Only where this holds, as gpu=4090, vram>=24, backend=cuda, room=attic; may be repeated.",
+)
 @click.option("--replicas", type=click.IntRange(1, 64), default=1, show_default=True, help="Workers that serve it.")
 @click.option("--context", "context_length", type=click.IntRange(16, 16_777_216), metavar="N", help="Tokens a slot.")
 @click.option("--pin", is_flag=True, help="Keep it: not stopped to make room, nor for idleness.")
@@ -30,6 +37,7 @@ def command(
     *,
     model: str,
     hive_id: str | None,
+    where: tuple[str, ...],
     replicas: int,
     context_length: int | None,
     pin: bool,
@@ -44,10 +52,12 @@ def command(
     \b
     rbee load demo
     rbee load org/repo:Q4_K_M --replicas 2 --keep-alive 1h
+    rbee load org/repo --where gpu=4090 --where room=attic
     """  # noqa: D301  # \b is click's mark for text that must not be rewrapped
     fields = {
         "model": model,
         "hive_id": hive_id,
+        "where": list(where) or None,
         "replicas": replicas,
         "context_length": context_length,
         "pin": pin,

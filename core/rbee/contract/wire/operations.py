@@ -94,12 +94,14 @@ class Load(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
         context_length: tokens a slot of those that are started; None for the setting.
         pin: they are not stopped to make room, nor for idleness.
         keep_alive: how long they stay while idle: seconds, ``5m``, ``-1`` for ever; None as before.
+        where: demands on machines and devices, as ``gpu=4090``, ``vram>=24``, ``room=attic``; all have to hold.
     """
 
     replicas: Annotated[int, Meta(ge=1, le=64)] = 1
     context_length: Annotated[int, Meta(ge=16, le=16_777_216)] | None = None
     pin: bool = False
     keep_alive: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
+    where: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=16)] = ()
 
 
 class Unload(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):

@@ -166,6 +166,7 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
         threads_granted: promised to workers; more than there are when there are more workers than cores.
         models_seq: rises whenever the models on its disk change; ``GET /v1/catalog`` lists them.
         memory: what is promised of each device.
+        labels: that its operator has given it, by name.
     """
 
     id: str
@@ -182,6 +183,7 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
     threads_granted: int | None = None
     models_seq: int | None = None
     memory: tuple[DeviceBudget, ...] = ()
+    labels: dict[str, str] = {}
 
 
 class HiveHeartbeat(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rbee.contract.durations import keep_alive_s
@@ -13,6 +14,7 @@ from rbee.queen.idleness import may_be_stopped
 from rbee.queen.loads import Loads
 from rbee.queen.names import ModelNames
 from rbee.queen.standing import Standing, Standings
+from rbee.scheduler import Selector, selector
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
 
@@ -41,15 +43,16 @@ class Loading:
         wanted = parse(body, Load)
         kept = None if wanted.keep_alive is None else kept_s(wanted.keep_alive)
         hive_id = None if wanted.hive_id is None else self._hives.choose(wanted.hive_id)
+        where = selectors(wanted.where)
         found = await self._names.resolve(wanted.model, trusted=True)
         started = 0
-        while len(there := self._loads.there(found, hive_id)) < wanted.replicas:
+        while len(there := self._loads.there(found, hive_id, where)) < wanted.replicas:
             if started == wanted.replicas:
                 raise ConflictError(
                     f"{started} workers of {wanted.model!r} were started, and {len(there)} serve; others are stopped "
                     "meanwhile. `rbee ps` lists them."
                 )
-            await self._loads.another(found, hive_id, wanted.context_length, wanted.model, say.relay)
+            await self._loads.another(found, hive_id, where, wanted.context_length, wanted.model, say.relay)
             started += 1
         for model_id in dict.fromkeys(entry.model_id for entry in there if entry.model_id is not None):
             await self._stand(model_id, pin=wanted.pin, kept=kept)
@@ -131,4 +134,17 @@ def load_checked(body: dict[str, Any]) -> object:
     request = parse(body, Load)
     if request.keep_alive is not None:
         kept_s(request.keep_alive)
+    selectors(request.where)
     return request
+
+
+def selectors(where: Sequence[str]) -> tuple[Selector, ...]:
+    """Demands on machines and devices.
+
+    Raises:
+        InvalidRequestError: one is none.
+    """
+    try:
+        return tuple(map(selector, where))
+    except ValueError as error:
+        raise InvalidRequestError(f"'where': {error}", param="where") from error
