@@ -32,6 +32,7 @@ _COMMANDS = MappingProxyType(
         "explain": "Say why a request went where it went.",
         "replay": "Make recorded decisions again by another policy.",
         "bench": "Measure how quick workers are.",
+        "simulate": "Try a policy on a fleet and a load that files describe.",
         "infer": "Generate text, by the queen or straight at a worker.",
         "worker": "Start, list and stop workers.",
         "job": "List, watch and cancel jobs.",
