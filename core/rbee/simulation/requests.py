@@ -129,7 +129,7 @@ class Requests:
                 when, _, talk = heapq.heappop(later)
                 yield self._next(when, talk)
                 self._go_on(when, talk, later, order)
-            talk = self._begin(at)
+            talk = self._begin()
             yield self._next(at, talk)
             self._go_on(at, talk, later, order)
         while later:
@@ -147,18 +147,19 @@ class Requests:
         if when < self._load.duration_s:
             heapq.heappush(later, (when, next(order), talk))
 
-    def _begin(self, at: float) -> _Conversation:
+    def _begin(self) -> _Conversation:
         dice, sessions = self._dice, self._load.sessions
         long = sessions is not None and dice.random() < sessions.share
-        talk = self._conversation(_drawn_of(self._popularity, dice), f"s{at:.6f}" if long else None)
-        if long and sessions is not None and sessions.turns > 1:
+        talk = self._conversation(_drawn_of(self._popularity, dice))
+        if long and sessions is not None:
+            talk.name = f"session-{talk.root}"
             # Geometric: whether another turn follows does not depend on how many there were.
             stop = 1 / sessions.turns
             while dice.random() >= stop:
                 talk.left += 1
         return talk
 
-    def _conversation(self, model: int, name: str | None, key: str | None = None) -> _Conversation:
+    def _conversation(self, model: int, name: str | None = None, key: str | None = None) -> _Conversation:
         dice, prefixes = self._dice, self._load.prefixes
         prefix = 0 if prefixes is None else 1 + model * prefixes.count + dice.randrange(prefixes.count)
         batch = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from math import log
 
 from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
 
@@ -20,6 +20,13 @@ _STICKY = 0.85
 
 _SLOWEST = 0.01
 """Tokens a second, at the least: a measurement may come out as nothing."""
+
+_STEPS = 20.0
+"""Of expected seconds, as many as differ by e: what differs by less than a twentieth counts as equal."""
+_LEAST_S = 1e-6
+
+_Parts = tuple[float, float, float, float]
+"""Seconds for the prompt, for the answer and for those that wait inside; and what the session's last worker is times."""
 
 
 class BalancedPolicy(Policy):
@@ -40,75 +47,65 @@ class BalancedPolicy(Policy):
         """See `Policy.rank`."""
         if len(workers) == 1:
             return workers
-        return sorted(workers, key=_key(request, _speeds(workers)))
+        parts_of = _parts_of(workers, request)
+
+        def key(worker: WorkerView) -> tuple[float, float, int, int, str]:
+            prefill_s, decode_s, waiting_s, sticky = parts_of(worker)
+            expected_s = (prefill_s + decode_s + waiting_s) * sticky
+            load = worker.gpu_pct
+            return (
+                log(expected_s if expected_s > _LEAST_S else _LEAST_S) * _STEPS // 1,
+                0.0 if load is None else load // 10,
+                -(worker.slots_free or 0),
+                worker.sent,
+                worker.worker_id,
+            )
+
+        return sorted(workers, key=key)
 
     def scores(self, workers: Sequence[WorkerView], request: RequestView) -> Scores:
         """See `Policy.scores`."""
-        speeds = _speeds(workers)
+        parts_of = _parts_of(workers, request)
         found = {}
         for worker in workers:
-            parts = _parts(worker, request, speeds)
-            found[worker.worker_id] = {**parts._asdict(), "expected_s": parts.expected_s}
+            prefill_s, decode_s, waiting_s, sticky = parts_of(worker)
+            found[worker.worker_id] = {
+                "prefill_s": prefill_s,
+                "decode_s": decode_s,
+                "waiting_s": waiting_s,
+                "sticky": sticky,
+                "expected_s": (prefill_s + decode_s + waiting_s) * sticky,
+            }
         return found
 
 
-class _Speeds(NamedTuple):
-    """Of a worker without a measurement."""
-
-    prefill: float
-    decode: float
-
-
-class _Parts(NamedTuple):
-    """Seconds."""
-
-    prefill_s: float
-    decode_s: float
-    waiting_s: float
-    sticky: float
-
-    @property
-    def expected_s(self) -> float:
-        return (self.prefill_s + self.decode_s + self.waiting_s) * self.sticky
-
-
-def _speeds(workers: Sequence[WorkerView]) -> _Speeds:
-    return _Speeds(
-        _quickest((worker.prefill_tok_s for worker in workers), _PREFILL_TOK_S),
-        _quickest((worker.decode_tok_s for worker in workers), _DECODE_TOK_S),
-    )
-
-
-def _quickest(measured: Iterable[float | None], otherwise: float) -> float:
-    return max((speed for speed in measured if speed is not None), default=otherwise)
-
-
-def _parts(worker: WorkerView, request: RequestView, speeds: _Speeds) -> _Parts:
-    total, free = worker.slots_total, worker.slots_free
-    busy = 0.0 if not total or free is None else max(0, total - free) / total
-    prefill = speeds.prefill if worker.prefill_tok_s is None else worker.prefill_tok_s
-    # What was measured was measured beside the load of the moment; what is assumed has to be shared.
-    decode = speeds.decode / (1 + busy) if worker.decode_tok_s is None else worker.decode_tok_s
+def _parts_of(workers: Sequence[WorkerView], request: RequestView) -> Callable[[WorkerView], _Parts]:
+    """Gives the parts of what is expected of a worker: for thousands of them, so what they have in common is here."""
+    quickest_prefill = _quickest([one.prefill_tok_s for one in workers], _PREFILL_TOK_S)
+    quickest_decode = _quickest([one.decode_tok_s for one in workers], _DECODE_TOK_S)
     prompt = _PROMPT_TOKENS if request.prompt_tokens is None else request.prompt_tokens
-    answer = _ANSWER_TOKENS if request.max_tokens is None else min(request.max_tokens, _ANSWER_TOKENS)
-    decode_s = answer / max(decode, _SLOWEST)
-    return _Parts(
-        prefill_s=prompt * (1 - worker.affinity) / max(prefill, _SLOWEST),
-        decode_s=decode_s,
-        waiting_s=decode_s * (worker.queue_depth or 0) / max(1, total or 1),
-        sticky=_STICKY if worker.sticky else 1.0,
-    )
+    answer = _ANSWER_TOKENS if request.max_tokens is None else max(1, min(request.max_tokens, _ANSWER_TOKENS))
 
-
-def _key(request: RequestView, speeds: _Speeds) -> Callable[[WorkerView], tuple[float, float, int, int, str]]:
-    def key(worker: WorkerView) -> tuple[float, float, int, int, str]:
-        parts = _parts(worker, request, speeds)
+    def parts(worker: WorkerView) -> _Parts:
+        prefill, decode = worker.prefill_tok_s, worker.decode_tok_s
+        total, free = worker.slots_total, worker.slots_free
+        if decode is None:
+            # What was measured was measured beside the load of the moment; what is assumed has to be shared.
+            busy = 0.0 if not total or free is None else max(0, total - free) / total
+            decode = quickest_decode / (1 + busy)
+        if prefill is None:
+            prefill = quickest_prefill
+        decode_s = answer / (decode if decode > _SLOWEST else _SLOWEST)
+        queued = worker.queue_depth
         return (
-            float(f"{parts.expected_s:.2g}"),
-            0.0 if worker.gpu_pct is None else worker.gpu_pct // 10,
-            -(worker.slots_free or 0),
-            worker.sent,
-            worker.worker_id,
+            prompt * (1 - worker.affinity) / (prefill if prefill > _SLOWEST else _SLOWEST),
+            decode_s,
+            decode_s * queued / (total or 1) if queued else 0.0,
+            _STICKY if worker.sticky else 1.0,
         )
 
-    return key
+    return parts
+
+
+def _quickest(measured: Sequence[float | None], otherwise: float) -> float:
+    return max((speed for speed in measured if speed is not None), default=otherwise)
