@@ -62,9 +62,7 @@ GPUS = tuple(
     Device(id=f"GPU-{one}", name="g", device_type=DeviceType.GPU, backend=Backend.CUDA, memory_bytes=24 * GIB)
     for one in range(2)
 )
-ENGINE = EngineInfo(
-    name="e", version="1", formats=("gguf",), backends=(Backend.CUDA,), capabilities=(), available=True
-)
+ENGINE = EngineInfo(name="e", version="1", formats=("gguf",), backends=(Backend.CUDA,), capabilities=(), available=True)
 
 
 def candidates(count: int, dice: random.Random) -> list[Candidate]:

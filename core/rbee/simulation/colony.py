@@ -114,11 +114,14 @@ class Colony:
         if isinstance(decision, Start) and not decision.evict:
             self._loads.place_now(machine, decision)
             return
-        if isinstance(decision, Start):
-            why = "what it runs already leaves no memory or no threads (see `worker_threads`)"
-        else:
+        if isinstance(decision, Refusal):
             why = "; ".join(reason.text for reason in decision.reasons)
-        raise InvalidRequestError(f"Hive {machine.hive_id!r} cannot run all its workers, {model!r} among them: {why}.")
+        else:
+            why = "those before leave no room"
+        raise InvalidRequestError(
+            f"Hive {machine.hive_id!r} cannot run all its `workers`, {model!r} among them: {why}. "
+            "See its memory, `threads` and `worker_threads`."
+        )
 
     def _utilisation(self) -> dict[str, float]:
         used: dict[str, list[float]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import floor
 
 from rbee.contract.types import Backend, Device, DeviceType, EngineInfo, ModelVariant
 from rbee.scheduler import Estimate, HiveView, IdleWorker
@@ -178,14 +179,12 @@ class Machine:
         if self._beat_at is not None:
             return
         now, every = self._clock.now, self._every_s
-        self._beat_at = self._phase_s + every * (int((now - self._phase_s) / every) + 1)
-        for name, device in self.devices.items():
+        self._beat_at = self._phase_s + every * (floor((now - self._phase_s) / every) + 1)
+        for sample in self._samples.values():
             # Until now it was as busy as it was at the last look, for as long as there was no news.
-            sample = self._samples[name]
             started = max(sample.at, self._beat_at - every)
             sample.busy_s += (started - sample.at) if sample.was_busy else 0.0
             sample.at = started
-            del device
         self._clock.at(self._beat_at, self._beat)
 
     def _beat(self) -> None:

@@ -29,9 +29,7 @@ def test_a_larger_model_is_slower_by_its_size() -> None:
     assert curve({1: 100}, 1, 0.25) == [25]
 
 
-@given(
-    told=st.dictionaries(st.integers(1, 64), st.floats(0.1, 1000), min_size=1, max_size=5), slots=st.integers(1, 64)
-)
+@given(told=st.dictionaries(st.integers(1, 64), st.floats(0.1, 1000), min_size=1, max_size=5), slots=st.integers(1, 64))
 def test_every_slot_has_a_speed_among_those_told_or_below(told: dict[int, float], slots: int) -> None:
     found = curve(told, slots)
     assert len(found) == slots
