@@ -126,15 +126,20 @@ def decisions() -> None:
     print("|---|---|---|---|---|")
     for size in SIZES:
         dice = random.Random(size)
-        workers, machines = candidates(size, dice), hives(max(1, size // A_HIVE), dice)
-        rates = []
-        for policy in (BalancedPolicy(), RoundRobinPolicy()):
-            assert isinstance(place(WANTED, workers, list, policy), Use)
-            rates.append(a_second(lambda policy=policy: place(WANTED, workers, list, policy)))
-        decision = place(WANTED, (), lambda: machines, BalancedPolicy())
-        assert isinstance(decision, Start)
-        start = a_second(lambda: place(WANTED, (), lambda: machines, BalancedPolicy()))
-        print(f"| {size:,} | {rates[0]:,.0f} | {rates[1]:,.0f} | {len(machines):,} | {start:,.0f} |", flush=True)
+        count = max(1, size // A_HIVE)
+        workers, machines = candidates(size, dice), hives(count, dice)
+        balanced, in_turn = (used(workers, policy) for policy in (BalancedPolicy(), RoundRobinPolicy()))
+        print(f"| {size:,} | {balanced:,.0f} | {in_turn:,.0f} | {count:,} | {started(machines):,.0f} |", flush=True)
+
+
+def used(workers: list[Candidate], policy: Policy) -> float:
+    assert isinstance(place(WANTED, workers, list, policy), Use)
+    return a_second(lambda: place(WANTED, workers, list, policy))
+
+
+def started(machines: list[HiveView]) -> float:
+    assert isinstance(place(WANTED, (), lambda: machines, BalancedPolicy()), Start)
+    return a_second(lambda: place(WANTED, (), lambda: machines, BalancedPolicy()))
 
 
 def a_day() -> None:

@@ -85,7 +85,7 @@ def test_a_prompt_in_the_cache_is_not_computed_again() -> None:
 
 def test_lengths_and_speeds_of_a_fleet_hold_for_all_its_gpus() -> None:
     two = group(gpus=(GPU, GPU), workers={"m": 1})
-    assert [one for one in Watched(fleet(two), load(answer=Length(median=2))).colony.machines["box-1"].devices] == [
+    assert list(Watched(fleet(two), load(answer=Length(median=2))).colony.machines["box-1"].devices) == [
         "GPU-0",
         "GPU-1",
     ]

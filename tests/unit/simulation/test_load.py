@@ -58,7 +58,7 @@ def test_figures_make_the_estimate_of_memory_better() -> None:
         lambda: Length(least=5, most=4),
         lambda: Length(p95=5),
         lambda: Length(median=6, p95=5),
-        lambda: Arrivals(),
+        Arrivals,
         lambda: Arrivals(rate=1, recorded="x"),
         lambda: Arrivals(rate=1, daily=(0, 0)),
         lambda: load(warmup_s=60),

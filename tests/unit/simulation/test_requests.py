@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_sessions_prompts_begin_with_all_that_was_said() -> None:
     longer = [turns for turns in by_session.values() if len(turns) > 2]
     assert longer
     for turns in longer:
-        for before, after in zip(turns, turns[1:], strict=False):
+        for before, after in itertools.pairwise(turns):
             if after.prompt_tokens < before.prompt_tokens:
                 continue  # It was cut off at the context's end.
             assert after.prompt_tokens == before.prompt_tokens + before.answer_tokens + 300
@@ -101,6 +102,6 @@ def test_requests_come_in_order_and_fit_the_context(seed: int, share: float, mos
     )
     found = list(Requests(asked, seed, context))
     assert [one.number for one in found] == list(range(len(found)))
-    assert all(a.at <= b.at for a, b in zip(found, found[1:], strict=False))
+    assert all(a.at <= b.at for a, b in itertools.pairwise(found))
     assert all(one.prompt_tokens >= 1 and one.answer_tokens >= 1 for one in found)
     assert all(one.prompt_tokens + one.answer_tokens <= context for one in found)
