@@ -26,7 +26,7 @@ _STEPS = 20.0
 _LEAST_S = 1e-6
 
 _Parts = tuple[float, float, float, float]
-"""Seconds for the prompt, for the answer and for those that wait inside; and what the session's last worker is times."""
+"""Seconds for the prompt, for the answer and for those that wait inside; and by what all is multiplied."""
 
 
 class BalancedPolicy(Policy):
@@ -54,7 +54,7 @@ class BalancedPolicy(Policy):
             expected_s = (prefill_s + decode_s + waiting_s) * sticky
             load = worker.gpu_pct
             return (
-                log(expected_s if expected_s > _LEAST_S else _LEAST_S) * _STEPS // 1,
+                log(expected_s if expected_s > _LEAST_S else _LEAST_S) * _STEPS // 1,  # noqa: FURB136  # max() is slow
                 0.0 if load is None else load // 10,
                 -(worker.slots_free or 0),
                 worker.sent,
@@ -95,10 +95,10 @@ def _parts_of(workers: Sequence[WorkerView], request: RequestView) -> Callable[[
             decode = quickest_decode / (1 + busy)
         if prefill is None:
             prefill = quickest_prefill
-        decode_s = answer / (decode if decode > _SLOWEST else _SLOWEST)
+        decode_s = answer / (decode if decode > _SLOWEST else _SLOWEST)  # noqa: FURB136  # max() is slow
         queued = worker.queue_depth
         return (
-            prompt * (1 - worker.affinity) / (prefill if prefill > _SLOWEST else _SLOWEST),
+            prompt * (1 - worker.affinity) / (prefill if prefill > _SLOWEST else _SLOWEST),  # noqa: FURB136  # likewise
             decode_s,
             decode_s * queued / (total or 1) if queued else 0.0,
             _STICKY if worker.sticky else 1.0,
