@@ -50,8 +50,8 @@ EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 SIZES = (10, 1_000, 10_000)
 A_HIVE = 10
 """Workers of a hive."""
-RATES = (10.0, 20.0, 30.0, 36.0, 40.0)
-SECONDS = 1200.0
+RATES = (10.0, 30.0, 50.0, 60.0)
+SECONDS = 900.0
 WARM_UP = 200.0
 
 VARIANT = ModelVariant(
@@ -177,22 +177,29 @@ def a_day() -> None:
 
 
 def compared() -> None:
-    fleet, load = read_fleet(EXAMPLES / "fleet.yaml"), read_load(EXAMPLES / "load.yaml")
-    print("| requests/s | policy | p50 [s] | p95 [s] | of round-robin's | whole, p95 [s] | goodput [1/s] | refused |")
-    print("|---|---|---|---|---|---|---|---|")
+    """The mixed fleet of the examples, and one of equal boxes, where there is less to win."""
+    mixed, load = read_fleet(EXAMPLES / "fleet.yaml"), read_load(EXAMPLES / "load.yaml")
+    boxes = Fleet(hives=(msgspec.structs.replace(mixed.hives[1], count=12),))
+    print("| fleet | requests/s | policy | p50 [s] | p95 [s] | of round-robin's | whole, p95 [s] | goodput | refused |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for rate in RATES:
-        asked = msgspec.structs.replace(load, arrivals=Arrivals(rate=rate), duration_s=SECONDS, warmup_s=WARM_UP)
-        policies: tuple[Policy, ...] = (RoundRobinPolicy(), LeastLoadedPolicy(), RandomPolicy(1), BalancedPolicy())
-        base = 0.0
-        for policy in policies:
-            one = simulate(fleet, asked, policy, Settings(), seed=1).outcome
-            base = base or one.ttft_s.p95 or 0.0
-            print(
-                f"| {rate:g} | {policy.name} | {one.ttft_s.p50:.2f} | {one.ttft_s.p95:.2f} "
-                f"| {(one.ttft_s.p95 or 0) / base:.2f} | {one.answer_s.p95:.1f} | {one.goodput:.2f} "
-                f"| {sum(one.refused.values())} |",
-                flush=True,
-            )
+        policies_at("mixed", mixed, load, rate)
+    policies_at("equal", boxes, msgspec.structs.replace(load, models=load.models[:2]), 20.0)
+
+
+def policies_at(name: str, fleet: Fleet, load: Load, rate: float) -> None:
+    asked = msgspec.structs.replace(load, arrivals=Arrivals(rate=rate), duration_s=SECONDS, warmup_s=WARM_UP)
+    policies: tuple[Policy, ...] = (RoundRobinPolicy(), LeastLoadedPolicy(), RandomPolicy(1), BalancedPolicy())
+    base = 0.0
+    for policy in policies:
+        one = simulate(fleet, asked, policy, Settings(), seed=1).outcome
+        base = base or one.ttft_s.p95 or 0.0
+        print(
+            f"| {name} | {rate:g} | {policy.name} | {one.ttft_s.p50:.2f} | {one.ttft_s.p95:.2f} "
+            f"| {(one.ttft_s.p95 or 0) / base:.2f} | {one.answer_s.p95:.1f} | {one.goodput:.2f} "
+            f"| {sum(one.refused.values())} |",
+            flush=True,
+        )
 
 
 def main() -> None:
