@@ -99,11 +99,11 @@ def frees(worker: IdleWorker, device: Device) -> int:
 def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> Choice | Unsuitable:
     """The variant for a hive.
 
-    Devices are gone through with GPUs first.  On a device the variants come in the order of the engines that open
-    them, the one with the highest preference for the device's backend first; of those of equal preference, one that
-    lies on the hive's disk and fits comes first, else the first in the vendor's order that fits the free memory.  Where
-    none fits that, the same is tried with the memory that idle workers hold.  Where none fits any device, the variant
-    is chosen that is short of the least, and said not to fit.
+    Devices are gone through with GPUs first, of these the one with the most free memory.  On a device the variants come
+    in the order of the engines that open them, the one with the highest preference for the device's backend first; of
+    those of equal preference, one that lies on the hive's disk and fits comes first, else the first in the vendor's
+    order that fits the free memory.  Where none fits that, the same is tried with the memory that idle workers hold.
+    Where none fits any device, the variant is chosen that is short of the least, and said not to fit.
 
     Args:
         request: what is wanted; the hive and the worker that it may name are not looked at.
@@ -194,10 +194,17 @@ def _loadable(request: PlaceRequest, hive: HiveView) -> tuple[list[int], list[st
 
 
 def _devices(request: PlaceRequest, hive: HiveView) -> Iterator[Device]:
-    """Devices that may be used, GPUs before processors."""
+    """Devices that may be used, GPUs before processors, and of these the emptiest first.
+
+    Workers of one GPU share its speed: on the first one with room they would pile up beside others that do nothing.
+    """
     devices = hive.devices or ()
     wanted = None if request.device is None else find_device(devices, request.device)
-    for device in sorted(devices, key=lambda device: (device.device_type is not DeviceType.GPU, device.id)):
+
+    def order(device: Device) -> tuple[bool, int, str]:
+        return (device.device_type is not DeviceType.GPU, -(free_bytes(hive, device) or 0), device.id)
+
+    for device in sorted(devices, key=order):
         if (request.device is None or device is wanted) and device_suits(request.where, device):
             yield device
 

@@ -132,6 +132,18 @@ def test_each_machine_of_a_mixed_colony_takes_what_suits_it(hive: HiveView, expe
     assert told(chosen(hive)) == expected
 
 
+def test_of_several_gpus_the_one_with_the_most_free_memory_is_taken() -> None:
+    second, third = (msgspec.structs.replace(CARD, id=name) for name in ("GPU-1", "GPU-2"))
+    several = changed(BOX, devices=(CPU, CARD, second, third))
+    small = PlaceRequest(variants=(variant("4.0bpw", 1, "exl2"),))
+    for free, expected in (
+        ({"GPU-0": 9 * GIB, "GPU-1": 23 * GIB, "GPU-2": 22 * GIB}, "GPU-1"),
+        ({"GPU-0": 24 * GIB, "GPU-1": 24 * GIB, "GPU-2": 24 * GIB}, "GPU-0"),
+        ({"GPU-2": 3 * GIB}, "GPU-2"),
+    ):
+        assert chosen(changed(several, gpu_free_bytes=free), small).device.id == expected
+
+
 def test_the_order_of_hives_engines_and_devices_decides_nothing() -> None:
     for hive in (BOX, MAC, SERVER):
         turned = changed(hive, devices=hive.devices[::-1], engines=hive.engines[::-1])
