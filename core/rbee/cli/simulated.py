@@ -45,6 +45,7 @@ def _figures(found: Sequence[Simulated], load: Load) -> list[tuple[str, Figure]]
         ("loads", lambda one: one.outcome.loads),
         ("loads in vain", lambda one: one.outcome.failed_loads),
         ("evictions", lambda one: one.outcome.evictions),
+        ("unloads", lambda one: one.outcome.unloads),
         ("prompts from caches [%]", lambda one: 100 * one.outcome.cached),
         *((f"busy: {group} [%]", _busy(group)) for group in groups),
         *((f"key {key}: first token, p95 [s]", _first(key)) for key in keys),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.policy import Policy
+from rbee.queen.keeping import configured_keep_alive_s
 from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Start, Use, Wait, place
 from rbee.settings import Settings
 from rbee.simulation.clock import Clock
@@ -62,7 +63,15 @@ class Colony:
         self.deciding_s = 0.0
         self._over_at = 0.0
         self._queues = {name: Queue() for name in self.models.variants}
-        self._loads = Loads(self.clock, self.machines, self.models, self.known, self.measure, self._load_over)
+        self._loads = Loads(
+            self.clock,
+            self.machines,
+            self.models,
+            self.known,
+            self.measure,
+            self._load_over,
+            configured_keep_alive_s(settings),
+        )
         self._populate(fleet, random.Random(seed))  # noqa: S311  # repeatable is what is wanted
         self._arrive()
 
@@ -193,6 +202,8 @@ class Colony:
         self.known.ended(stream, now)
         self.measure.answered(request, stream.sent_at, stream.first_at, now, stream.computed)
         self._serve(request.model)
+        if worker.idle:
+            self._loads.idle(worker)
 
     # --- those that wait -----------------------------------------------------------------------------------------
 

@@ -49,12 +49,21 @@ class Loads:
         known: told of workers that come and go.
         measure: counts.
         done: told of each end.
+        keep_s: how long an idle worker is kept; negative for as long as nobody needs the room.
     """
 
     def __init__(
-        self, clock: Clock, machines: dict[str, Machine], models: Models, known: Known, measure: Measure, done: Done
+        self,
+        clock: Clock,
+        machines: dict[str, Machine],
+        models: Models,
+        known: Known,
+        measure: Measure,
+        done: Done,
+        keep_s: float,
     ) -> None:
         self._clock = clock
+        self._keep_s = keep_s
         self._machines = machines
         self._models = models
         self._known = known
@@ -99,6 +108,21 @@ class Loads:
         self._ready(worker)
         return worker
 
+    def idle(self, worker: Worker) -> None:
+        """Nobody asks a worker any more, or yet."""
+        if self._keep_s >= 0:
+            self._clock.at(self._clock.now + self._keep_s, self._expire, worker, worker.used_at)
+
+    def _expire(self, worker: Worker, used_at: float) -> None:
+        if worker.idle and worker.used_at == used_at:
+            self._stop(worker)
+            self._measure.unloads += 1
+
+    def _stop(self, worker: Worker) -> None:
+        worker.state = WorkerState.STOPPING
+        self._known.left(worker)
+        self._clock.at(self._clock.now + _STOP_S, worker.machine.stop, worker)
+
     def _fetched(self, load: LoadUnderWay) -> None:
         load.fetched = True
         machine = self._machines[load.start.hive_id]
@@ -107,18 +131,14 @@ class Loads:
 
     def _make_room(self, load: LoadUnderWay) -> None:
         machine = self._machines[load.start.hive_id]
-        stopped = []
         for worker_id in load.start.evict:
             worker = machine.workers.get(worker_id)
             if worker is None or not worker.idle:
                 self._over(load, None)
                 return
-            worker.state = WorkerState.STOPPING
-            self._known.left(worker)
+            self._stop(worker)
             self._measure.evictions += 1
-            stopped.append(worker)
-            self._clock.at(self._clock.now + _STOP_S, machine.stop, worker)
-        self._clock.at(self._clock.now + (_STOP_S if stopped else 0.0), self._start, load)
+        self._clock.at(self._clock.now + (_STOP_S if load.start.evict else 0.0), self._start, load)
 
     def _start(self, load: LoadUnderWay) -> None:
         machine = self._machines[load.start.hive_id]
@@ -130,6 +150,8 @@ class Loads:
         self._clock.at(self._clock.now + worker.load_s, self._loaded, load, worker)
 
     def _loaded(self, load: LoadUnderWay, worker: Worker) -> None:
+        # The queen has seen how long it took.
+        worker.known_load_s = worker.load_s
         self._ready(worker)
         self._over(load, worker)
 
@@ -137,6 +159,7 @@ class Loads:
         worker.state = WorkerState.READY
         worker.used_at = self._clock.now
         self._known.changed(worker)
+        self.idle(worker)
 
     def _spawn(self, machine: Machine, start: Start) -> Worker:
         self._number += 1

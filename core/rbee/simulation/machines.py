@@ -230,6 +230,7 @@ def _idle(worker: Worker, now: float) -> IdleWorker:
     return IdleWorker(
         worker_id=worker.worker_id,
         idle_s=now - worker.used_at,
+        load_s=worker.known_load_s,
         memory_bytes=0 if gpu and device.backend != Backend.METAL else worker.memory_bytes,
         device=device.id,
         vram_bytes=worker.memory_bytes if gpu else None,

@@ -51,6 +51,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         answers_s: answers a second.
         loads: workers that were started.
         evictions: workers that were stopped for others.
+        unloads: workers that were stopped for being idle.
         failed_loads: starts that came to nothing, since a hive had less room than its last beat said, or a worker that
             was to make room was in use again.
         utilisation: share of the time in which devices computed that had a worker at the end, by group of hives.
@@ -72,6 +73,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     answers_s: float
     loads: int
     evictions: int
+    unloads: int
     failed_loads: int
     utilisation: dict[str, float]
     cached: float
@@ -110,6 +112,7 @@ class Measure:
         self._keys: dict[str, _Key] = {}
         self.loads = 0
         self.evictions = 0
+        self.unloads = 0
         self.failed_loads = 0
         self.decisions = 0
 
@@ -172,6 +175,7 @@ class Measure:
             answers_s=len(self._first) / self._seconds,
             loads=self.loads,
             evictions=self.evictions,
+            unloads=self.unloads,
             failed_loads=self.failed_loads,
             utilisation=utilisation,
             cached=1 - self._computed / self._prompts if self._prompts else 0.0,

@@ -25,6 +25,7 @@ class Worker:
         prefill_tok_s: tokens of prompts that it computes a second while it has the device for itself.
         decode: tokens a second of each answer, likewise, for 1, 2, ... `slots` answers.
         load_s: seconds until it serves.
+        known_load_s: these seconds, once the queen has seen a load of it; None before.
         memory_bytes: of the device, that it has.
         threads: of the machine, that it has.
         state: as the queen knows it.
@@ -37,8 +38,9 @@ class Worker:
     """
 
     __slots__ = (
-        "_blocks", "_cache", "decode", "device", "gpu_pct", "latency_s", "load_s", "machine", "memory_bytes", "model",
-        "prefill_tok_s", "running", "sent", "slots", "state", "threads", "used_at", "vram_free_mb", "worker_id",
+        "_blocks", "_cache", "decode", "device", "gpu_pct", "known_load_s", "latency_s", "load_s", "machine",
+        "memory_bytes", "model", "prefill_tok_s", "running", "sent", "slots", "state", "threads", "used_at",
+        "vram_free_mb", "worker_id",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,7 @@ class Worker:
         self.prefill_tok_s = prefill
         self.decode = decode
         self.load_s = load_s
+        self.known_load_s: float | None = None
         self.memory_bytes = memory_bytes
         self.threads = threads
         self.state = WorkerState.LOADING

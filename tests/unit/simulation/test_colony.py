@@ -85,6 +85,19 @@ def test_who_is_tired_of_a_load_is_refused_and_the_load_goes_on() -> None:
     assert found.first_s[1] == pytest.approx(0.1)
 
 
+def test_an_idle_worker_is_kept_as_long_as_is_set() -> None:
+    settings = Settings(queen=QueenSettings(keep_alive="60s"))
+    machines = fleet(group(workers={"m": 1}))
+    found = run(machines, at(1.0, 0), at(50.0, 1), at(112.0, 2), settings=settings)
+    outcome = found.colony.outcome()
+    # Unloaded at 51.1 + 60 s, loaded for the third, and unloaded again.
+    assert (outcome.unloads, outcome.loads, outcome.evictions) == (2, 1, 0)
+    assert found.first_s[1] == pytest.approx(0.1)
+    assert found.first_s[2] == pytest.approx(8.1)
+    kept = run(machines, at(1.0, 0), at(500.0, 1))
+    assert (kept.colony.outcome().unloads, kept.colony.outcome().loads) == (0, 0)
+
+
 def test_the_end_is_the_last_answer_not_the_last_alarm() -> None:
     found = run(fleet(group(workers={"m": 1}, slots=1)), at(1.0, 0), at(1.0, 1))
     assert found.colony.outcome().simulated_s == pytest.approx(1.0 + 2 * 1.1)

@@ -13,7 +13,7 @@ from unit.simulation.building import GPU, PROCESSOR, Watched, model
 
 GIB = 2**30
 POLICIES = st.sampled_from([BalancedPolicy, LeastLoadedPolicy, RoundRobinPolicy, SeedPolicy, lambda: RandomPolicy(1)])
-IMPATIENT = Settings(queen=QueenSettings(slot_wait_s=20, max_waiting=4, load_timeout_s=30))
+IMPATIENT = Settings(queen=QueenSettings(slot_wait_s=20, max_waiting=4, load_timeout_s=30, keep_alive="3s"))
 MODELS = (model("a", 2), model("b", 6, share=0.5), model("c", 14, share=0.3))
 LENGTH = st.builds(Length, least=st.just(1), most=st.integers(1, 1500))
 
