@@ -50,7 +50,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 SIZES = (10, 1_000, 10_000)
 A_HIVE = 10
 """Workers of a hive."""
-RATES = (10.0, 30.0, 50.0, 60.0)
+RATES = (10.0, 30.0, 45.0, 60.0)
 SECONDS = 900.0
 WARM_UP = 200.0
 
@@ -109,12 +109,12 @@ def hives(count: int, dice: random.Random) -> list[HiveView]:
     ]
 
 
-def a_second(decide: Callable[[], object], at_least_s: float = 1.5) -> float:
-    """Calls a second, of the quickest of three rounds: other programs run beside."""
+def a_second(decide: Callable[[], object], at_least_s: float = 0.5) -> float:
+    """Calls a second of processor time, of the quickest of three rounds: other programs run beside."""
     best = 0.0
     for _ in range(3):
-        calls, started = 0, time.perf_counter()
-        while (took := time.perf_counter() - started) < at_least_s / 3:
+        calls, began = 0, time.process_time()
+        while (took := time.process_time() - began) < at_least_s:
             decide()
             calls += 1
         best = max(best, calls / took)
@@ -165,13 +165,15 @@ def a_day() -> None:
         prompt=Length(median=300, p95=2000),
         answer=Length(median=150, p95=600),
     )
-    print("| policy | hives | workers | requests | p95 to the first token [s] | decisions/s | seconds for a day |")
-    print("|---|---|---|---|---|---|---|")
+    print("| policy | hives | workers | requests | p95 to the first token [s] | processor seconds for a day |")
+    print("|---|---|---|---|---|---|")
     for policy in (RoundRobinPolicy(), BalancedPolicy()):
+        began = time.process_time()
         one = simulate(fleet, load, policy, Settings())
+        took = time.process_time() - began
         print(
             f"| {policy.name} | {one.hives:,} | {one.workers:,} | {one.outcome.requests:,} | {one.outcome.ttft_s.p95:.2f} "
-            f"| {one.decisions_s:,.0f} | {one.wall_s:.0f} |",
+            f"| {took:.0f} |",
             flush=True,
         )
 
@@ -184,7 +186,7 @@ def compared() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for rate in RATES:
         policies_at("mixed", mixed, load, rate)
-    policies_at("equal", boxes, msgspec.structs.replace(load, models=load.models[:2]), 20.0)
+    policies_at("equal", boxes, msgspec.structs.replace(load, models=load.models[:2]), 12.0)
 
 
 def policies_at(name: str, fleet: Fleet, load: Load, rate: float) -> None:
