@@ -25,7 +25,7 @@ class Stream:
         rate: tokens a second at the moment.
         sent_at: simulated seconds.
         first_at: simulated seconds of the first token; 0 before.
-        beside: answers that ran on the worker besides when the first token came.
+        beside: requests that were with the worker already when this one came.
     """
 
     __slots__ = ("beside", "computed", "first_at", "left", "prefilling", "rate", "request", "sent_at", "worker")
@@ -39,7 +39,7 @@ class Stream:
         self.rate = 0.0
         self.sent_at = sent_at
         self.first_at = 0.0
-        self.beside = 0
+        self.beside = worker.running - 1
 
 
 class SimulatedDevice:
@@ -112,7 +112,6 @@ class SimulatedDevice:
                 # What computes the prompt's last token gives the answer's first one.
                 stream.prefilling = False
                 stream.first_at = self._clock.now
-                stream.beside = stream.worker.running - 1
                 stream.left = float(stream.request.answer_tokens - 1)
                 if stream.left > 0:
                     continue

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import count
 
 import msgspec
 
-from rbee.contract.policy import WorkerView
 from rbee.contract.types import WorkerState
-from rbee.queen.prefixes import Prefixes
-from rbee.queen.rates import Rates
+from rbee.contract.wire import ProcessStats, RequestRecord
+from rbee.queen.history import History
 from rbee.scheduler import Candidate
 from rbee.simulation.devices import Stream
 from rbee.simulation.requests import Request
 from rbee.simulation.workers import Worker
+from rbee.telemetry import WorkerEntry
 
 _LATENCY_WEIGHT = 0.2
 """As telemetry's."""
 _SESSIONS = 10_000
 """As the queen's."""
-_SHORTEST_S = 1e-6
+_BEGINNINGS = 100_000
+"""Of prompts for one model, more than all its workers remember, mostly."""
+_OK = 200
 
 
 class _Roster:
@@ -31,27 +32,37 @@ class _Roster:
         self.places: dict[str, int] = {}
         self.candidates: list[Candidate] = []
         self.stale: set[str] = set()
-        self.begun: dict[int, dict[str, None]] = {}
-        """Workers that had a prompt which begins with a block."""
+        self.begun: OrderedDict[int, dict[str, None]] = OrderedDict()
+        """Workers that had a prompt which begins with a block: others cannot have any of it."""
 
     def renumber(self) -> None:
         self.places = {name: place for place, name in enumerate(self.workers)}
 
 
 class Known:
-    """The queen's memory.  Speeds and prefixes are kept by her own code."""
+    """The queen's memory, kept by her own code; here is only whom to look at anew."""
 
     def __init__(self) -> None:
         self._rosters: dict[str, _Roster] = {}
-        self._rates = Rates()
-        self._prefixes = Prefixes()
+        self._entries: dict[str, WorkerEntry] = {}
+        self._history = History()
         self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._numbers = count(1)
 
     def joined(self, worker: Worker) -> None:
         """A worker is known from now on."""
         roster = self._rosters.setdefault(worker.model, _Roster())
         roster.workers[worker.worker_id] = worker
+        device = worker.device.device
+        self._entries[worker.worker_id] = WorkerEntry(
+            worker_id=worker.worker_id,
+            model_id=worker.model,
+            implementation="simulated",
+            hive_id=worker.machine.hive_id,
+            device=device.id,
+            backend=device.backend,
+            slots_total=worker.slots,
+            queue_depth=0,
+        )
         roster.candidates.append(self._candidate(worker))
         roster.renumber()
 
@@ -61,8 +72,10 @@ class Known:
         place = roster.places[worker.worker_id]
         del roster.workers[worker.worker_id]
         del roster.candidates[place]
+        del self._entries[worker.worker_id]
         roster.stale.discard(worker.worker_id)
         roster.renumber()
+        self._history.forget(self._entries.__contains__)
 
     def changed(self, worker: Worker) -> None:
         """Something that is known of a worker is different now."""
@@ -84,24 +97,28 @@ class Known:
                 roster.candidates[roster.places[name]] = self._candidate(roster.workers[name])
             roster.stale.clear()
         found = roster.candidates.copy()
-        blocks, session = request.traits.blocks, request.traits.session
-        last = None if session is None else self._sessions.get((session, request.model))
-        if blocks and (begun := roster.begun.get(blocks[0])) is not None:
-            for name in begun:
-                if name in roster.places and (share := self._prefixes.share(name, blocks)):
-                    place = roster.places[name]
-                    found[place] = _with(found[place], affinity=share, sticky=name == last)
-        if last is not None and (place := roster.places.get(last, -1)) >= 0 and not found[place].view.sticky:
-            found[place] = _with(found[place], affinity=found[place].view.affinity, sticky=True)
+        traits = request.traits
+        special = dict(roster.begun.get(traits.blocks[0], ())) if traits.blocks else {}
+        last = None if traits.session is None else self._sessions.get((traits.session, request.model))
+        if last is not None:
+            special[last] = None
+        for name in special:
+            place = roster.places.get(name)
+            if place is not None:
+                view = self._history.view(self._entries[name], traits)
+                found[place] = msgspec.structs.replace(found[place], view=view)
         return found
 
     def sent(self, worker: Worker, request: Request) -> None:
         """A request goes to a worker."""
         traits = request.traits
-        worker.sent = next(self._numbers)
+        self._history.sent(self._entries[worker.worker_id], traits)
         if traits.blocks:
-            self._prefixes.computed(worker.worker_id, traits.blocks)
-            self._rosters[worker.model].begun.setdefault(traits.blocks[0], {})[worker.worker_id] = None
+            begun = self._rosters[worker.model].begun
+            begun.setdefault(traits.blocks[0], {})[worker.worker_id] = None
+            begun.move_to_end(traits.blocks[0])
+            if len(begun) > _BEGINNINGS:
+                begun.popitem(last=False)
         if traits.session is not None:
             key = (traits.session, worker.model)
             self._sessions[key] = worker.worker_id
@@ -111,43 +128,48 @@ class Known:
         self.changed(worker)
 
     def ended(self, stream: Stream, now: float) -> None:
-        """An answer is complete: what it tells of the worker's speed."""
+        """An answer is complete: what it tells of the worker's speed, by the worker's own times."""
         worker, request = stream.worker, stream.request
+        entry = self._entries[worker.worker_id]
         first_s = stream.first_at - stream.sent_at
-        self._rates.prefilled(worker.worker_id, stream.computed, max(first_s, _SHORTEST_S))
-        if request.answer_tokens > 1:
-            took = max(now - stream.first_at, _SHORTEST_S)
-            self._rates.decoded(worker.worker_id, request.answer_tokens - 1, took, stream.beside)
-        before = first_s if worker.latency_s is None else worker.latency_s
-        worker.latency_s = before + _LATENCY_WEIGHT * (first_s - before)
+        before = first_s if entry.latency_s is None else entry.latency_s
+        entry.latency_s = before + _LATENCY_WEIGHT * (first_s - before)
+        entry.reserved = worker.running
+        self._history.finished(
+            entry,
+            RequestRecord(
+                request_id="",
+                path="",
+                model=request.model,
+                worker_id=worker.worker_id,
+                status=_OK,
+                error_code=None,
+                first_byte_s=first_s,
+                duration_s=now - request.at,
+                bytes_out=0,
+                prompt_tokens=request.prompt_tokens,
+                completion_tokens=request.answer_tokens,
+                cached_tokens=request.prompt_tokens - stream.computed,
+                prompt_s=first_s,
+                decode_s=now - stream.first_at,
+                beside=stream.beside,
+            ),
+        )
         self.changed(worker)
 
     def _candidate(self, worker: Worker) -> Candidate:
-        view = WorkerView(
-            worker_id=worker.worker_id,
-            hive_id=worker.machine.hive_id,
-            gpu_pct=worker.gpu_pct,
-            vram_free_mb=worker.vram_free_mb,
-            slots_total=worker.slots,
-            slots_free=worker.slots - worker.running,
-            queue_depth=0,
-            latency_s=worker.latency_s,
-            prefill_tok_s=self._rates.prefill(worker.worker_id),
-            decode_tok_s=self._rates.decode(worker.worker_id, worker.running),
-            sent=worker.sent,
-        )
+        entry = self._entries[worker.worker_id]
         state = worker.state
         if state is WorkerState.READY and worker.running >= worker.slots:
             state = WorkerState.BUSY
+        entry.state, entry.reserved = state, worker.running
+        if worker.gpu_pct is not None:
+            entry.sample = ProcessStats(pid=None, gpu_util_pct=worker.gpu_pct)
+            entry.vram_free_mb = worker.vram_free_mb
         return Candidate(
-            view=view,
+            view=self._history.view(entry),
             state=state,
             presence="online",
             routable=state.serving,
-            device=worker.device.device.id,
+            device=entry.device,
         )
-
-
-def _with(candidate: Candidate, *, affinity: float, sticky: bool) -> Candidate:
-    view = msgspec.structs.replace(candidate.view, affinity=affinity, sticky=sticky)
-    return msgspec.structs.replace(candidate, view=view)

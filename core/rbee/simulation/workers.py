@@ -31,15 +31,13 @@ class Worker:
         state: as the queen knows it.
         running: requests that it serves; the queen has sent all of them, so that she knows.
         used_at: when its last request began or ended.
-        latency_s: seconds to the first token, the queen's moving average; None before one.
-        sent: number of the last request sent there; 0 before one.
         gpu_pct: load of the device, as last told; None on a processor.
         vram_free_mb: memory left on it, likewise.
     """
 
     __slots__ = (
-        "_blocks", "_cache", "decode", "device", "gpu_pct", "known_load_s", "latency_s", "load_s", "machine",
-        "memory_bytes", "model", "prefill_tok_s", "running", "sent", "slots", "state", "threads", "used_at",
+        "_blocks", "_cache", "decode", "device", "gpu_pct", "known_load_s", "load_s", "machine",
+        "memory_bytes", "model", "prefill_tok_s", "running", "slots", "state", "threads", "used_at",
         "vram_free_mb", "worker_id",
     )  # fmt: skip
 
@@ -61,8 +59,6 @@ class Worker:
         self.state = WorkerState.LOADING
         self.running = 0
         self.used_at = now
-        self.latency_s: float | None = None
-        self.sent = 0
         self.gpu_pct: float | None = None
         self.vram_free_mb: int | None = None
         self._blocks = blocks
