@@ -16,8 +16,9 @@ from rbee.simulation.requests import Recorded
 
 T = TypeVar("T")
 
-_LARGEST = 64 * 1024 * 1024
-_WHERE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
+_LARGEST = 4 * 1024 * 1024
+_LARGEST_RECORDING = 1024 * 1024 * 1024
+_WHERE = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`(?P<path>[^`]*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`\Z", re.DOTALL)
 
 
@@ -63,7 +64,7 @@ def read_recorded(path: Path, load: Load) -> list[Recorded]:
     file = path.parent / load.arrivals.recorded
     decoder = msgspec.json.Decoder(Recorded)
     found: list[Recorded] = []
-    for number, line in enumerate(_bytes(file).splitlines(), 1):
+    for number, line in enumerate(_bytes(file, _LARGEST_RECORDING).splitlines(), 1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -104,13 +105,16 @@ def check_together(fleet: Fleet, fleet_path: Path, load: Load, load_path: Path) 
 
 def _read(path: Path, kind: type[T]) -> T:
     try:
-        raw = yaml.load(_bytes(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # safe ones
+        # Not the loader written in C: it ends the program where too many brackets are open.
+        raw = yaml.safe_load(_bytes(path, _LARGEST))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
         problem = getattr(error, "problem", None) or "it is not text"
         raise InvalidRequestError(f"{where}: this is no YAML: {problem}.") from error
-    except (RecursionError, ValueError) as error:
+    except RecursionError as error:
+        raise InvalidRequestError(f"{path}: too many brackets are open in it.") from error
+    except ValueError as error:
         raise InvalidRequestError(f"{path}: this is no YAML: {error}.") from error
     try:
         return msgspec.convert(raw, kind)
@@ -118,16 +122,16 @@ def _read(path: Path, kind: type[T]) -> T:
         raise InvalidRequestError(f"{path}: {_told(str(error), kind)}.") from error
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, largest: int) -> bytes:
     try:
         with path.open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+            raw = file.read(largest + 1)
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(raw) > _LARGEST:
-        raise InvalidRequestError(f"{path} is larger than {_LARGEST // 1024**2} MiB.")
+    if len(raw) > largest:
+        raise InvalidRequestError(f"{path} is larger than {largest // 1024**2} MiB.")
     return raw
 
 
@@ -135,6 +139,8 @@ def _told(message: str, kind: type) -> str:
     """A message of msgspec's with the field before what is wrong, and what is allowed behind."""
     found = _WHERE.match(message)
     what, path = (found["what"], found["path"]) if found is not None else (message, None)
+    if found is not None and found["key"]:
+        what = f"a name of a field there: {what[:1].lower()}{what[1:]}"
     steps = (path or "$").removeprefix("$").lstrip(".")
     unknown = _UNKNOWN.match(what)
     if unknown is not None:

@@ -84,6 +84,9 @@ def test_what_is_wrong_in_a_fleet_is_told(file: Path, before: str, after: str, t
         ("[]", "expected `object`, got `array`"),
         ("", "expected `object`, got `null`"),
         ("\x00", "this is no YAML"),
+        ("[" * 100_000, "too many brackets"),
+        ("3: 4", "a name of a field there: expected `str`"),
+        (LOAD.replace("rate: 2", "rate: .nan"), "arrivals.rate: expected `float` > 0"),
     ],
 )
 def test_what_is_wrong_in_a_load_is_told(file: Path, text: str, told: str) -> None:
