@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 from fleet.conftest import sdk, user
+from rbee.testing.colony import eventually
 
 MODEL = "echo:slow?tokens=3"
 
@@ -86,3 +87,18 @@ def test_a_stream_that_waits_hears_its_place_and_how_long_it_may_take(make_colon
     places = [one["human"] for one in told if one.get("action") == "queue"]
     assert places
     assert "place" in places[0]
+
+
+def test_a_queue_that_lasts_gets_another_worker_which_goes_when_it_is_over(make_colony):
+    colony = make_colony(
+        **{"worker.slots": "1", "hive.threads": "4", "queen.replica_wait_s": "0.5", "queen.replica_idle_s": "2"}
+    )
+    warm(colony)
+    (first,) = colony.workers()
+    order: list[str] = []
+    with ThreadPoolExecutor(20) as pool:
+        futures = [pool.submit(ask, colony, "one", order) for _ in range(16)]
+        eventually(lambda: len(colony.workers()) > 1, within=30)
+        for future in futures:
+            future.result(60)
+    eventually(lambda: [worker["worker_id"] for worker in colony.workers()] == [first["worker_id"]], within=30)

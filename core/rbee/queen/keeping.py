@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from rbee.contract.durations import FOR_EVER, keep_alive_s
 from rbee.contract.errors import ConfigurationError
@@ -23,24 +23,42 @@ class Keeping:
         standings: what was said of models.
         default_s: the colony's word, in seconds; -1 for ever.
         clock: the telemetry's.
+        rush_s: how long a worker stays at most that was started for a rush.
     """
 
     def __init__(
-        self, telemetry: TelemetryRegistry, standings: Standings, default_s: float, clock: Callable[[], float]
+        self,
+        telemetry: TelemetryRegistry,
+        standings: Standings,
+        default_s: float,
+        clock: Callable[[], float],
+        rush_s: float = FOR_EVER,
     ) -> None:
         self._telemetry = telemetry
         self._standings = standings
         self._default_s = default_s
         self._clock = clock
         self._said: dict[str, float] = {}
+        self._rushed: set[str] = set()
+        self._rush_s = rush_s
 
     def said(self, worker_id: str, seconds: float | None) -> None:
         """A request's word, for the worker that has answered it; None when it said nothing."""
         if seconds is not None:
             self._said[worker_id] = seconds
 
+    def rushed(self, worker_ids: Collection[str]) -> None:
+        """These were started because requests waited: they go when that is over, and others of their model stay."""
+        self._rushed.update(worker_ids)
+
     def kept_s(self, entry: WorkerEntry) -> float:
         """How long a worker stays while idle, in seconds; -1 for ever."""
+        kept = self._kept_s(entry)
+        if entry.worker_id not in self._rushed or self._rush_s == FOR_EVER:
+            return kept
+        return self._rush_s if kept == FOR_EVER else min(kept, self._rush_s)
+
+    def _kept_s(self, entry: WorkerEntry) -> float:
         if self.pinned(entry):
             return FOR_EVER
         said = self._said.get(entry.worker_id)
@@ -70,6 +88,7 @@ class Keeping:
         """Drop the words for workers that are gone."""
         for worker_id in [one for one in self._said if not known(one)]:
             del self._said[worker_id]
+        self._rushed = {one for one in self._rushed if known(one)}
 
 
 def configured_keep_alive_s(settings: Settings) -> float:

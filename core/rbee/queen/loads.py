@@ -13,7 +13,7 @@ from rbee.queen.names import Resolved
 from rbee.queen.refusing import refused
 from rbee.queen.telling import choosing
 from rbee.queen.views import Views
-from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Selector, Start, holds, place
+from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Selector, Start, Wish, holds, place
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
@@ -102,6 +102,30 @@ class Loads:
         # A load on another machine is none of which the demands are known to hold.
         only = start.hive_id if where else hive_id
         await self._demand.ensure(found.model_ids, start, only, tell, keep=False)
+
+    async def where_there_is_room(self, found: Resolved, wish: Wish) -> bool:
+        """Start one more worker if nobody has to be stopped and nothing to be fetched for it; whether one was started.
+
+        Args:
+            found: the model.
+            wish: what those who wait ask of a worker.
+
+        Raises:
+            RbeeError: loading failed.
+        """
+        request = PlaceRequest(
+            variants=found.variants,
+            capability=wish.capability,
+            hive_id=wish.hive_id,
+            device=wish.device,
+            context_length=self._settings.worker.context_length,
+            slots=self._settings.worker.slots,
+        )
+        decision = self._decide(request, found)
+        if not isinstance(decision, Start) or decision.evict or not decision.present:
+            return False
+        await self._demand.ensure(found.model_ids, decision, decision.hive_id, None, keep=True)
+        return True
 
     def _decide(self, request: PlaceRequest, found: Resolved) -> Decision:
         hives = self._views.hives(request.variants)

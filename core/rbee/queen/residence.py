@@ -42,7 +42,9 @@ class Residence:
     ) -> None:
         self._telemetry = telemetry
         self.standings = Standings(home / "standing.db")
-        self.keeping = Keeping(telemetry, self.standings, configured_keep_alive_s(settings), clock)
+        self.keeping = Keeping(
+            telemetry, self.standings, configured_keep_alive_s(settings), clock, settings.queen.replica_idle_s
+        )
         self._unloading = Unloading(self.keeping, hives, self.claim, telemetry.remove_worker, self._serves_again)
 
     async def open(self) -> None:

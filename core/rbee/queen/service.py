@@ -71,6 +71,7 @@ from rbee.queen.operations import (
 from rbee.queen.plans import Plans
 from rbee.queen.released import until_released
 from rbee.queen.remote_figures import RemoteFigures
+from rbee.queen.replicas import Replicas
 from rbee.queen.residence import Residence
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.queen.views import Views
@@ -168,6 +169,8 @@ class QueenService:
             self._check_store,
             self._entered_beehives,
         )
+        loads = Loads(self.telemetry, views, looks, self._demand, settings)
+        self._replicas = Replicas(self.dispatcher.room, self.names, loads, residence.keeping, settings, clock)
         self._operations = operations = Operations(
             self.telemetry,
             Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
@@ -177,7 +180,7 @@ class QueenService:
             Loading(
                 self.telemetry,
                 self.names,
-                Loads(self.telemetry, views, looks, self._demand, settings),
+                loads,
                 self._hives,
                 residence.standings,
             ),
@@ -237,6 +240,7 @@ class QueenService:
             await asyncio.to_thread(self._tracer.close)
         self._stream.close()
         await self.jobs.stop()
+        await self._replicas.close()
         await self._residence.close()
         await self._demand.close()
         for task in self._tasks:
@@ -453,6 +457,7 @@ class QueenService:
             self._breakers.forget(self._knows_worker)
             self._experience.forget(self._knows_worker, self._knows_hive)
             self._residence.sweep(self._knows_worker)
+            self._replicas.look()
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
             self.dispatcher.abandon_lost()

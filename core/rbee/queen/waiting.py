@@ -35,21 +35,30 @@ class Called(NamedTuple):
         key: of his queue.
         ticket: his in it.
         turn: his queue's among the others.
+        since: when he came, by the event loop's clock.
     """
 
     key: _Key
     ticket: Ticket
     turn: int
+    since: float
 
 
 class _Place:
-    """One who waits."""
+    """One who waits.
+
+    Attributes:
+        ticket: his place in his queue.
+        called: done when it is his turn to look.
+        since: when he came, by the event loop's clock.
+    """
 
     def __init__(self, ticket: Ticket, called: asyncio.Future[None], told: Callable[[Queued], None] | None) -> None:
         self.ticket = ticket
         self.called = called
         self._told = told
         self._position = 0
+        self.since = asyncio.get_running_loop().time()
 
     def tell(self, place: Queued) -> None:
         if self._told is not None and place.position != self._position:
@@ -117,6 +126,13 @@ class WaitingRoom:
             found[models[0]] = found.get(models[0], 0) + len(queue.places)
         return found
 
+    def outlasting(self, seconds: float) -> list[_Key]:
+        """Models and wishes for which somebody has waited for that long."""
+        now = asyncio.get_running_loop().time()
+        return [
+            key for key, queue in self._queues.items() if any(now - place.since >= seconds for place in queue.places)
+        ]
+
     def earlier(self, model_id: str, turn: Called | None) -> Iterator[Wish]:
         """What those ask of a worker for whom a model would do and who come before one who was called; all for None."""
         for key in self._by_model.get(model_id, ()):
@@ -159,6 +175,8 @@ class WaitingRoom:
         if turn is not None:
             queue.turn = min(queue.turn, turn.turn)
         mine = _Place(ticket, loop.create_future(), told)
+        if turn is not None:
+            mine.since = turn.since
         queue.enter(mine)
         if told is not None and turn is None:
             mine.tell(self._place(key, queue, queue.places.index(mine)))
@@ -180,7 +198,7 @@ class WaitingRoom:
                 # Called and gone in the same moment: it is the next one's turn.
                 for model_id in models:
                     self.wake(model_id)
-        return Called(key, ticket, queue.turn)
+        return Called(key, ticket, queue.turn, mine.since)
 
     def served(self, called: Called) -> None:
         """One who was called has got what he waited for."""

@@ -90,6 +90,20 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "seconds, `5m`, `1h30m`; `-1` for as long as nobody needs the room.",
         ),
     ] = "-1"
+    replicas: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Most workers of a model that are started because requests wait for one; 1 starts none.",
+        ),
+    ] = 4
+    replica_wait_s: Annotated[
+        Seconds, Meta(description="Time that a request has waited for a slot before another worker is started.")
+    ] = 15.0
+    replica_idle_s: Annotated[
+        Seconds, Meta(description="Time after which such a worker is stopped when nobody asks it.")
+    ] = 300.0
     decisions: Annotated[
         int,
         Meta(ge=0, le=1_000_000, description="Requests whose decisions are kept to be explained; 0 keeps none."),

@@ -194,6 +194,23 @@ async def test_a_request_that_wants_its_model_gone_has_it_stopped_at_once(make) 
     await desk.unloading.close()
 
 
+def test_a_worker_for_a_rush_goes_when_that_is_over_and_the_others_stay(make) -> None:
+    desk = make()
+    desk.keeping = Keeping(desk.telemetry, desk.standings, -1.0, desk.clock, rush_s=30.0)
+    for name in ("old", "new"):
+        desk.worker(name)
+    desk.keeping.rushed({"new"})
+    assert (desk.left("old"), desk.left("new")) == (None, 30.0)
+    desk.keeping.said("new", 5.0)
+    assert desk.left("new") == 5.0
+    desk.clock.now += 40
+    for name in ("old", "new"):
+        desk.worker(name)
+    assert desk.due() == ["new"]
+    desk.keeping.forget(lambda worker_id: worker_id != "new")
+    assert desk.due() == []
+
+
 def test_words_for_workers_that_are_gone_are_forgotten(make) -> None:
     desk = make()
     desk.worker()
