@@ -14,7 +14,6 @@ from rbee.queen.waiting import WaitingRoom
 from rbee.scheduler import Wish
 from rbee.settings.model import QueenSettings, Settings
 
-
 ANY = Wish()
 
 
