@@ -99,14 +99,14 @@ class Demand:
         self._failures: dict[tuple[str, str], _Failure] = {}
         self._took: dict[tuple[str, str], float] = {}
 
-    def failure(self, model_id: str, hive_id: str) -> tuple[float, str] | None:
-        """When and why the model last failed to load on a hive, if not for the first time.
+    def failure(self, model_id: str, hive_id: str) -> tuple[float, str, int] | None:
+        """When and why the model last failed to load on a hive, and how often in a row, if not for the first time.
 
         One crash may be an accident, and whoever asks next finds out; two in a row are not.  A full disk is none the
         first time.
         """
         found = self._failures.get((model_id, hive_id))
-        return None if found is None or found.times < _CRASHES else (found.when, found.why)
+        return None if found is None or found.times < _CRASHES else (found.when, found.why, found.times)
 
     def load_s(self, model_id: str, hive_id: str) -> float | None:
         """Seconds that the model lately took to load on a hive, its files being there; None when unknown."""

@@ -16,6 +16,7 @@ from rbee.contract.errors import (
     NotFoundError,
     RbeeError,
     RequestTimeoutError,
+    WorkerFailedError,
 )
 from rbee.contract.types import Capability
 from rbee.gateway import Dispatcher, Outcome, Queued, Route, Traits
@@ -42,6 +43,9 @@ from rbee.telemetry import Presence, TelemetryRegistry, WorkerEntry
 
 _SERVER_ERRORS = 500
 _TRANSIENT_TRIES = 3
+_HIVES_TRIED = 3
+"""Machines on which one request may have a start fail: more of them would mean the model."""
+
 _TRANSIENT_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 1.0
 _LOOK_INTO_S = 5.0
@@ -171,7 +175,7 @@ class QueenDispatcher(Dispatcher):
             wanted.traits,
             partial(self._tell_place, wanted),
         )
-        transient = 0
+        transient = crashes = 0
         # Who names a worker has nothing started.
         looked = wanted.worker_id is not None
         full: InsufficientDiskError | None = None
@@ -207,9 +211,11 @@ class QueenDispatcher(Dispatcher):
                     raise RequestTimeoutError(
                         f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
                     ) from error
-                except (ModelNotFoundError, InsufficientMemoryError) as error:
-                    # What a name means may depend on the machine, and what it has left it knows best itself.
-                    if not isinstance(decision, Start) or wanted.hive_id is not None:
+                except (ModelNotFoundError, InsufficientMemoryError, WorkerFailedError) as error:
+                    # What a name means may depend on the machine, and what it has left it knows best itself; where a
+                    # worker has crashed it is not started again at once.
+                    crashes += isinstance(error, WorkerFailedError)
+                    if not isinstance(decision, Start) or wanted.hive_id is not None or crashes >= _HIVES_TRIED:
                         raise
                     if isinstance(error, InsufficientMemoryError) and decision.hive_id not in short:
                         # Once more with fresh figures: somebody may have to make room, or another hive is better.

@@ -16,8 +16,8 @@ from rbee.queen.idleness import idle_s, is_idle
 from rbee.scheduler import Candidate, Failure, HiveView, gpu_free, idle_worker, ram_free
 from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 
-FailureOf = Callable[[str, str], tuple[float, str] | None]
-"""When and why a model last failed to load on a hive, by canonical name and hive."""
+FailureOf = Callable[[str, str], tuple[float, str, int] | None]
+"""When and why a model last failed to load on a hive, and how often in a row, by canonical name and hive."""
 
 LoadOf = Callable[[str, str], float | None]
 """Seconds that a model lately took to load on a hive, by canonical name and hive; None when unknown."""
@@ -182,7 +182,7 @@ def _hive(
         ),
         held=here,
         elsewhere=in_place - here,
-        failed={model_id: Failure(now - when, why) for model_id, (when, why) in failed.items()},
+        failed={model_id: Failure(now - when, why, times) for model_id, (when, why, times) in failed.items()},
         age_s=telemetry.hive_age(record.hive_id),
         labels={} if info is None else info.labels,
     )

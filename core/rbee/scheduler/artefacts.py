@@ -17,12 +17,16 @@ from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceType, EngineIn
 from rbee.scheduler.correction import as_seen
 from rbee.scheduler.memory import Estimate, estimate
 from rbee.scheduler.selectors import asked_of_devices, device_suits, hive_lacks
-from rbee.scheduler.values import HiveView, IdleWorker, PlaceRequest
+from rbee.scheduler.values import Failure, HiveView, IdleWorker, PlaceRequest
 from rbee.scheduler.wording import called, has_room, too_large
 
 NO_PLACEMENT = "NO_PLACEMENT"
 RETRY_S = 10.0
-"""A variant that has just failed to load on a hive is left alone there this long."""
+"""A variant that has just failed to load on a hive for the second time is left alone there this long."""
+
+_TWICE = 2
+_DOUBLINGS = 16
+_LONGEST_RETRY_S = 600.0
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,15 +186,21 @@ def _loadable(request: PlaceRequest, hive: HiveView) -> tuple[list[int], list[st
         failure = hive.failed.get(variant.model_id)
         if variant.model_id in hive.elsewhere:
             notes.append(f"{called(variant)} is used where it lies, which is on another machine")
-        elif failure is not None and failure.ago_s < RETRY_S:
+        elif failure is not None and failure.ago_s < (rest_s := _rest_s(failure)):
             what = "the model" if single else called(variant)
+            often = "again" if failure.times == _TWICE else f"{failure.times} times in a row, the last time"
             notes.append(
-                f"{what} failed to load there again {failure.ago_s:.0f} s ago and is next tried in "
-                f"{RETRY_S - failure.ago_s:.0f} s ({failure.why})"
+                f"{what} failed to load there {often} {failure.ago_s:.0f} s ago and is next tried in "
+                f"{rest_s - failure.ago_s:.0f} s ({failure.why})"
             )
         else:
             places.append(place)
     return places, notes
+
+
+def _rest_s(failure: Failure) -> float:
+    """How long a variant is left alone that has failed: twice as long with each further time."""
+    return min(_LONGEST_RETRY_S, RETRY_S * 2.0 ** min(failure.times - _TWICE, _DOUBLINGS))
 
 
 def _devices(request: PlaceRequest, hive: HiveView) -> Iterator[Device]:

@@ -89,10 +89,12 @@ class Failure(msgspec.Struct, frozen=True):
     Attributes:
         ago_s: seconds since.
         why: what went wrong.
+        times: in a row.
     """
 
     ago_s: float
     why: str
+    times: int = 2
 
 
 class HiveView(msgspec.Struct, frozen=True, kw_only=True):

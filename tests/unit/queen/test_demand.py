@@ -132,7 +132,7 @@ async def test_two_crashes_in_a_row_are_remembered_until_a_load_succeeds(demand,
     assert demand.failure("m", "h") is None, "one crash may be an accident"
     with pytest.raises(WorkerFailedError):
         await demand.ensure(M, START, None, None, keep=True)
-    assert demand.failure("m", "h") == (clock.now, "it burst")
+    assert demand.failure("m", "h") == (clock.now, "it burst", 2)
     assert demand.failure("m", "other") is None
     hives.trouble = None
     await demand.ensure(M, START, None, None, keep=True)
@@ -181,14 +181,14 @@ async def test_a_hive_that_cannot_run_a_variant_twice_in_a_row_is_left_alone(dem
         assert demand.failure("m", "h") is None
         with pytest.raises(type(error)):
             await demand.ensure(M, START, None, None, keep=True)
-    assert demand.failure("m", "h") == (clock.now, error.message)
+    assert demand.failure("m", "h") == (clock.now, error.message, 2)
 
 
 async def test_a_full_disk_is_remembered_from_the_first_time(demand, hives, clock) -> None:
     hives.missing = InsufficientDiskError("full")
     with pytest.raises(InsufficientDiskError):
         await demand.ensure(M, START, None, None, keep=True)
-    assert demand.failure("m", "h") == (clock.now, "full")
+    assert demand.failure("m", "h") == (clock.now, "full", 2)
 
 
 @pytest.mark.parametrize(

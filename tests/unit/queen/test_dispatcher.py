@@ -210,6 +210,34 @@ async def test_who_is_called_and_finds_nothing_is_not_told_another_place(make) -
     (await soon(waiting[1])).finish(DONE)
 
 
+async def test_a_start_that_fails_is_tried_on_another_hive(make) -> None:
+    colony = make()
+    colony.hive("a")
+    colony.hive("b")
+    colony.hives.go.set()
+    colony.hives.trouble = WorkerFailedError("it burst")
+
+    async def run(hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
+        if operation == "worker_spawn" and hive_id == "b":
+            colony.hives.trouble = None
+        return await FakeHives.run(colony.hives, hive_id, operation, fields, tell)
+
+    colony.hives.run = run
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert [hive_id for hive_id, _ in colony.hives.asked] == ["a", "b"]
+
+
+async def test_where_every_hive_fails_the_failure_is_told(make) -> None:
+    colony = make()
+    for name in "abcde":
+        colony.hive(name)
+    colony.hives.go.set()
+    colony.hives.trouble = WorkerFailedError("it burst")
+    with pytest.raises(WorkerFailedError, match="it burst"):
+        await soon(colony.ask())
+    assert [hive_id for hive_id, _ in colony.hives.asked] == ["a", "b", "c"]
+
+
 async def test_several_free_slots_reach_several_who_wait(make) -> None:
     colony = make()
     colony.beat("w")

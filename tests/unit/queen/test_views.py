@@ -95,10 +95,10 @@ def test_a_stopping_hive_accepts_nothing(colony, clock) -> None:
 
 def test_a_failure_is_told_with_its_age(colony, clock) -> None:
     colony.update_hive_state(hive())
-    failed = (clock.now, "it burst")
+    failed = (clock.now, "it burst", 3)
     clock.tick(4)
     found = seen(colony, clock, lambda model_id, hive_id: failed if (model_id, hive_id) == ("m", "h") else None)
-    assert found.failed == {"m": Failure(4, "it burst")}
+    assert found.failed == {"m": Failure(4, "it burst", 3)}
 
 
 def test_only_idle_workers_of_other_models_could_make_room(colony, clock) -> None:

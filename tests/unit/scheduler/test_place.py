@@ -162,6 +162,10 @@ HINDRANCES = [
     ({"devices": None}, "not told"),
     ({"engines": None}, "not told"),
     ({"failed": {"m": Failure(3.0, "it burst")}}, "3 s ago and is next tried in 7 s (it burst)"),
+    (
+        {"failed": {"m": Failure(15.0, "it burst", 4)}},
+        "the model failed to load there 4 times in a row, the last time 15 s ago and is next tried in 25 s (it burst)",
+    ),
     ({"devices": (GPU,)}, "suits the engines e"),
     ({"threads_free": 0}, "threads"),
     ({"ram_free_bytes": GIB}, "needs about 1228 MiB and 1024 MiB are free"),
@@ -180,6 +184,10 @@ def test_a_hive_that_will_not_do_has_a_reason_and_another_is_taken(more: dict, t
 
 def test_a_failure_of_long_ago_is_forgiven() -> None:
     assert isinstance(decide(WANTED, (), hive(failed={"m": Failure(10.0, "x")})), Start)
+    for times, rest_s in ((3, 20), (4, 40), (8, 600), (10**6, 600)):
+        failed = {"m": Failure(rest_s - 0.1, "x", times)}
+        assert isinstance(decide(WANTED, (), hive(failed=failed)), Refusal)
+        assert isinstance(decide(WANTED, (), hive(failed={"m": Failure(rest_s, "x", times)})), Start)
 
 
 def test_a_named_hive_or_device_is_the_only_one_asked() -> None:
