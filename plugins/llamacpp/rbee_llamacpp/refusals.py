@@ -15,19 +15,32 @@ IGNORED = frozenset(
         "echo",
         "function_call",
         "functions",
+        "guided_choice",
+        "guided_grammar",
+        "guided_json",
+        "guided_regex",
         "modalities",
         "prediction",
         "reasoning_effort",
+        "structured_outputs",
         "suffix",
         "verbosity",
         "web_search_options",
     }
 )
-"""Parameters of OpenAI's API that change nothing, as seen with 2026.10; `n` above 1 it refuses itself."""
+"""Parameters of OpenAI's API, and vLLM's for structured answers, that change nothing, as seen with 2026.10.
+
+More answers (`n`) than slots it refuses itself.
+"""
 
 _TOO_LONG = "exceed_context_size_error"
 _FIELD = re.compile(r"^Field '(\w+)': (.*)", re.DOTALL)
 _NAMED = re.compile(r"^(top_logprobs|response_format|tools|tool_choice|logit_bias|grammar|json_schema)\b")
+
+_MISREAD = re.compile(
+    r"^Failed to parse (messages|tools|tool call arguments)\b|^(image|audio|video) input is not supported\b"
+)
+"""What the server calls its own fault (500) and is the request's, by the beginnings of its messages (2026.10)."""
 
 
 def check_lora(wanted: Any, adapters: int, *, kept: bool) -> None:
@@ -88,4 +101,7 @@ def refusal(path: str, body: bytes) -> RbeeError | None:
             return InvalidRequestError(f"{message.rstrip('.')}.", param=begins[1])
         # In the envelope that clients know, which has a `param` also where nobody can tell it.
         return InvalidRequestError(f"{message.rstrip('.')}.")
+    misread = _MISREAD.match(message)
+    if misread is not None:
+        return InvalidRequestError(f"{message.rstrip('.')}.", param="tools" if misread[1] == "tools" else "messages")
     return None

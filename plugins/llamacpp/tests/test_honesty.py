@@ -55,6 +55,38 @@ async def test_what_the_server_refuses_names_the_parameter(ask, face, more, para
     assert (said.status, said.error["type"], said.error["param"]) == (400, "invalid_request_error", param)
 
 
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"tools": "x"}, "tools"),
+        ({"tools": [{}]}, "tools"),
+        ({"messages": [{"content": "x"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages"),
+        (
+            {
+                "messages": [
+                    *USER,
+                    {
+                        "role": "assistant",
+                        "content": None,
+                        "tool_calls": [
+                            {"id": "a", "type": "function", "function": {"name": "g", "arguments": "{nope"}}
+                        ],
+                    },
+                    {"role": "tool", "tool_call_id": "a", "content": "5"},
+                ]
+            },
+            "messages",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_server_takes_for_its_own_fault_is_told_as_the_requests(ask, face, more, param, stream):
+    said = await ask(face, CHAT, **{"messages": USER, **more}, stream=stream)
+    assert (said.status, said.error["type"], said.error["param"]) == (400, "invalid_request_error", param)
+
+
 async def test_what_it_offers_passes_through(ask, face):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
