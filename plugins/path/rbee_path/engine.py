@@ -8,6 +8,7 @@ import re
 import secrets
 import socket
 import time
+from types import MappingProxyType
 from typing import ClassVar
 
 from rbee.contract import Availability, Endpoint, EngineStatus, LoadSpec, ServedEngine, StageReport
@@ -24,6 +25,7 @@ from rbee_path.availability import availability, joinable, program_of
 from rbee_path.child import Child
 from rbee_path.reading import Broken
 from rbee_path.record import EngineRecord, Failures, Figures, OnBackend
+from rbee_path.refusals import refusal, says
 from rbee_path.template import fill, fill_groups
 
 HOST = "127.0.0.1"
@@ -94,11 +96,18 @@ class PathEngine(ServedEngine):
             child.end()
 
     def alive(self) -> bool:
-        """Whether the process runs; a joined server is gone when it has left several questions unanswered."""
+        """Whether the process runs and has not said that it is dead.
+
+        A joined server is gone when it has left several questions unanswered.
+        """
         if self._joined is not None:
             return self._missed < _MISSED
         child = self._child
-        return child is not None and child.code is None
+        return child is not None and child.code is None and not says(self.record.failures.dead, child.said())
+
+    def refusal(self, path: str, status: int, body: bytes) -> RbeeError | None:
+        """See `rbee_path.refusals`."""
+        return refusal(self.record.failures, self.name, status, body)
 
     def status(self) -> EngineStatus:
         """As much as the server tells."""
@@ -205,6 +214,7 @@ def engine_of(record: EngineRecord | Broken, *, optional: bool = False) -> type[
             "backends": frozenset(record.backends),
             "capabilities": frozenset(record.capabilities),
             "ignored_parameters": frozenset(record.ignores),
+            "preference": MappingProxyType(dict(record.preference)),
             "record": record,
             "optional": optional,
         }
@@ -256,13 +266,13 @@ def _values(spec: LoadSpec) -> dict[str, str | None]:
 def _failure(failures: Failures, program: str, child: Child, spec: LoadSpec, answer: str = "") -> RbeeError:
     """Why a server has ended before it was ready, or answers that it cannot."""
     told = f"It said: {' | '.join(filter(None, (answer, child.last_words()))) or 'nothing'}."
-    lower = "\n".join([*child.said(), answer]).lower()
-    if any(one.lower() in lower for one in failures.memory):
+    lines = [*child.said(), answer]
+    if says(failures.memory, lines):
         return InsufficientMemoryError(
             f"'{program}' has no memory for '{spec.model_path}' on {spec.device}. {told} "
             "Ask for a smaller context, fewer slots, or a smaller quantisation."
         )
-    if any(one.lower() in lower for one in failures.model):
+    if says(failures.model, lines):
         return ModelFileError(f"'{program}' cannot open the model '{spec.model_path}'. {told}")
     if child.code is None:
         return EngineUnavailableError(f"'{program}' cannot serve '{spec.model_path or spec.model_id}'. {told}")

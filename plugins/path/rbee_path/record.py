@@ -75,15 +75,19 @@ class Answers(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Failures(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What its last words mean when it does not start: any of these, in any case.
+    """What its words mean: any of these, in any case.
 
     Attributes:
-        model: the file is no model it can open.
-        memory: the model does not fit.
+        model: of its last ones when it does not start: the file is no model it can open.
+        memory: likewise: the model does not fit.
+        dead: in what it writes while it serves: the process runs and will answer nobody any more.
+        request: in an answer from 500 on: the request is at fault, and the server is well.
     """
 
     model: tuple[Line, ...] = ()
     memory: tuple[Line, ...] = ()
+    dead: tuple[Line, ...] = ()
+    request: tuple[Line, ...] = ()
 
 
 class Join(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +121,7 @@ class EngineRecord(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
         formats: of the models that it opens.
         backends: how it can drive devices.
         capabilities: what its workers offer.
+        preference: how well it suits a backend, as `rbee.contract.Engine.preference`; 0 for one that is left out.
         ignores: parameters of OpenAI's API that it drops without a word; requests that need one are refused.
         install: how a person gets it.
         arguments: groups of words, each a template; a group with an unknown value is left out.
@@ -139,6 +144,7 @@ class EngineRecord(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
     capabilities: tuple[Capability, ...]
     install: Line
     arguments: Groups
+    preference: dict[Backend, Annotated[int, Meta(ge=-100, le=100)]] = {}
     ignores: tuple[Word, ...] = ()
     environment: Variables = {}
     version: tuple[Line, ...] | None = None

@@ -18,12 +18,15 @@ from rbee.contract import Backend, ModelVariant
 from rbee.contract.errors import (
     EngineUnavailableError,
     InsufficientMemoryError,
+    InvalidRequestError,
     ModelFileError,
     ModelNotFoundError,
+    WorkerFailedError,
 )
 from rbee.testing.conformance import ServedEngineContract
 from rbee_path import engine_of
-from rbee_path.record import Answers, EngineRecord, Join, Ready
+from rbee_path.reading import shipped_records
+from rbee_path.record import Answers, EngineRecord, Failures, Join, Ready
 
 SERVER = """
 import http.server, json, os, sys, time
@@ -243,6 +246,48 @@ def test_one_that_dies_in_mid_answer_is_no_longer_alive(engine, load_spec):
             response.read()
     until(lambda: not engine.alive())
     assert engine.status().slots_busy is None
+
+
+def test_one_that_says_it_is_dead_while_its_process_runs_is_not_alive(put, mill, load_spec):
+    put(
+        "mill",
+        SERVER.replace("self.answer(body)", "print('Generation Thread died: x', flush=True)\n        self.answer(b'')"),
+    )
+    engine = mill(failures=Failures(dead=("generation thread died",)))
+    endpoint = engine.start(load_spec, quiet)
+    assert engine.alive()
+    line = http.client.HTTPConnection(urlsplit(endpoint.url).netloc)
+    with closing(line):
+        line.request("POST", "/v1/completions", b"{}")
+        line.getresponse().read()
+    until = time.monotonic() + 10
+    while engine.alive() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not engine.alive()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (404, b'{"error": "generation thread died"}', WorkerFailedError),
+        (400, b'{"error": "logprobs must be of type bool"}', InvalidRequestError),
+        (500, b'{"error": {"message": "Cannot parse tools: x", "type": "server_error"}}', InvalidRequestError),
+        (500, b'{"error": {"message": "no idea", "type": "server_error"}}', None),
+        (500, b'{"error": "no idea"}', None),
+        (400, b'{"error": {"message": "no", "type": "invalid_request_error"}}', None),
+        (400, b"no", None),
+        (400, b"[]", None),
+    ],
+)
+def test_its_refusals_are_told_in_words_that_clients_know(mill, status, body, error):
+    failures = Failures(dead=("generation thread died",), request=("cannot parse tools",))
+    found = mill(failures=failures).refusal("/v1/chat/completions", status, body)
+    assert found is None if error is None else type(found) is error
+
+
+def test_a_server_of_the_same_library_comes_behind_the_engine_that_drives_it_itself():
+    (record,) = (one for one in shipped_records() if one.name == "mlx-lm")
+    assert engine_of(record).info().preference == {"metal": -10, "cpu": -20}
 
 
 def test_a_port_that_somebody_took_meanwhile_is_tried_anew(put, mill, load_spec, monkeypatch):
