@@ -71,10 +71,10 @@ class EngineOption(msgspec.Struct, frozen=True, kw_only=True):
             return "one of " + ", ".join(map(repr, self.choices)) if self.choices else "a text"
         what = "a whole number" if self.kind == "int" else "a number"
         if self.low is not None and self.high is not None:
-            return f"{what} from {self.low:g} to {self.high:g}"
+            return f"{what} from {self.low:.15g} to {self.high:.15g}"
         if self.low is not None:
-            return f"{what} of at least {self.low:g}"
-        return what if self.high is None else f"{what} of at most {self.high:g}"
+            return f"{what} of at least {self.low:.15g}"
+        return what if self.high is None else f"{what} of at most {self.high:.15g}"
 
 
 def checked_options(engine: str, known: Sequence[EngineOption], given: Mapping[str, object]) -> dict[str, OptionValue]:

@@ -34,7 +34,9 @@ def validated(request: InferRequest) -> InferRequest:
     for name, (low, high) in _BOUNDS.items():
         value = getattr(request, name)
         if value is not None and not low <= value <= high:
-            raise InvalidRequestError(f"{name!r} must be between {low:g} and {high:g}, not {value!r}.", param=name)
+            raise InvalidRequestError(
+                f"{name!r} must be between {low:.15g} and {high:.15g}, not {value!r}.", param=name
+            )
     if request.stop is not None and len(request.stop) > _MAX_STOPS:
         raise InvalidRequestError(f"'stop' takes at most {_MAX_STOPS} strings.", param="stop")
     if any(not 1 <= len(stop) <= _MAX_STOP_LENGTH for stop in request.stop or ()):

@@ -50,6 +50,12 @@ def load_failure(spec: LoadSpec, path: str, text: str) -> RbeeError:
             details={"engine_said": lines},
         )
     reason = lines[0] if lines else "the library gave no reason"
+    if "lora adapter" in reason:
+        return ModelFileError(
+            f"the adapters {spec.options.get('lora')!r} of the option 'lora' cannot be loaded: {reason.rstrip(':')}. "
+            f"Check that they are GGUF files of adapters made for the model '{path}'.",
+            details={"engine_said": lines},
+        )
     return ModelFileError(
         f"model file '{path}' cannot be loaded: {reason}. Fetch it again or check that it is a GGUF file.",
         details={"engine_said": lines},

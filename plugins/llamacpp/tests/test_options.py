@@ -128,6 +128,11 @@ async def test_a_conversation_that_is_kept_comes_back_with_its_adapters_too(ask,
         await ask(face, CHAT, **talk("a", lora=[{"id": 0, "scale": 0}]))
 
 
+async def test_a_model_in_place_of_an_adapter_is_told_by_the_option_and_not_as_a_broken_model(loaded, model):
+    with pytest.raises(ModelFileError, match="of the option 'lora' cannot be loaded"):
+        await loaded(options(lora=str(model)))
+
+
 @pytest.mark.parametrize("lora", [[{"id": 1, "scale": 1}], [{"id": -1}], [{"scale": 1}], "all", [0]])
 async def test_an_adapter_that_is_not_there_is_refused(ask, loaded, model, tmp_path, lora):
     face = await loaded(options(lora=str(adapter(model, tmp_path / "bent.gguf"))))

@@ -65,6 +65,12 @@ def test_a_value_that_does_not_fit_is_refused_with_what_would(name, value, wante
     assert repr(name) in caught.value.message
 
 
+def test_large_bounds_are_told_in_full():
+    option = EngineOption(name="cache_mb", kind="int", help="", low=0, high=1 << 24)
+    with pytest.raises(InvalidRequestError, match="from 0 to 16777216,"):
+        option.checked(-1)
+
+
 def test_an_unknown_option_is_refused_with_those_that_there_are():
     with pytest.raises(InvalidRequestError, match=r"'e' has no option 'cach'\. Its options: cache_mb, draft"):
         checked_options("e", OPTIONS, {"cach": 1})

@@ -13,17 +13,17 @@ from rbee.catalog.provisioner import Peer
 from rbee.contract.amounts import byte_size
 from rbee.contract.devices import find_device
 from rbee.contract.engine_options import checked_options
-from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RequestTimeoutError, UnavailableError
+from rbee.contract.errors import InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import LearnedMemory, Registration, WorkerSpawn, WorkerSpawned
 from rbee.hive.adopted import check_serving
 from rbee.hive.children import Child, address
 from rbee.hive.operations.choosing import looked_into
 from rbee.hive.operations.naming import Naming
+from rbee.hive.operations.unfit import no_engine
 from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
-from rbee.plugins import install_hint
 from rbee.scheduler import as_seen, estimate
 from rbee.settings import Settings
 
@@ -270,13 +270,7 @@ class Starting:
         fitting = [engine for engine in opening if backend in engine.backends]
         if usable := [engine for engine in fitting if engine.available]:
             return min(usable, key=lambda engine: (-engine.preference.get(backend, 0), engine.name))
-        reasons = "; ".join(engine.reason for engine in fitting if engine.reason)
-        hint = install_hint(variant.format)
-        raise EngineUnavailableError(
-            reasons
-            or f"No engine here opens the format {variant.format!r} of {variant.name!r} on {backend}."
-            + (f" Install one: {hint}" if hint else "")
-        )
+        raise no_engine(variant, backend, fitting, named)
 
     def _opening(self, variant: ModelVariant, wanted: str | None) -> list[EngineInfo]:
         """Engines that can open a variant here, only the one that is named if one is."""

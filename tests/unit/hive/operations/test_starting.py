@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
+import msgspec
 import pytest
 from rbee.contract import EngineOption
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, UnavailableError
@@ -75,6 +76,17 @@ def test_an_engine_is_meant_by_name_by_backend_or_not_at_all() -> None:
     assert found.engine(MODEL, "cuda", "cuda").name == "first"
     with pytest.raises(InvalidRequestError, match="Engines: first, second, third"):
         found.engine(MODEL, "fourth", "cpu")
+
+
+def test_an_engine_that_was_named_and_will_not_do_is_told_for_itself() -> None:
+    cuda = engine("first", backends=("cuda",), available=False)
+    found = on(CPU, engines=(cuda, engine("second")))
+    with pytest.raises(
+        EngineUnavailableError, match=r"'first' cannot drive a device by 'cpu'; it does by: cuda\. Besid"
+    ):
+        found.engine(MODEL, "first", "cpu")
+    with pytest.raises(EngineUnavailableError, match=r"'second' does not open the format 'lump' of .*; it opens: \w+"):
+        found.engine(msgspec.structs.replace(MODEL, format="lump"), "second", "cpu")
 
 
 def test_why_no_engine_can_run_it_is_told_with_the_remedy() -> None:
