@@ -37,6 +37,6 @@ def _unfit(engine: EngineInfo, variant: ModelVariant, backend: str) -> str:
         opens = ", ".join(sorted(engine.formats)) or "none"
         why = f"does not open the format {variant.format!r} of {variant.name!r}; it opens: {opens}"
     else:
-        why = f"cannot drive a device by {backend!r}; it does by: {', '.join(sorted(engine.backends)) or 'none'}"
+        why = f"cannot drive a device by '{backend}'; it does by: {', '.join(sorted(engine.backends)) or 'none'}"
     more = f" Besides, {engine.reason.rstrip('.')}." if engine.reason else ""
     return f"Engine {engine.name!r} {why}.{more} `rbee worker list` shows what each engine opens."
