@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _CRASHES = 2
 _MOST_FAILURES = 1000
+_LEAST_FETCH = 16 * 1024 * 1024
 
 Tell = Callable[[JobEvent], None]
 
@@ -98,6 +99,7 @@ class Demand:
         self._loads: dict[str, list[_Load]] = {}
         self._failures: dict[tuple[str, str], _Failure] = {}
         self._took: dict[tuple[str, str], float] = {}
+        self._fetch_bytes_s: dict[str, float] = {}
 
     def failure(self, model_id: str, hive_id: str) -> tuple[float, str, int] | None:
         """When and why the model last failed to load on a hive, and how often in a row, if not for the first time.
@@ -111,6 +113,10 @@ class Demand:
     def load_s(self, model_id: str, hive_id: str) -> float | None:
         """Seconds that the model lately took to load on a hive, its files being there; None when unknown."""
         return self._took.get((model_id, hive_id))
+
+    def fetch_bytes_s(self, hive_id: str) -> float | None:
+        """Bytes of models that a hive lately fetched a second; None before it has fetched any."""
+        return self._fetch_bytes_s.get(hive_id)
 
     def coming(self, hive_id: str) -> list[Coming]:
         """Starts under way on a hive, from the decision on, what they wait for included."""
@@ -226,7 +232,9 @@ class Demand:
         try:
             if not start.present:
                 # Before anybody is stopped for it: it may not be there, or have no room on the disk.
-                await self._hives.run(start.hive_id, "model_download", {"model": start.model_id}, load.tell)
+                began = self._clock()
+                found = await self._hives.run(start.hive_id, "model_download", {"model": start.model_id}, load.tell)
+                self._measure_fetch(start.hive_id, found.get("fetched_bytes"), self._clock() - began)
                 load.fetched = True
             for worker_id in start.evict:
                 if not self._claim(worker_id):
@@ -264,6 +272,15 @@ class Demand:
             if load.task is not None:
                 # Whoever waited has left already: nobody else would fetch the exception.
                 load.task.add_done_callback(_consume)
+
+    def _measure_fetch(self, hive_id: str, fetched_bytes: object, seconds: float) -> None:
+        # What is quick is mostly what was there already, and small files say little of a line.
+        if not isinstance(fetched_bytes, int) or fetched_bytes < _LEAST_FETCH or seconds <= 0:
+            return
+        newest, before = fetched_bytes / seconds, self._fetch_bytes_s.pop(hive_id, None)
+        self._fetch_bytes_s[hive_id] = newest if before is None else (before + newest) / 2
+        if len(self._fetch_bytes_s) > _MOST_FAILURES:
+            del self._fetch_bytes_s[next(iter(self._fetch_bytes_s))]
 
     def _remember(self, key: tuple[str, str], error: RbeeError) -> None:
         # The newest last, so that the oldest are forgotten.

@@ -146,6 +146,7 @@ class QueenService:
             residence.standings.pinned,
             self.ledger.learned,
             self._demand.coming,
+            self._demand.fetch_bytes_s,
         )
         looks = Looks(views, self._figures)
         policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)

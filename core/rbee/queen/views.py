@@ -41,6 +41,7 @@ class Views:
         pinned: whether a model's workers must stay.
         learned: what workers have needed of memory.
         coming: starts under way, by hive.
+        fetch_bytes_s: how quickly a hive fetches models.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Views:
         pinned: Callable[[str | None], bool] = lambda _: False,
         learned: LearnedOf = lambda *_: (),
         coming: Callable[[str], Sequence[Coming]] = lambda _: (),
+        fetch_bytes_s: Callable[[str], float | None] = lambda _: None,
     ) -> None:
+        self._fetch_bytes_s = fetch_bytes_s
         self._load_s = load_s
         self._pinned = pinned
         self._learned = learned
@@ -111,6 +114,7 @@ class Views:
                 self._load_s,
                 self._pinned,
             )
+            plain = msgspec.structs.replace(plain, fetch_bytes_s=self._fetch_bytes_s(record.hive_id))
             views.append(self._less_coming(plain, record, model_ids, self._coming(record.hive_id) if coming else ()))
         return views
 

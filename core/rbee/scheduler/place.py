@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -27,6 +28,9 @@ from rbee.scheduler.wording import needed as told
 from rbee.scheduler.wording import size
 
 BUSY = "all slots are busy"
+
+_FETCH_BYTES_S = 20e6
+"""Of a machine that has fetched nothing yet."""
 
 _LEAST_LOAD_S = 1.0
 """A start takes this long, whatever is loaded; also where it was not measured."""
@@ -115,14 +119,14 @@ def unfit(request: Wish, one: Candidate) -> str | None:
     return None
 
 
-ORDER = ("too_large", "no_gpu", "to_stop", "to_fetch", "rank", "minus_threads_free")
+ORDER = ("too_large", "no_gpu", "to_stop", "to_fetch", "rank", "fetch_steps", "minus_threads_free")
 """Names of what orders options, the most important first; the hive's name comes last."""
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """A start that would do, with what orders it: see `ORDER`."""
 
-    order: tuple[int, int, int, int, int, int, str]
+    order: tuple[int, int, int, int, int, int, int, str]
     start: Start
 
     def scores(self) -> dict[str, float]:
@@ -171,6 +175,7 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
         len(room),
         0 if choice.present else 1,
         choice.rank,
+        _fetch_steps(hive, choice),
         -(hive.threads_free or 0),
         hive.hive_id,
     )
@@ -186,6 +191,15 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
         because=because,
     )
     return Option(order=order, start=start)
+
+
+def _fetch_steps(hive: HiveView, choice: Choice) -> int:
+    """How long a fetch takes that comes first: 0 for none, then in steps of twice as long; finer ones are noise."""
+    size_bytes = choice.variant.size_bytes
+    if choice.present or choice.variant.in_place is not None or not choice.variant.files:
+        return 0
+    seconds = (size_bytes or 0) / (hive.fetch_bytes_s or _FETCH_BYTES_S)
+    return 1 + math.ceil(math.log2(1 + seconds))
 
 
 def dispensable(worker: IdleWorker) -> float:

@@ -116,6 +116,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
         age_s: seconds since it was heard; None when unknown.
         learned: what workers of the wanted variants have needed, there or elsewhere.
         labels: that its operator has given it.
+        fetch_bytes_s: bytes of a model that it lately fetched a second; None before it has fetched any.
     """
 
     hive_id: str
@@ -133,6 +134,7 @@ class HiveView(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float | None = None
     learned: tuple[LearnedMemory, ...] = ()
     labels: Mapping[str, str] = {}
+    fetch_bytes_s: float | None = None
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

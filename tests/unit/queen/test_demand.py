@@ -35,6 +35,7 @@ class FakeHives:
         self.fetched = asyncio.Event()
         self.fetched.set()
         self.missing: Exception | None = None
+        self.fetched_bytes = 0
 
     async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
         self.jobs.append((hive_id, operation, fields))
@@ -42,6 +43,7 @@ class FakeHives:
             await self.fetched.wait()
             if self.missing is not None:
                 raise self.missing
+            return {"fetched_bytes": self.fetched_bytes}
         if operation == "worker_spawn":
             self.begun.set()
             try:
@@ -272,3 +274,25 @@ async def test_those_who_want_any_of_several_variants_share_one_load(demand, hiv
     hives.go.set()
     await asyncio.gather(first, second, precise)
     assert [job[2]["model"] for job in hives.jobs if job[1] == "worker_spawn"] == ["m"]
+
+
+async def test_how_quickly_a_hive_fetches_is_measured_on_what_it_really_fetched(demand, hives, clock) -> None:
+    hives.go.set()
+
+    async def load(fetched_bytes: int, seconds: float) -> None:
+        hives.fetched_bytes = fetched_bytes
+        hives.fetched.clear()
+        loaded = asyncio.create_task(demand.ensure(M, START, None, None, keep=True))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        clock.tick(seconds)
+        hives.fetched.set()
+        await loaded
+
+    await load(1_000, 1)
+    assert demand.fetch_bytes_s("h") is None
+    await load(100_000_000, 10)
+    assert demand.fetch_bytes_s("h") == 10_000_000
+    await load(100_000_000, 5)
+    assert demand.fetch_bytes_s("h") == 15_000_000
+    assert demand.fetch_bytes_s("other") is None

@@ -416,3 +416,11 @@ def test_hives_are_looked_at_at_most_once_and_only_for_a_start(request: Any, wor
         assert asked == []
     if isinstance(decision, Start):
         assert asked == [1]
+
+
+def test_among_machines_that_would_fetch_the_same_the_one_with_the_quicker_line_is_taken() -> None:
+    slow, quick = hive("a", fetch_bytes_s=1e6), hive("b", fetch_bytes_s=100e6)
+    assert decide(WANTED, (), slow, quick).hive_id == "b"
+    # What lies on a disk already needs no line, and small differences are noise.
+    assert decide(WANTED, (), msgspec.structs.replace(slow, held=frozenset({"m"})), quick).hive_id == "a"
+    assert decide(WANTED, (), hive("a", fetch_bytes_s=95e6), quick).hive_id == "a"
