@@ -149,7 +149,9 @@ class QueenService:
             self._demand.fetch_bytes_s,
         )
         looks = Looks(views, self._figures)
-        policy = GuardedPolicy(registrations.policies.get(settings.queen.policy)(), BalancedPolicy(), clock)
+        chosen = registrations.policies.get(settings.queen.policy)()
+        ours = type(chosen).__module__.startswith("rbee.builtin.")
+        policy = GuardedPolicy(chosen, BalancedPolicy(), clock, trusted=ours)
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
         )

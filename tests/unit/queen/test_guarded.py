@@ -105,5 +105,11 @@ def test_one_slow_decision_among_quick_ones_is_forgiven() -> None:
     assert [order(policy) for _ in range(6)] == ["abc", "abc", "cba", "abc", "abc", "cba"]
 
 
+def test_one_of_ours_is_believed() -> None:
+    policy = GuardedPolicy(Doing(lambda workers: list(reversed(workers))), ByName(), Clock(), trusted=True)
+    assert order(policy) == "cba"
+    assert policy.decided_by == "doing"
+
+
 def test_scores_that_fail_are_none() -> None:
     assert GuardedPolicy(Doing(failing), ByName(), Clock()).scores(VIEWS, REQUEST) == {}
