@@ -62,6 +62,7 @@ def test_its_key_is_in_one_file_and_nowhere_else(shared_colony, added):
         (("add", "box", "http://127.0.0.1:9"), 1, "does not answer"),
         (("add", "box", "http://127.0.0.1:9", "--no-key", "--key-stdin"), 2, "exclude each other"),
         (("add", "box", "http://127.0.0.1:9", "--key-file", "/nowhere"), 1, "'/nowhere' cannot be read"),
+        (("add", "box", "http://127.0.0.1:9", "--key-file", "/dev/null"), 1, "The key is empty"),
         (("rm", "nobody"), 1, "no server 'nobody'"),
     ],
 )

@@ -111,15 +111,19 @@ def base_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{path or '/v1'}"
 
 
-def checked_key(text: str) -> str | None:
-    """A key as it is sent; None where there is none.
+def checked_key(text: str) -> str:
+    """A key as it is sent.
 
     Raises:
-        InvalidRequestError: it cannot stand in a header.
+        InvalidRequestError: there is none, or it cannot stand in a header.
     """
     key = text.strip()
     if not key:
-        return None
+        raise InvalidRequestError(
+            "The key is empty. For a server that asks for none leave --key-stdin and --key-file out; --no-key with "
+            "--replace forgets the one that it had.",
+            param="key",
+        )
     if not key.isascii() or not key.isprintable() or len(key) > 4096:
         raise InvalidRequestError(
             "The key has characters that cannot be sent; it is one line of printable ASCII.", param="key"

@@ -67,11 +67,14 @@ def test_what_is_no_name_is_refused(name):
 
 
 def test_a_key_is_one_line_of_printable_characters():
-    assert (checked_key(" sesame\n"), checked_key("\n")) == ("sesame", None)
+    assert checked_key(" sesame\n") == "sesame"
     for wrong in ("a\r\nX-Evil: 1", "\N{BULLET}", "x" * 5000):
         with pytest.raises(InvalidRequestError) as caught:
             checked_key(wrong)
         assert wrong not in caught.value.message
+    for nothing in ("", " \n"):
+        with pytest.raises(InvalidRequestError, match="The key is empty"):
+            checked_key(nothing)
 
 
 def test_a_connection_shows_that_it_has_a_key_and_not_which():

@@ -61,6 +61,7 @@ def command(
     checked_name(name)
     base = base_url(url)
     before = _before(connections, name) if replace else None
+    key: str | None
     if key_stdin:
         key = checked_key(_asked())
     elif key_file is not None:
