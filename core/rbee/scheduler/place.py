@@ -226,16 +226,20 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
         short_of_memory = memory is not None and needed is not None and memory < needed
         if not short_of_threads and not short_of_memory:
             return evict
-        if not short_of_threads:
-            # Who is on another device would make no room on this one.
-            waiting = [worker for worker in waiting if concerns(worker, choice.device)]
-        if not waiting:
+        # Who has no thread gives none, and who is on another device would make no room on this one.
+        helping = [
+            worker
+            for worker in waiting
+            if (worker.threads != 0 if short_of_threads else concerns(worker, choice.device))
+        ]
+        if not helping:
             if named and not short_of_threads:
                 return evict
             if not named and short_of_memory and memory is not None and needed is not None:
                 return f"it {told(choice.estimate)} and {size(memory)} are free"
             return "all its processor threads are taken by workers that are busy"
-        victim = waiting.pop(0)
+        victim = helping[0]
+        waiting.remove(victim)
         evict.append(victim.worker_id)
         threads = None if threads is None else threads + 1
         memory = None if memory is None else memory + frees(victim, choice.device)

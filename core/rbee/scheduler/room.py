@@ -92,6 +92,7 @@ def idle_worker(
         memory_bytes=None if rss is None else rss * _MIB,
         device=device,
         vram_bytes=None if vram is None else vram * _MIB,
+        threads=sample.threads if sample is not None else None,
     )
 
 

@@ -73,6 +73,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
         memory_bytes: memory of the machine that it holds; None when unknown.
         device: id of its device; None when it has not told.
         vram_bytes: memory of that device that it holds, where it has its own; None when unknown.
+        threads: of the processor, that it was given; 0 where it computes elsewhere, None when unknown.
     """
 
     worker_id: str
@@ -81,6 +82,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     device: str | None = None
     vram_bytes: int | None = None
+    threads: int | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -249,6 +249,14 @@ def test_the_longest_idle_makes_room_first_and_no_more_than_needed() -> None:
     assert decide(WANTED, (), hive(idle=IDLE)).evict == ()
 
 
+def test_a_worker_that_has_no_thread_is_not_stopped_for_one() -> None:
+    elsewhere = IdleWorker(worker_id="elsewhere", idle_s=9000, memory_bytes=GIB, threads=0)
+    assert decide(WANTED, (), hive(threads_free=0, idle=(elsewhere, *IDLE))).evict == ("oldest",)
+    assert not isinstance(decide(WANTED, (), hive(threads_free=0, idle=(elsewhere,))), Start)
+    both = decide(WANTED, (), hive(threads_free=0, ram_free_bytes=0, idle=(elsewhere, *IDLE)))
+    assert both.evict == ("oldest", "elsewhere")
+
+
 def test_an_engine_that_computes_elsewhere_needs_no_room_and_stops_nobody() -> None:
     full = {"threads_free": 0, "ram_free_bytes": 1, "idle": IDLE}
     remote = msgspec.structs.replace(WANTED, variants=(variant(size_bytes=None),))
