@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from rbee.builtin.plugin_packages import place, remove, tool_of
-from rbee.cli.commands.plugin.told import RESTART
+from rbee.cli.commands.plugin.told import STAYS
 from rbee.cli.console import say
 from rbee.cli.words import NOT_EMPTY
 
@@ -32,4 +32,4 @@ def command(*, name: str, as_json: bool) -> None:
     if done.left:
         uninstall = ["uv", "pip", "uninstall", "--python", where.python, *done.left]
         say(f"Nothing else needs {', '.join(done.left)}; to remove that too: {shlex.join(uninstall)}")
-    say(RESTART)
+    say(STAYS)
