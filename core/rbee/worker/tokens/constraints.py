@@ -109,8 +109,7 @@ class Grammars:
         except Exception as error:  # the library's converters raise whatever their parsers do
             refused = str(error) or type(error).__name__
         if refused:
-            first = refused.strip().splitlines()[0][:300]
-            raise InvalidRequestError(f"{param!r} is not understood: {first}.", param=param)
+            raise InvalidRequestError(f"{param!r} is not understood: {_in_a_line(refused)}.", param=param)
         return _Matched(matcher, self._tokenizer)
 
     @property
@@ -124,6 +123,15 @@ class Grammars:
 
         ends = sorted(self._tokenizer.ends)
         return LLTokenizer(TokenizerWrapper(_Words(self._tokenizer)), eos_token=ends or None)
+
+
+def _in_a_line(refused: str) -> str:
+    """What the library says first, and of an error that it draws over several lines, what is wrong at the end."""
+    lines = [" ".join(line.split()) for line in refused.splitlines() if line.strip()]
+    said = lines[0] if lines else "it cannot be read"
+    if said.endswith("parse error:") and len(lines) > 1:
+        said = f"{said} {lines[-1].removeprefix('error: ')}"
+    return said[:300].rstrip(".")
 
 
 class Followed(Constraint):

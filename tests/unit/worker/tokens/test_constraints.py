@@ -78,6 +78,11 @@ def test_what_is_not_understood_is_refused_with_its_name(grammars, make):
     assert caught.value.param == "p"
 
 
+def test_what_is_wrong_with_a_regex_is_said_in_one_line(grammars):
+    with pytest.raises(InvalidRequestError, match=r"regex parse error: unclosed group\.$"):
+        grammars.json_schema({"type": "string", "pattern": "(("}, param="p")
+
+
 def test_once_the_text_is_complete_only_its_end_may_come(tokenizer, grammars):
     constraint = grammars.choice(["no"], param="p")
     tokens = tokenizer.encode("no")
