@@ -9,7 +9,7 @@ from fleet.conftest import one_line, sdk, text_of, user
 from rbee.testing.colony import eventually
 
 SLOW = "echo:drained?delay_ms=30"
-LONG = " ".join(["word"] * 60)
+LONG = " ".join(["word"] * 250)
 
 
 @pytest.fixture
