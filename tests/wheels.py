@@ -64,6 +64,8 @@ def install(work: Path, wheels: list[Path]) -> Path:
     core = next(str(wheel) for wheel in wheels if wheel.name.startswith("rbee-"))
     run(
         "uv", "pip", "install", "--quiet", "--python", str(python), "--constraint", str(constraints),
+        # Wheels of the same name that were built here before may be in uv's cache, with what they were then.
+        *(f"--refresh-package={one}" for one in ("rbee", "rbee-demo", "rbee-local", "rbee-llamacpp", "rbee-echo")),
         "--find-links", str(work / "dist"), f"rbee[demo,local] @ file://{core}",
         cwd=work,
     )  # fmt: skip
