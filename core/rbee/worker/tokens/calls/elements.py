@@ -8,21 +8,22 @@ from typing import Any
 
 import msgspec
 
+from rbee.worker.tokens.calls.schemas import KINDS, Parameters, kinds_of
+
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)</parameter>", re.DOTALL)
 
-
-def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The properties of each tool's parameters, by the tool's name."""
-    found: dict[str, dict[str, Any]] = {}
-    for tool in tools:
-        function = tool.get("function") or {}
-        properties = (function.get("parameters") or {}).get("properties")
-        found[str(function.get("name"))] = properties if isinstance(properties, dict) else {}
-    return found
+_UNLIKE_TEXT = frozenset({"array", "null", "object"})
+"""What is meant where a text may come too: a number may as well be a text of digits."""
 
 
-def call_of(text: str, tools: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
+def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, Parameters]:
+    """Each tool's parameters, by the tool's name."""
+    functions = [tool.get("function") or {} for tool in tools]
+    return {str(function.get("name")): Parameters(function.get("parameters")) for function in functions}
+
+
+def call_of(text: str, tools: Mapping[str, Parameters]) -> tuple[str, str] | None:
     """Name and arguments, as JSON, of the call in a text; None when there is none.
 
     Values are texts; those of parameters that the tool declares as something else are read as JSON.
@@ -31,17 +32,19 @@ def call_of(text: str, tools: Mapping[str, Mapping[str, Any]]) -> tuple[str, str
     if function is None:
         return None
     name, body = function[1], function[2]
-    declared = tools.get(name, {})
-    arguments = {key: _value(value, declared.get(key)) for key, value in _PARAMETER.findall(body)}
+    declared = tools.get(name) or Parameters(None)
+    arguments = {key: _value(value, declared.kinds(key)) for key, value in _PARAMETER.findall(body)}
     return name, msgspec.json.encode(arguments).decode()
 
 
-def _value(text: str, schema: Any) -> Any:
+def _value(text: str, kinds: frozenset[str]) -> Any:
     text = text.removeprefix("\n").removesuffix("\n")
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    if kind == "string" or (isinstance(kind, list) and "string" in kind):
+    if kinds == {"string"}:
         return text
     try:
-        return msgspec.json.decode(text.strip())
+        value = msgspec.json.decode(text.strip())
     except (msgspec.DecodeError, RecursionError):
         return text
+    if "string" in kinds and kinds != KINDS and not kinds_of(value) & kinds & _UNLIKE_TEXT:
+        return text
+    return value

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from rbee.contract.tokenizer import Tokenizer
+from rbee.worker.tokens.calls.schemas import Parameters
 from rbee.worker.tokens.calls.styles import NAMED, Style
 from rbee.worker.tokens.constraints import AS_WRITTEN
 
-_VALUES = frozenset({"const", "default", "enum", "examples"})
-"""Keywords of a schema under which there are values and no schemas."""
+_PARAMETER_END = "\n</parameter>\n"
 
 
 def forcing_grammar(style: Style, tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, *, single: bool) -> str:
@@ -30,20 +30,19 @@ def forcing_grammar(style: Style, tools: Sequence[Mapping[str, Any]], tokenizer:
     functions = [tool["function"] for tool in tools]
     begin, end = _mark(style.begin, tokenizer), _mark(style.end, tokenizer)
     call = f"call_{style.body}"
-    if style.body == "elements":
-        lines = [f"{call}: {' | '.join(f'f{number}' for number in range(len(functions)))}"]
-        for number, function in enumerate(functions):
+    lines = [f"{call}: {' | '.join(f'f{number}' for number in range(len(functions)))}"]
+    for number, function in enumerate(functions):
+        if style.body == "elements":
             lines += _element_rules(number, function)
-    elif style.body == "named":
-        choices = (
-            f"{_quoted(function['name'])} {_mark(NAMED, tokenizer)} {_json(_parameters(function))}"
-            for function in functions
-        )
-        lines = [f"{call}: {' | '.join(choices)}"]
-    else:
-        # A rule each: the references of a tool's schema are read from the root of what `%json` is given.
-        lines = [f"{call}: {' | '.join(f'f{number}' for number in range(len(functions)))}"]
-        lines += [f"f{number}: {_json(_object(one, style.arguments))}" for number, one in enumerate(functions)]
+            continue
+        name = function["name"]
+        # The schema is a document of its own: references are read from the root of what `%json` is given.
+        arguments = _json(_parameters(function))
+        if style.body == "named":
+            lines.append(f"f{number}: {_quoted(name)} {_mark(NAMED, tokenizer)} {arguments}")
+        else:
+            head = f'{{"name": {_quoted(name)}, {_quoted(style.arguments)}: '
+            lines.append(f'f{number}: {_quoted(head)} {arguments} "}}"')
     if style.end:
         one = f'{begin} "\\n" {call} "\\n" {end}'
         start = one if single else f'{one} ("\\n" {one})*'
@@ -56,37 +55,12 @@ def forcing_grammar(style: Style, tools: Sequence[Mapping[str, Any]], tokenizer:
     return "\n".join([f"start: {start}", *lines]) + "\n"
 
 
-def _object(function: Mapping[str, Any], arguments: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
-            "name": {"const": function["name"]},
-            arguments: _moved(_parameters(function), f"#/properties/{arguments}"),
-        },
-        "required": ["name", arguments],
-        "additionalProperties": False,
-    }
-
-
-def _moved(schema: Any, place: str) -> Any:
-    """A schema whose references within itself are right when it stands at that place of another one."""
-    if isinstance(schema, list):
-        return [_moved(one, place) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: place + value[1:]
-        if key == "$ref" and isinstance(value, str) and value.startswith("#")
-        else value
-        if key in _VALUES
-        else _moved(value, place)
-        for key, value in schema.items()
-    }
-
-
 def _parameters(function: Mapping[str, Any]) -> dict[str, Any]:
-    given = function.get("parameters")
-    return dict(given) if given else {"type": "object"}
+    """The schema of the arguments, which are an object, also where it does not say so."""
+    given = function.get("parameters") or {}
+    kind = given.get("type")
+    unsaid = "$ref" not in given if kind is None else isinstance(kind, list) and "object" in kind
+    return {**given, "type": "object"} if unsaid else dict(given)
 
 
 def _json(schema: Mapping[str, Any]) -> str:
@@ -95,18 +69,28 @@ def _json(schema: Mapping[str, Any]) -> str:
 
 def _element_rules(number: int, function: Mapping[str, Any]) -> list[str]:
     """Required parameters in their order, then the others as it likes."""
-    parameters = _parameters(function)
-    properties = parameters.get("properties") or {}
-    required = [key for key in parameters.get("required") or () if key in properties]
+    parameters = Parameters(function.get("parameters"))
+    keys = [key for key in parameters.properties if key in parameters.required]
+    keys += (key for key, schema in parameters.properties.items() if key not in keys and schema is not False)
     name = function["name"]
     parts, rules = [], []
-    for at, key in enumerate([*required, *(key for key in properties if key not in required)]):
+    for at, key in enumerate(keys):
         rule = f"f{number}p{at}"
-        parts.append(rule if key in required else f"{rule}?")
+        parts.append(rule if key in parameters.required else f"{rule}?")
         rules.append(f"{rule}: {_quoted(f'<parameter={key}>' + chr(10))} {rule}v")
-        rules.append(f'{rule}v[suffix="\\n</parameter>\\n"]: /(.|\\n)*/')
+        rules.append(f"{rule}v{_element_value(parameters, key)}")
     body = " ".join([_quoted(f"<function={name}>\n"), *parts, _quoted("</function>")])
     return [f"f{number}: {body}", *rules]
+
+
+def _element_value(parameters: Parameters, key: str) -> str:
+    """Texts are written as they are, everything else as JSON; what can be both is free."""
+    if "string" not in parameters.kinds(key):
+        return f": {_json(parameters.alone(key))} {_quoted(_PARAMETER_END)}"
+    texts = parameters.texts(key)
+    if texts and not any("</parameter>" in text for text in texts):
+        return f": ({' | '.join(map(_quoted, texts))}) {_quoted(_PARAMETER_END)}"
+    return f"[suffix={_quoted(_PARAMETER_END)}]: /(.|\\n)*/"
 
 
 def _mark(text: str, tokenizer: Tokenizer) -> str:
