@@ -9,10 +9,12 @@ import os
 import socket
 import subprocess
 import sys
+from typing import Literal
 
 import msgspec
 import openai
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 from rbee.contract import ModelVariant
 from rbee.contract.worker_args import LoadReport, WorkerArgs
 from rbee_mlx.availability import availability
@@ -32,6 +34,23 @@ SCHEMA = {
     "required": ["language", "old"],
     "additionalProperties": False,
 }
+
+
+class Point(BaseModel):
+    """A place on the board."""
+
+    model_config = ConfigDict(extra="forbid")
+    x: int = Field(ge=0, le=9)
+    y: int = Field(ge=0, le=9)
+
+
+class Move(BaseModel):
+    """Moves a piece."""
+
+    model_config = ConfigDict(extra="forbid")
+    piece: Literal["king", "rook"]
+    to: Point
+    then: Point | None
 
 
 @contextlib.contextmanager
@@ -160,3 +179,12 @@ def test_what_neither_can_do_is_refused_with_its_name(clients):
         with pytest.raises(openai.BadRequestError) as caught:
             ask(client, "x", extra_body={"audio": {"voice": "x"}})
         assert caught.value.param == "audio"
+
+
+def test_a_forced_call_of_a_tool_that_pydantic_made_is_one_of_its_models(clients):
+    for client in clients:
+        tool = openai.pydantic_function_tool(Move)
+        said = ask(client, "Move the king.", tools=[tool], tool_choice="required", max_tokens=120)
+        (call,) = said.choices[0].message.tool_calls
+        assert call.function.name == "Move"
+        Move.model_validate_json(call.function.arguments)
