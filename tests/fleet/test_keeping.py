@@ -3,6 +3,7 @@
 import json
 
 import httpx2
+import psutil
 import pytest
 from fleet.conftest import one_line, sdk, user
 from rbee.testing.colony import eventually
@@ -62,6 +63,51 @@ def test_ollamas_clients_load_and_unload(colony):
     eventually(lambda: loaded(colony) == set())
 
 
+def test_ollamas_clients_unload_all_workers_of_a_model(colony):
+    assert colony.cli("load", "echo:two", "--replicas", "2").returncode == 0
+    answer = httpx2.post(f"{colony.queen_url}/api/chat", json={"model": "echo:two", "messages": [], "keep_alive": 0})
+    assert answer.json()["done_reason"] == "unload"
+    eventually(lambda: loaded(colony) == set())
+
+
+def test_models_that_are_not_kept_take_turns_on_a_full_machine_and_nobody_is_refused(colony):
+    ask(colony, "echo:stays")
+    for model in ("echo:a", "echo:b", "echo:b", "echo:c"):
+        ask(colony, model, "0")
+    assert "echo:stays" in loaded(colony)
+
+
+def test_a_real_model_that_is_pinned_stays_and_what_it_held_is_free_when_its_unload_is_over(colony):
+    assert colony.cli("load", "demo", "--pin").returncode == 0
+    (worker,) = colony.workers()
+    assert worker["implementation"] == "llamacpp"
+    for model in ("echo:one", "echo:two", "demo"):
+        ask(colony, model, "0")
+    assert worker["model_id"] in loaded(colony)
+    assert colony.cli("unload", "demo").returncode == 0
+    assert not psutil.pid_exists(worker["pid"])
+    assert worker["worker_id"] not in {one["worker_id"] for one in colony.workers()}
+    ask(colony, "demo", "0")
+    eventually(lambda: loaded(colony) == set())
+
+
+def test_the_newest_word_counts(colony):
+    ask(colony, "echo:word", "10m")
+    assert 590 < colony.workers()[0]["unloads_in_s"] <= 600
+    assert colony.cli("load", "echo:word", "--keep-alive", "1h").returncode == 0
+    assert 3590 < colony.workers()[0]["unloads_in_s"] <= 3600
+    ask(colony, "echo:word")
+    assert 3590 < colony.workers()[0]["unloads_in_s"] <= 3600
+
+
+def test_ctrl_c_gives_up_the_load(colony):
+    with colony.start("load", "echo:never?load_s=60", "--pin") as load:
+        eventually(lambda: any(worker["state"] == "loading" for worker in colony.workers()))
+        load.interrupt()
+        assert load.wait() == 130
+    eventually(lambda: colony.workers() == [])
+
+
 def test_a_pinned_model_makes_no_room_and_outlives_the_colony(colony):
     done = colony.cli("load", "echo:pinned", "--pin", "--json")
     assert done.returncode == 0, done.stderr
@@ -92,10 +138,15 @@ def test_replicas_are_there_when_the_command_ends_and_go_together(colony):
     assert {worker["context_length"] for worker in colony.workers()} == {512}
     again = json.loads(colony.cli("load", "echo:many", "--replicas", "2", "--json").stdout)
     assert again["started"] == 0
+    more = colony.cli("load", "echo:many", "--context", "1024")
+    assert more.returncode == 1
+    assert "less context by" in one_line(more.stderr)
     one = json.loads(colony.cli("unload", ids[0], "--json").stdout)
     assert one["stopped"] == ids[:1]
+    more = json.loads(colony.cli("load", "echo:many", "--context", "1024", "--json").stdout)
+    assert (more["started"], set(more["workers"]) & set(ids)) == (1, set())
     rest = json.loads(colony.cli("unload", "echo:many", "--json").stdout)
-    assert rest["stopped"] == ids[1:]
+    assert set(rest["stopped"]) == {ids[1], *more["workers"]}
     assert colony.workers() == []
 
 

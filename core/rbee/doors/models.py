@@ -22,6 +22,14 @@ class ModelList(Protocol):
     def workers(self) -> Sequence[WorkerRecord]:
         """Every worker known."""
 
+    def expire(self, name: str, *, trusted: bool) -> None:
+        """Unload a model, wherever it is loaded, as soon as nobody asks it; harmless where it is not loaded.
+
+        Args:
+            name: short, canonical, or an alias.
+            trusted: the caller has sent the colony's token.
+        """
+
 
 async def model_named(models: ModelList, name: str, *, trusted: bool) -> dict[str, Any]:
     """One model as it is listed.

@@ -14,7 +14,6 @@ from rbee.contract.errors import (
     EngineUnavailableError,
     InsufficientDiskError,
     InsufficientMemoryError,
-    NoPlacementError,
     RbeeError,
     RequestTimeoutError,
     UnreachableError,
@@ -43,10 +42,6 @@ _Troubles = (
     EngineUnavailableError,
 )
 """What says something of a variant on a hive."""
-
-
-async def _at_once(_hive_id: str, _worker_id: str) -> None:
-    return
 
 
 class _Failure(NamedTuple):
@@ -78,24 +73,18 @@ class Demand:
     Args:
         hives: where workers are started.
         clock: the telemetry's.
-        claim: takes an idle worker out of routing before it is stopped to make room; False when it is in use.
-        forget: told the id of each worker that was stopped.
-        released: returns once what a stopped worker held is free on its hive.
+        evict: stops an idle worker, by hive and id, and tells of it; returns once what it held is free.
     """
 
     def __init__(
         self,
         hives: Hives,
         clock: Callable[[], float],
-        claim: Callable[[str], bool],
-        forget: Callable[[str], object],
-        released: Callable[[str, str], Awaitable[None]] = _at_once,
+        evict: Callable[[str, str, Tell], Awaitable[None]],
     ) -> None:
-        self._released = released
+        self._evict = evict
         self._hives = hives
         self._clock = clock
-        self._claim = claim
-        self._forget = forget
         self._loads: dict[str, list[_Load]] = {}
         self._failures: dict[tuple[str, str], _Failure] = {}
         self._took: dict[tuple[str, str], float] = {}
@@ -237,12 +226,8 @@ class Demand:
                 self._measure_fetch(start.hive_id, found.get("fetched_bytes"), self._clock() - began)
                 load.fetched = True
             for worker_id in start.evict:
-                if not self._claim(worker_id):
-                    raise NoPlacementError(f"Worker {worker_id!r}, which was to make room, is in use again.")
                 log.info("stopping idle worker %s on %s for %s", worker_id, start.hive_id, start.model_id)
-                await self._hives.run(start.hive_id, "worker_process_delete", {"worker_id": worker_id}, load.tell)
-                self._forget(worker_id)
-                await self._released(start.hive_id, worker_id)
+                await self._evict(start.hive_id, worker_id, load.tell)
             began = self._clock()
             await self._hives.run(
                 start.hive_id,

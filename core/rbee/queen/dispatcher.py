@@ -31,6 +31,7 @@ from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.ready import ReadyWorkers
 from rbee.queen.refusing import refused, unknown_there
+from rbee.queen.soon import RoomSoon
 from rbee.queen.targets import Targets
 from rbee.queen.telling import choosing, queued
 from rbee.queen.turns import Turn
@@ -65,6 +66,7 @@ class QueenDispatcher(Dispatcher):
         settings: waits.
         token: the colony's, sent to workers.
         breakers: keep requests from workers that fail again and again; the same ones that `views` asks.
+        soon: waits for room that is being made.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class QueenDispatcher(Dispatcher):
         settings: Settings,
         token: str | None,
         breakers: Breakers,
+        soon: RoomSoon,
     ) -> None:
         self._telemetry = telemetry
+        self._soon = soon
         self._breakers = breakers
         self._names = names
         self._views = views
@@ -197,13 +201,15 @@ class QueenDispatcher(Dispatcher):
                     request = await self._looks.into(request, within_s=_LOOK_INTO_S)
                     continue
                 if isinstance(decision, Refusal):
-                    if await self._made_way(request, unknown, patience):
+                    if await self._soon.after_refusal(request, self._policy, unknown, patience):
                         continue
                     if full is not None:
                         raise full
                     if unknown and all(hive.hive_id in unknown for hive in self._views.hives(())):
                         raise next(iter(unknown.values()))
                     return unknown_there(decision, unknown)
+                if isinstance(decision, Start) and await self._soon.before_evicting(decision, patience):
+                    continue
                 try:
                     async with asyncio.timeout_at(load_deadline):
                         await self._load(found, wanted, decision, alone=bool(unknown))
@@ -233,21 +239,6 @@ class QueenDispatcher(Dispatcher):
         finally:
             # Also with a slot in hand: more than one may be free, and only the first in the queue was called.
             turn.pass_on()
-
-    async def _made_way(self, request: PlaceRequest, without: Container[str], until: float) -> bool:
-        """Wait for a start under way, where what such starts hold is all that is missing; whether one has ended.
-
-        Args:
-            request: that was refused.
-            without: hives on which nothing is started for it.
-            until: by the loop's clock.
-        """
-        if not self._demand.loading:
-            return False
-        hives = [one for one in self._views.hives(request.variants, coming=False) if one.hive_id not in without]
-        if not isinstance(place(request, (), lambda: hives, self._policy), Start):
-            return False
-        return await self._demand.one_ends(until - asyncio.get_running_loop().time())
 
     def finished(self, lease: WorkerLease, outcome: Outcome) -> None:
         """A leased request has ended."""

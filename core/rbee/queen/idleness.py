@@ -17,6 +17,6 @@ def is_idle(entry: WorkerEntry) -> bool:
 
 
 def idle_s(entry: WorkerEntry, now: float) -> float:
-    """Seconds since a worker was last asked, or came."""
-    since = max((moment for moment in (entry.last_used_at, entry.registered_at) if moment is not None), default=now)
+    """Seconds since a worker's last request ended, or since it had its model loaded."""
+    since = max((moment for moment in (entry.last_used_at, entry.serves_since) if moment is not None), default=now)
     return max(0.0, now - since)

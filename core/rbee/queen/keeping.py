@@ -15,7 +15,8 @@ from rbee.telemetry import TelemetryRegistry, WorkerEntry
 class Keeping:
     """Judges; stops nobody.
 
-    The word of the last request counts first, as with Ollama, then what was said of its model, then the colony's.
+    The word of the last request counts first, as with Ollama, unless something was said of its model since; then what
+    was said of its model, then the colony's.
     A pinned model stays whatever a request says.
 
     Args:
@@ -24,6 +25,7 @@ class Keeping:
         default_s: the colony's word, in seconds; -1 for ever.
         clock: the telemetry's.
         rush_s: how long a worker stays at most that was started for a rush.
+        wanted: whether somebody waits for a slot at a worker of a model, which then stays.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class Keeping:
         default_s: float,
         clock: Callable[[], float],
         rush_s: float = FOR_EVER,
+        wanted: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        self._wanted = wanted
         self._telemetry = telemetry
         self._standings = standings
         self._default_s = default_s
@@ -50,6 +54,10 @@ class Keeping:
     def rushed(self, worker_ids: Collection[str]) -> None:
         """These were started because requests waited: they go when that is over, and others of their model stay."""
         self._rushed.update(worker_ids)
+
+    def unsaid(self, worker_id: str) -> None:
+        """Something newer was said than all requests had."""
+        self._said.pop(worker_id, None)
 
     def kept_s(self, entry: WorkerEntry) -> float:
         """How long a worker stays while idle, in seconds; -1 for ever."""
@@ -82,7 +90,11 @@ class Keeping:
 
     def due(self) -> list[WorkerEntry]:
         """Workers whose time is over."""
-        return [entry for entry in self._telemetry.find_idle_workers() if self.left_s(entry) == 0]
+        return [
+            entry
+            for entry in self._telemetry.find_idle_workers()
+            if self.left_s(entry) == 0 and not (entry.model_id is not None and self._wanted(entry.model_id))
+        ]
 
     def forget(self, known: Callable[[str], bool]) -> None:
         """Drop the words for workers that are gone."""

@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Container, Sequence
 
 import msgspec
 
 from rbee.builtin.policies import BalancedPolicy
+from rbee.contract.errors import (
+    InsufficientMemoryError,
+    ModelNotFoundError,
+    NoPlacementError,
+    NotFoundError,
+    RbeeError,
+    WorkerFailedError,
+)
 from rbee.queen.demand import Demand, Tell
 from rbee.queen.looks import Looks
-from rbee.queen.names import Resolved
+from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.refusing import refused
+from rbee.queen.soon import RoomSoon
 from rbee.queen.telling import choosing
 from rbee.queen.views import Views
 from rbee.scheduler import Decision, HiveView, PlaceRequest, Refusal, Selector, Start, Wish, holds, place
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
+_POLICY = BalancedPolicy()
+"""Orders workers, of which none is looked at here."""
+
 _LOOK_INTO_S = 5.0
+_TRIES = 3
+_HIVES_TRIED = 3
+_PAUSE_S = 0.5
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wants to be there.
+
+    Attributes:
+        name: of the model, as it was called.
+        found: what that means.
+        hive_id: only there, when given.
+        where: only where these hold.
+        context_length: tokens a slot of a new worker; None for what the setting says.
+    """
+
+    name: str
+    found: Resolved
+    hive_id: str | None = None
+    where: tuple[Selector, ...] = ()
+    context_length: int | None = None
 
 
 class Loads:
@@ -25,19 +59,30 @@ class Loads:
 
     Args:
         telemetry: the colony.
+        names: from names to models.
         views: of the colony.
         looks: into models that nobody has yet.
         demand: carries out starts.
-        settings: context and slots where nothing is said.
+        soon: waits for room that is being made.
+        settings: context and slots where nothing is said, and how long room is waited for.
     """
 
     def __init__(
-        self, telemetry: TelemetryRegistry, views: Views, looks: Looks, demand: Demand, settings: Settings
+        self,
+        telemetry: TelemetryRegistry,
+        names: ModelNames,
+        views: Views,
+        looks: Looks,
+        demand: Demand,
+        soon: RoomSoon,
+        settings: Settings,
     ) -> None:
         self._telemetry = telemetry
+        self._names = names
         self._views = views
         self._looks = looks
         self._demand = demand
+        self._soon = soon
         self._settings = settings
 
     def there(self, found: Resolved, hive_id: str | None, where: Sequence[Selector] = ()) -> list[WorkerEntry]:
@@ -58,50 +103,64 @@ class Loads:
             and (not where or _holds(where, hives.get(entry.hive_id or ""), entry))
         ]
 
-    async def another(
-        self,
-        found: Resolved,
-        hive_id: str | None,
-        where: tuple[Selector, ...],
-        context_length: int | None,
-        name: str,
-        tell: Tell,
-    ) -> None:
+    async def another(self, wanted: Wanted, tell: Tell) -> Wanted:
         """Start one more worker, or wait for one that is being started.
 
         Args:
-            found: the model.
-            hive_id: only there, when given.
-            where: only where these hold.
-            context_length: tokens a slot; None for the setting.
-            name: of the model, as it was called.
+            wanted: what is to be there.
             tell: given the load's events.
+
+        Returns:
+            The same, with all that the vendors have where what lies here could not be placed.
 
         Raises:
             NoPlacementError, EngineUnavailableError: it cannot be, with one reason a machine.
             RbeeError: loading failed.
         """
         request = PlaceRequest(
-            variants=found.variants,
-            hive_id=hive_id,
-            context_length=context_length or self._settings.worker.context_length,
+            variants=wanted.found.variants,
+            hive_id=wanted.hive_id,
+            context_length=wanted.context_length or self._settings.worker.context_length,
             slots=self._settings.worker.slots,
-            where=where,
+            where=wanted.where,
         )
-        decision = self._decide(request, found)
-        if isinstance(decision, Refusal) or (isinstance(decision, Start) and not decision.present):
-            request = await self._looks.into(request, within_s=_LOOK_INTO_S)
-            decision = self._decide(request, found)
-        if isinstance(decision, Refusal):
-            raise refused(found, decision)
-        if not isinstance(decision, Start):
-            raise TypeError("without candidates there is nothing to use or to wait for")
-        start = msgspec.structs.replace(decision, context_length=context_length)
-        if name != start.model_id:
-            tell(choosing(name, start))
-        # A load on another machine is none of which the demands are known to hold.
-        only = start.hive_id if where else hive_id
-        await self._demand.ensure(found.model_ids, start, only, tell, keep=False)
+        until = asyncio.get_running_loop().time() + self._settings.queen.slot_wait_s
+        unable: dict[str, RbeeError] = {}
+        looked, tries = False, 0
+        while True:
+            decision = self._decide(request, wanted, unable)
+            if not looked and not (isinstance(decision, Start) and decision.present):
+                looked = True
+                request = await self._looks.into(request, within_s=_LOOK_INTO_S)
+                continue
+            if isinstance(decision, Refusal):
+                if await self._soon.after_refusal(request, _POLICY, unable, until):
+                    continue
+                if (wider := await self._names.widen(wanted.found)) is not None:
+                    wanted = msgspec.structs.replace(wanted, found=wider)
+                    request = msgspec.structs.replace(request, variants=wider.variants)
+                    looked = False
+                    continue
+                raise next(iter(unable.values()), refused(wanted.found, decision))
+            if not isinstance(decision, Start):
+                raise TypeError("without candidates there is nothing to use or to wait for")
+            if await self._soon.before_evicting(decision, until):
+                continue
+            try:
+                await self._start(wanted, decision, tell)
+            except (ModelNotFoundError, WorkerFailedError) as error:
+                # What a name means may depend on the machine; where a worker has crashed it is not started again.
+                if wanted.hive_id is not None or len(unable) == _HIVES_TRIED - 1:
+                    raise
+                unable[decision.hive_id] = error
+            except (NoPlacementError, NotFoundError, InsufficientMemoryError):
+                # The hive knows better than a picture that is a second old; look again with a fresh one.
+                tries += 1
+                if tries == _TRIES:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return wanted
 
     async def where_there_is_room(self, found: Resolved, wish: Wish) -> bool:
         """Start one more worker if nobody has to be stopped and nothing to be fetched for it; whether one was started.
@@ -121,17 +180,25 @@ class Loads:
             context_length=self._settings.worker.context_length,
             slots=self._settings.worker.slots,
         )
-        decision = self._decide(request, found)
+        decision = self._decide(request, Wanted(name=found.name, found=found), frozenset())
         if not isinstance(decision, Start) or decision.evict or not decision.present:
             return False
         await self._demand.ensure(found.model_ids, decision, decision.hive_id, None, keep=True)
         return True
 
-    def _decide(self, request: PlaceRequest, found: Resolved) -> Decision:
-        hives = self._views.hives(request.variants)
-        have = {entry.hive_id for entry in self.there(found, None)}
-        without = [hive for hive in hives if hive.hive_id not in have]
-        first = _placed(request, without) if have and without else None
+    async def _start(self, wanted: Wanted, decision: Start, tell: Tell) -> None:
+        start = msgspec.structs.replace(decision, context_length=wanted.context_length)
+        if wanted.name != start.model_id:
+            tell(choosing(wanted.name, start))
+        # A load on another machine is none of which the demands are known to hold.
+        only = start.hive_id if wanted.where else wanted.hive_id
+        await self._demand.ensure(wanted.found.model_ids, start, only, tell, keep=False)
+
+    def _decide(self, request: PlaceRequest, wanted: Wanted, without: Container[str]) -> Decision:
+        hives = [hive for hive in self._views.hives(request.variants) if hive.hive_id not in without]
+        have = {entry.hive_id for entry in self.there(wanted.found, None)}
+        others = [hive for hive in hives if hive.hive_id not in have]
+        first = _placed(request, others) if have and others else None
         return first if isinstance(first, Start) else _placed(request, hives)
 
 
@@ -140,4 +207,4 @@ def _holds(where: Sequence[Selector], hive: HiveView | None, entry: WorkerEntry)
 
 
 def _placed(request: PlaceRequest, hives: list[HiveView]) -> Decision:
-    return place(request, (), lambda: hives, BalancedPolicy())
+    return place(request, (), lambda: hives, _POLICY)

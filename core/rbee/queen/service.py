@@ -45,6 +45,7 @@ from rbee.queen.broadcast import Broadcast
 from rbee.queen.catalogs import HiveCatalogs
 from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
+from rbee.queen.departures import Departures
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.drains import Drains
@@ -69,10 +70,10 @@ from rbee.queen.operations import (
     aliased,
 )
 from rbee.queen.plans import Plans
-from rbee.queen.released import until_released
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.replicas import Replicas
 from rbee.queen.residence import Residence
+from rbee.queen.soon import RoomSoon
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
@@ -126,10 +127,16 @@ class QueenService:
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
         self.names = ModelNames(resolver, self.telemetry, clock, held, self.aliases)
-        self._residence = residence = Residence(folders.home, self.telemetry, self._hives, settings, clock)
-        self._demand = Demand(
-            self._hives, clock, residence.claim, self.telemetry.remove_worker, partial(until_released, self.telemetry)
+        departures = Departures(self.telemetry, self._hives)
+        self._residence = residence = Residence(
+            folders.home,
+            self.telemetry,
+            departures,
+            settings,
+            clock,
+            lambda model_id: self.dispatcher.room.depth((model_id,)) > 0,
         )
+        self._demand = Demand(self._hives, clock, departures.evict)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
         self._experience = Experience(folders.home, self.telemetry, held)
@@ -147,13 +154,15 @@ class QueenService:
             self.ledger.learned,
             self._demand.coming,
             self._demand.fetch_bytes_s,
+            departures.leaves,
         )
+        soon = RoomSoon(views, self._demand, departures)
         looks = Looks(views, self._figures)
         chosen = registrations.policies.get(settings.queen.policy)()
         ours = type(chosen).__module__.startswith("rbee.builtin.")
         policy = GuardedPolicy(chosen, BalancedPolicy(), clock, trusted=ours)
         self.dispatcher = QueenDispatcher(
-            self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers
+            self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers, soon
         )
         self.dispatcher.on_ended = residence.request_ended
         self.decisions = self.dispatcher.decisions
@@ -172,7 +181,7 @@ class QueenService:
             self._check_store,
             self._entered_beehives,
         )
-        loads = Loads(self.telemetry, views, looks, self._demand, settings)
+        loads = Loads(self.telemetry, self.names, views, looks, self._demand, soon, settings)
         self._replicas = Replicas(self.dispatcher.room, self.names, loads, residence.keeping, settings, clock)
         self._operations = operations = Operations(
             self.telemetry,
@@ -185,7 +194,8 @@ class QueenService:
                 self.names,
                 loads,
                 self._hives,
-                residence.standings,
+                departures,
+                residence,
             ),
             Benching(self.telemetry, self.names, self.dispatcher, history.rates),
             self._lists.workers,
@@ -396,6 +406,12 @@ class QueenService:
     async def models(self, *, trusted: bool) -> list[dict[str, Any]]:
         """Models that can be asked for; see `Lists.models`."""
         return await self._lists.models(trusted=trusted)
+
+    def expire(self, name: str, *, trusted: bool) -> None:
+        """Unload a model, by any of its names, as soon as nobody asks it; harmless where it is not loaded."""
+        meant, trusted = self.names.meant(name, trusted=trusted)
+        found = self.names.present(meant, trusted=trusted)
+        self._residence.expire((meant,) if found is None else found.model_ids)
 
     def registration(self) -> Registration:
         """The queen as she registers."""

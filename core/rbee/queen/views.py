@@ -42,6 +42,7 @@ class Views:
         learned: what workers have needed of memory.
         coming: starts under way, by hive.
         fetch_bytes_s: how quickly a hive fetches models.
+        leaves: whether a worker is being stopped for having been idle.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Views:
         learned: LearnedOf = lambda *_: (),
         coming: Callable[[str], Sequence[Coming]] = lambda _: (),
         fetch_bytes_s: Callable[[str], float | None] = lambda _: None,
+        leaves: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._fetch_bytes_s = fetch_bytes_s
+        self._leaves = leaves
         self._load_s = load_s
         self._pinned = pinned
         self._learned = learned
@@ -113,6 +116,7 @@ class Views:
                 self._failure,
                 self._load_s,
                 self._pinned,
+                self._leaves,
             )
             plain = msgspec.structs.replace(plain, fetch_bytes_s=self._fetch_bytes_s(record.hive_id))
             views.append(self._less_coming(plain, record, model_ids, self._coming(record.hive_id) if coming else ()))
@@ -158,6 +162,7 @@ def _hive(
     failure: FailureOf,
     load_s: LoadOf,
     pinned: Callable[[str | None], bool],
+    leaves: Callable[[str], bool],
 ) -> HiveView:
     info = record.info
     promised = () if info is None else info.memory
@@ -180,9 +185,10 @@ def _hive(
                 entry.backend,
                 entry.sample,
                 load_s(entry.model_id or "", record.hive_id),
+                pinned=pinned(entry.model_id),
             )
             for entry in telemetry.get_workers_on_hive(record.hive_id)
-            if entry.model_id not in model_ids and is_idle(entry) and not pinned(entry.model_id)
+            if entry.model_id not in model_ids and is_idle(entry) and not leaves(entry.worker_id)
         ),
         held=here,
         elsewhere=in_place - here,

@@ -93,8 +93,8 @@ def concerns(worker: IdleWorker, device: Device) -> bool:
 
 
 def frees(worker: IdleWorker, device: Device) -> int:
-    """Memory of a device that is free once an idle worker has stopped, as far as is known."""
-    if not concerns(worker, device):
+    """Memory of a device that is free once an idle worker has stopped, as far as is known; none of one that stays."""
+    if worker.pinned or not concerns(worker, device):
         return 0
     held = worker.vram_bytes if device.device_type is DeviceType.GPU else worker.memory_bytes
     return held or 0

@@ -220,7 +220,8 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
     threads = hive.threads_free
     memory, needed = choice.free_bytes, choice.estimate.total_bytes
     evict: list[str] = []
-    waiting: list[IdleWorker] = sorted(hive.idle, key=lambda worker: (-dispensable(worker), worker.worker_id))
+    spare = [worker for worker in hive.idle if not worker.pinned]
+    waiting = sorted(spare, key=lambda worker: (-dispensable(worker), worker.worker_id))
     while True:
         short_of_threads = threads is not None and threads < 1
         short_of_memory = memory is not None and needed is not None and memory < needed
@@ -236,13 +237,23 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
             if named and not short_of_threads:
                 return evict
             if not named and short_of_memory and memory is not None and needed is not None:
-                return f"it {told(choice.estimate)} and {size(memory)} are free"
-            return "all its processor threads are taken by workers that are busy"
+                return f"it {told(choice.estimate)} and {size(memory)} are free{_but_for_pinned(hive, choice)}"
+            return f"all its processor threads are taken by workers that are busy{_or_pinned(hive)}"
         victim = helping[0]
         waiting.remove(victim)
         evict.append(victim.worker_id)
         threads = None if threads is None else threads + 1
         memory = None if memory is None else memory + frees(victim, choice.device)
+
+
+def _or_pinned(hive: HiveView) -> str:
+    return " or pinned" if any(worker.pinned for worker in hive.idle) else ""
+
+
+def _but_for_pinned(hive: HiveView, choice: Choice) -> str:
+    """Who would make room if it had not to stay."""
+    stay = sorted(one.worker_id for one in hive.idle if one.pinned and concerns(one, choice.device))
+    return f"; pinned: {', '.join(stay)}" if stay else ""
 
 
 def _worker(one: Candidate, why: str) -> Reason:

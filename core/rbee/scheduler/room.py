@@ -63,6 +63,8 @@ def idle_worker(
     backend: str | None,
     sample: ProcessStats | None,
     load_s: float | None = None,
+    *,
+    pinned: bool = False,
 ) -> IdleWorker:
     """A worker that could make room, with what it holds.
 
@@ -73,6 +75,7 @@ def idle_worker(
         backend: how that is driven.
         sample: of its process.
         load_s: seconds that its model took to load; None when unknown.
+        pinned: it has to stay.
     """
     vram = sample.vram_mb if sample is not None else None
     rss = sample.rss_mb if sample is not None else None
@@ -89,6 +92,7 @@ def idle_worker(
         worker_id=worker_id,
         idle_s=idle_s,
         load_s=load_s,
+        pinned=pinned,
         memory_bytes=None if rss is None else rss * _MIB,
         device=device,
         vram_bytes=None if vram is None else vram * _MIB,

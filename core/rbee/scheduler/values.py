@@ -70,6 +70,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
         worker_id: identity.
         idle_s: seconds since its last request.
         load_s: seconds that its model lately took to load there; None when unknown.
+        pinned: it has to stay.
         memory_bytes: memory of the machine that it holds; None when unknown.
         device: id of its device; None when it has not told.
         vram_bytes: memory of that device that it holds, where it has its own; None when unknown.
@@ -79,6 +80,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str
     idle_s: float
     load_s: float | None = None
+    pinned: bool = False
     memory_bytes: int | None = None
     device: str | None = None
     vram_bytes: int | None = None

@@ -66,9 +66,8 @@ def successor(entry: WorkerEntry) -> WorkerEntry:
     )
 
 
-def apply_identity(entry: WorkerEntry, registration: Registration, now: float) -> None:
+def apply_identity(entry: WorkerEntry, registration: Registration) -> None:
     """The fields that registration owns: address, origin, process."""
-    entry.registered_at = now
     entry.url = registration.address or entry.url
     entry.spawned_by = registration.spawned_by or entry.spawned_by
     entry.hive_id = registration.hive_id or _spawning_hive(registration.spawned_by) or entry.hive_id

@@ -19,7 +19,7 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
 
     Attributes:
         worker_id: identity.
-        registered_at: when a registration last came, by the registry's clock.
+        serves_since: when it first had its model loaded, by the registry's clock; None before.
         voice: who told its model and state; None when a hive has only measured its process.
         heard_at: when its hive last heard of it, by the hive's clock; of the aggregate form.
         health: the hive's word on it; of the aggregate form.
@@ -67,7 +67,7 @@ class WorkerEntry(msgspec.Struct, kw_only=True):
     rival_hive: str | None = None
     rival_at: float | None = None
     vram_free_mb: int | None = None
-    registered_at: float | None = None
+    serves_since: float | None = None
     superseded: str | None = None
     reserved: int = 0
     external: int = 0

@@ -72,7 +72,7 @@ class WorkerTable:
         fresh = known is None or (instance is not None and instance != known.instance_id)
         if fresh and known is not None:
             entry = merge.successor(known)
-        merge.apply_identity(entry, registration, self._clock())
+        merge.apply_identity(entry, registration)
         if fresh or self._beats.get(worker_id) is None:
             merge.apply_first_words(entry, registration)
             self._beats.update(worker_id, entry)
@@ -314,6 +314,8 @@ class WorkerTable:
         """Something has changed about a worker; whether that changed where or whether it is found."""
         self._version += 1
         self._moved.pop(entry.worker_id, None)
+        if entry.serves_since is None and entry.state.serving:
+            entry.serves_since = self._clock()
         return self._place(entry)
 
     def _place(self, entry: WorkerEntry) -> bool:

@@ -122,6 +122,7 @@ class Models:
         self._workers = workers
         self._listed = listed
         self._asked = 0
+        self.expired: list[str] = []
 
     async def models(self, *, trusted: bool) -> list[dict[str, Any]]:
         return [
@@ -134,6 +135,9 @@ class Models:
         # As the queen does: each answer tells other ages.
         self._asked += 1
         return [msgspec.structs.replace(one, heartbeat_age_s=float(self._asked)) for one in self._workers]
+
+    def expire(self, name: str, *, trusted: bool) -> None:
+        self.expired.append(name)
 
 
 def worker(name: str = "demo", **known: Any) -> WorkerRecord:

@@ -71,7 +71,13 @@ def forgotten() -> list[str]:
 
 @pytest.fixture
 def demand(hives: FakeHives, clock, forgotten: list[str]) -> Demand:
-    return Demand(hives, clock, lambda worker_id: worker_id != "busy", forgotten.append)
+    async def evict(hive_id: str, worker_id: str, tell: Any) -> None:
+        if worker_id == "busy":
+            raise NoPlacementError(f"Worker {worker_id!r} is in use again.")
+        await hives.run(hive_id, "worker_process_delete", {"worker_id": worker_id}, tell)
+        forgotten.append(worker_id)
+
+    return Demand(hives, clock, evict)
 
 
 def loading(demand: Demand) -> bool:

@@ -26,12 +26,14 @@ from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, Nod
 from rbee.gateway import Outcome, Queued
 from rbee.queen.breakers import Breakers
 from rbee.queen.demand import Demand
+from rbee.queen.departures import Departures
 from rbee.queen.dispatcher import QueenDispatcher, WorkerLease
 from rbee.queen.guarded import GuardedPolicy
 from rbee.queen.held import HeldIndex
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames
 from rbee.queen.remote_figures import RemoteFigures
+from rbee.queen.soon import RoomSoon
 from rbee.queen.views import Views
 from rbee.queen.wanted import Wanted
 from rbee.settings.model import QueenSettings, Settings
@@ -60,8 +62,18 @@ class FakeHives:
         self.go = asyncio.Event()
         self.spawned: Any = lambda: None
         self.trouble: Exception | None = None
+        self.stopped: list[str] = []
+        self.left = asyncio.Event()
+        self.freed: Any = lambda: None
 
-    async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
+    async def run(
+        self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any, *, correlation_id: str | None = None
+    ) -> dict[str, Any]:
+        if operation == "worker_process_delete":
+            self.stopped.append(fields["worker_id"])
+            await self.left.wait()
+            self.freed()
+            return {}
         if hive_id in self.strangers:
             raise ModelNotFoundError(f"{hive_id} knows no such model.")
         if operation == "model_download":
@@ -92,14 +104,32 @@ class Colony:
         self.held = HeldIndex()
         resolver = Resolver([shelf])
         names = ModelNames(resolver, self.telemetry, clock, self.held)
-        demand = Demand(self.hives, clock, lambda worker_id: True, self.telemetry.remove_worker)
+        self.departures = Departures(self.telemetry, self.hives)
+        demand = Demand(self.hives, clock, self.departures.evict)
         breakers = Breakers(clock)
-        views = Views(self.telemetry, self.held, clock, demand.failure, breakers.barred, coming=demand.coming)
+        views = Views(
+            self.telemetry,
+            self.held,
+            clock,
+            demand.failure,
+            breakers.barred,
+            coming=demand.coming,
+            leaves=self.departures.leaves,
+        )
         looks = Looks(views, RemoteFigures(resolver, clock=clock))
         settings = Settings(queen=QueenSettings(**queen))
         policy = GuardedPolicy(SeedPolicy(), SeedPolicy(), clock)
         self.dispatcher = QueenDispatcher(
-            self.telemetry, names, views, looks, demand, policy, settings, "token", breakers
+            self.telemetry,
+            names,
+            views,
+            looks,
+            demand,
+            policy,
+            settings,
+            "token",
+            breakers,
+            RoomSoon(views, demand, self.departures),
         )
         self._seq = 0
 
@@ -109,21 +139,23 @@ class Colony:
     def _opened(self, model_id: str) -> None:
         self.dispatcher.room.wake(model_id)
 
-    def beat(self, worker: str, status: str = "ready", slots: int = 1, model: str = "shelf:m") -> None:
+    def beat(
+        self, worker: str, status: str = "ready", slots: int = 1, model: str = "shelf:m", hive_id: str | None = None
+    ) -> None:
         self._seq += 1
         self.telemetry.beat_worker(
             WorkerBeat(
                 id=worker, model_id=model, device="CPU-0", port=1, status=status, implementation="e",
                 version=None, instance_id="i", seq=self._seq, slots_total=slots, slots_available=slots,
-                capabilities=("chat",),
+                capabilities=("chat",), hive_id=hive_id,
             )
         )  # fmt: skip
 
-    def hive(self, hive_id: str = "h", ram_mb: int | None = None, **engine: Any) -> None:
+    def hive(self, hive_id: str = "h", ram_mb: int | None = None, threads_free: int = 2, **engine: Any) -> None:
         facts = {"formats": ("blob",), "backends": (Backend.CPU,), "capabilities": ("chat",), "available": True}
         self.telemetry.update_hive_state(
             HiveHeartbeat(
-                hive=HiveInfo(id=hive_id, hostname="box", port=1, url="http://box:1", threads_free=2),
+                hive=HiveInfo(id=hive_id, hostname="box", port=1, url="http://box:1", threads_free=threads_free),
                 timestamp=utc_now(),
                 capabilities=(Device(id="CPU-0", name="p", device_type=DeviceType.CPU),),
                 engines=(EngineInfo(name="e", version=None, **(facts | engine)),),
@@ -639,6 +671,49 @@ async def test_starts_under_way_hold_what_they_will_take_and_who_needs_it_waits_
     colony.hives.go.set()
     assert [(await soon(one)).worker_id for one in (*asked, third)] == ["w-m", "w-n", "w-o"]
     assert colony.hives.spawns == 2
+
+
+@pytest.mark.parametrize("idle_beside", [False, True], ids=["nobody else idle", "another one idle"])
+async def test_room_that_a_worker_leaves_is_waited_for_and_nobody_else_is_stopped_for_it(make, idle_beside) -> None:
+    colony = make()
+    colony.hive(threads_free=0)
+    colony.beat("leaves", model="shelf:o", hive_id="h")
+    if idle_beside:
+        colony.beat("idle", model="shelf:p", hive_id="h")
+    colony.hives.freed = lambda: colony.hive(threads_free=1)
+    colony.hives.go.set()
+    leaving = colony.departures.begin_idle("h", "leaves", lambda event: None)
+    asked = colony.ask()
+    await settle()
+    assert not asked.done()
+    colony.hives.left.set()
+    assert (await soon(asked)).worker_id == "w"
+    assert leaving.done()
+    assert colony.hives.stopped == ["leaves"]
+
+
+async def test_who_wants_the_model_that_leaves_gets_it_anew(make) -> None:
+    colony = make()
+    colony.hive(threads_free=0)
+    colony.beat("leaves", hive_id="h")
+    colony.hives.freed = lambda: colony.hive(threads_free=1)
+    colony.hives.go.set()
+    colony.departures.begin_idle("h", "leaves", lambda event: None)
+    asked = colony.ask()
+    await settle()
+    colony.hives.left.set()
+    assert (await soon(asked)).worker_id == "w"
+
+
+async def test_a_departure_that_takes_too_long_is_not_waited_for_for_ever(make) -> None:
+    colony = make(slot_wait_s=0.05)
+    colony.hive(threads_free=0)
+    colony.beat("leaves", model="shelf:o", hive_id="h")
+    leaving = colony.departures.begin_idle("h", "leaves", lambda event: None)
+    with pytest.raises(NoPlacementError, match="threads"):
+        await soon(colony.ask())
+    colony.hives.left.set()
+    await soon(leaving)
 
 
 async def test_who_may_not_wait_is_refused_for_what_starts_under_way_hold(make, shelf) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from rbee.contract.errors import ConfigurationError, WorkerFailedError
-from rbee.contract.types import WorkerState
 from rbee.contract.wire import Registration, WorkerBeat
+from rbee.queen.departures import Departures
 from rbee.queen.keeping import Keeping, configured_keep_alive_s
 from rbee.queen.standing import Standing, Standings
 from rbee.queen.unloading import Unloading
@@ -30,7 +30,9 @@ class Hives:
         self.stopped: list[tuple[str, str]] = []
         self.trouble: Exception | None = None
 
-    async def run(self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
+    async def run(
+        self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any, *, correlation_id: str | None = None
+    ) -> dict[str, Any]:
         assert operation == "worker_process_delete"
         if self.trouble is not None:
             raise self.trouble
@@ -43,32 +45,35 @@ class Desk:
         self.clock = Clock()
         self.telemetry = TelemetryRegistry(self.clock)
         self.standings = Standings(path / "standing.db")
-        self.keeping = Keeping(self.telemetry, self.standings, default_s, self.clock)
+        self.wanted: set[str] = set()
+        self.keeping = Keeping(self.telemetry, self.standings, default_s, self.clock, wanted=self.wanted.__contains__)
         self.hives = Hives()
-        self.settled: list[str] = []
-        self.unloading = Unloading(
-            self.keeping,
-            self.hives,
-            self._claim,
-            self.telemetry.remove_worker,
-            self.settled.append,  # type: ignore[arg-type]  # all that is asked of hives
-        )
+        self.departures = Departures(self.telemetry, self.hives)  # type: ignore[arg-type]  # all that is asked of it
+        self.unloading = Unloading(self.keeping, self.departures)
         self._seq = 0
 
-    def _claim(self, worker_id: str) -> bool:
-        return self.telemetry.set_state(worker_id, WorkerState.DRAINING)
+    def register(self, name: str = "w", spawned_by: str | None = "hive-h") -> None:
+        self.telemetry.register_worker(
+            Registration(
+                component_type="worker", component_id=name, url="http://127.0.0.1:1", spawned_by=spawned_by,
+                state="loading",
+            )
+        )  # fmt: skip
 
-    def worker(self, name: str = "w", model: str = "m", busy: int = 0, spawned_by: str | None = "hive-h") -> None:
+    def worker(
+        self,
+        name: str = "w",
+        model: str = "m",
+        busy: int = 0,
+        spawned_by: str | None = "hive-h",
+        status: str = "ready",
+    ) -> None:
         self._seq += 1
         if self.telemetry.get_worker(name) is None:
-            self.telemetry.register_worker(
-                Registration(
-                    component_type="worker", component_id=name, url="http://127.0.0.1:1", spawned_by=spawned_by
-                )
-            )
+            self.register(name, spawned_by)
         self.telemetry.beat_worker(
             WorkerBeat(
-                id=name, model_id=model, device="CPU-0", port=1, status="ready", implementation="e", version=None,
+                id=name, model_id=model, device="CPU-0", port=1, status=status, implementation="e", version=None,
                 instance_id="i", seq=self._seq, slots_total=2, slots_available=2 - busy, hive_id="h",
             )
         )  # fmt: skip
@@ -145,6 +150,17 @@ def test_one_that_is_asked_is_not_due_and_its_time_begins_when_that_ends(make) -
     assert desk.due() == ["w"]
 
 
+def test_the_time_begins_when_the_model_is_loaded_and_not_anew_with_each_registration(make) -> None:
+    desk = make(3.0)
+    desk.worker(status="loading")
+    desk.clock.now += 10
+    desk.worker()
+    assert (desk.due(), desk.left()) == ([], 3.0)
+    desk.clock.now += 2
+    desk.register()
+    assert desk.left() == 1.0
+
+
 def test_one_that_others_ask_without_the_queen_is_not_due(make) -> None:
     desk = make(1.0)
     desk.worker(busy=1)
@@ -171,14 +187,15 @@ async def test_who_is_due_is_stopped_once_by_its_hive(make) -> None:
     await desk.unloading.close()
 
 
-async def test_one_that_cannot_be_stopped_serves_again(make) -> None:
+async def test_one_that_cannot_be_stopped_serves_again(make, caplog) -> None:
     desk = make(0.0)
     desk.worker()
     desk.hives.trouble = WorkerFailedError("it does not want to")
     desk.unloading.sweep()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert desk.settled == ["w"]
+    assert desk.telemetry.find_idle_workers() != []
+    assert "it does not want to" in caplog.text
     await desk.unloading.close()
 
 
@@ -209,6 +226,15 @@ def test_a_worker_for_a_rush_goes_when_that_is_over_and_the_others_stay(make) ->
     assert desk.due() == ["new"]
     desk.keeping.forget(lambda worker_id: worker_id != "new")
     assert desk.due() == []
+
+
+def test_a_model_for_which_somebody_waits_stays(make) -> None:
+    desk = make(0.0)
+    desk.worker()
+    desk.wanted.add("m")
+    assert desk.due() == []
+    desk.wanted.clear()
+    assert desk.due() == ["w"]
 
 
 def test_words_for_workers_that_are_gone_are_forgotten(make) -> None:

@@ -32,6 +32,7 @@ from rbee.scheduler import (
     Use,
     Wait,
     Wish,
+    dispensable,
     place,
     suits,
 )
@@ -257,6 +258,37 @@ def test_a_worker_that_has_no_thread_is_not_stopped_for_one() -> None:
     assert both.evict == ("oldest", "elsewhere")
 
 
+@pytest.mark.parametrize(
+    ("idle_s", "load_s", "score"),
+    [(60.0, None, 60.0), (60.0, 0.2, 60.0), (60.0, 1.0, 60.0), (60.0, 30.0, 2.0), (0.0, 30.0, 0.0)],
+)
+def test_how_little_one_is_missed_falls_with_the_seconds_that_it_takes_to_come_back(
+    idle_s: float, load_s: float | None, score: float
+) -> None:
+    assert dispensable(IdleWorker(worker_id="w", idle_s=idle_s, load_s=load_s)) == score
+
+
+def test_a_model_that_is_slow_to_load_outstays_one_that_is_quick() -> None:
+    slow = IdleWorker(worker_id="slow", idle_s=100, load_s=60)
+    quick = IdleWorker(worker_id="quick", idle_s=10, load_s=2)
+    unknown = IdleWorker(worker_id="unknown", idle_s=4)
+    full = {"threads_free": 0, "idle": (slow, quick, unknown)}
+    assert decide(WANTED, (), hive(**full)).evict == ("quick",)
+    # But not for ever.
+    longer = msgspec.structs.replace(slow, idle_s=1000)
+    assert decide(WANTED, (), hive(**full | {"idle": (longer, quick, unknown)})).evict == ("slow",)
+
+
+def test_a_pinned_worker_is_never_stopped_and_a_refusal_names_it() -> None:
+    pinned = IdleWorker(worker_id="stays", idle_s=1000, pinned=True, memory_bytes=8 * GIB)
+    other = IdleWorker(worker_id="goes", idle_s=1)
+    assert decide(WANTED, (), hive(threads_free=0, idle=(pinned, other))).evict == ("goes",)
+    refusal = decide(WANTED, (), hive(threads_free=0, idle=(pinned,)))
+    assert why(refusal)["hive h"] == "all its processor threads are taken by workers that are busy or pinned"
+    refusal = decide(WANTED, (), hive(ram_free_bytes=0, idle=(pinned,)))
+    assert why(refusal)["hive h"].endswith("and 0.0 MiB are free; pinned: stays")
+
+
 def test_an_engine_that_computes_elsewhere_needs_no_room_and_stops_nobody() -> None:
     full = {"threads_free": 0, "ram_free_bytes": 1, "idle": IDLE}
     remote = msgspec.structs.replace(WANTED, variants=(variant(size_bytes=None),))
@@ -338,6 +370,8 @@ IDLES = st.lists(
         IdleWorker,
         worker_id=NAMES,
         idle_s=st.integers(0, 9).map(float),
+        load_s=st.sampled_from([None, 0.5, 2.0, 30.0]),
+        pinned=st.booleans(),
         memory_bytes=st.none() | st.integers(0, 2 * GIB),
     ),
     max_size=4,
@@ -404,7 +438,8 @@ def test_what_is_decided_can_be_done(request: Any, workers: list, hives: list) -
         assert decision.device in {device.id for device in place_there.devices}
         (chosen,) = [one for one in request.variants if one.model_id == decision.model_id]
         assert chosen.format == "blob"
-        idle = sorted(place_there.idle, key=lambda one: (-one.idle_s, one.worker_id))
+        spare = [one for one in place_there.idle if not one.pinned]
+        idle = sorted(spare, key=lambda one: (-dispensable(one), one.worker_id))
         assert list(decision.evict) == [one.worker_id for one in idle[: len(decision.evict)]]
     elif isinstance(decision, Refusal):
         assert decision.reasons

@@ -133,24 +133,17 @@ async def _load(
 ) -> Translated:
     """A request without a prompt: the model is loaded, or unloaded where it shall not be kept.
 
-    Either is a request for a single token, which says how long the model is to stay.
+    To be loaded it is asked for a single token, which says how long it is to stay.  Nobody loads a model to have it
+    unloaded.
     """
     headers = _keeping(request.keep_alive)
     unloads = bool(headers) and headers[0][1] == b"0"
     told = shape.loaded(unloads=unloads) + b"\n"
     body = msgspec.json.encode(load_of(request.model))
-    if unloads and not await _is_loaded(models, request.model, asked):
-        # Nobody loads a model to have it unloaded.
+    if unloads:
+        models.expire(request.model, trusted=asked.trusted)
         return Translated(path=_CHAT, body=body, whole=lambda _: told, done=told)
     return Translated(path=_CHAT, body=body, whole=lambda _: told, on_answer=fits, headers=headers)
-
-
-async def _is_loaded(models: ModelList, name: str, asked: Asked) -> bool:
-    try:
-        model = await model_named(models, name, trusted=asked.trusted)
-    except ModelNotFoundError:
-        return False
-    return bool(workers_of(models.workers(), model))
 
 
 def _keeping(value: KeepAlive | None) -> Headers:
@@ -197,7 +190,7 @@ def _check_context(workers: Sequence[WorkerRecord], name: str, num_ctx: int) -> 
         has = "does not tell how much it has" if context is None else f"has {context} tokens"
         raise InvalidRequestError(
             f"The parameter 'options.num_ctx' asks for {num_ctx} tokens of context, and {name!r} as it is loaded "
-            f"{has}. Leave it out, or load the model with more: the setting worker.context_length.",
+            f"{has}. Leave it out, or load the model with more: rbee load {name} --context {num_ctx}",
             param="options.num_ctx",
         )
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from rbee.contract.durations import keep_alive_s
-from rbee.contract.errors import ConflictError, InvalidRequestError, ModelNotFoundError
+from rbee.contract.errors import ConflictError, InvalidRequestError, ModelNotFoundError, NoPlacementError
 from rbee.contract.wire import Load, Loaded, Unload, Unloaded
 from rbee.jobs import Narrator, parse
+from rbee.queen.departures import Departures
 from rbee.queen.hives import Hives
 from rbee.queen.idleness import may_be_stopped
-from rbee.queen.loads import Loads
+from rbee.queen.loads import Loads, Wanted
 from rbee.queen.names import ModelNames
-from rbee.queen.standing import Standing, Standings
+from rbee.queen.residence import Residence
 from rbee.scheduler import Selector, selector
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
@@ -25,37 +27,68 @@ class Loading:
         telemetry: the colony.
         names: from names to models.
         loads: starts workers.
-        hives: stop workers.
-        standings: pins, and how long models stay.
+        hives: which are online.
+        departures: stop workers.
+        residence: pins, and how long models stay.
     """
 
     def __init__(
-        self, telemetry: TelemetryRegistry, names: ModelNames, loads: Loads, hives: Hives, standings: Standings
+        self,
+        telemetry: TelemetryRegistry,
+        names: ModelNames,
+        loads: Loads,
+        hives: Hives,
+        departures: Departures,
+        residence: Residence,
     ) -> None:
+        self._departures = departures
         self._telemetry = telemetry
         self._names = names
         self._loads = loads
         self._hives = hives
-        self._standings = standings
+        self._residence = residence
 
     async def load(self, body: dict[str, Any], say: Narrator) -> Loaded:
         """Have so many workers of a model serve, and say how long they stay."""
         wanted = parse(body, Load)
         kept = None if wanted.keep_alive is None else kept_s(wanted.keep_alive)
         hive_id = None if wanted.hive_id is None else self._hives.choose(wanted.hive_id)
-        where = selectors(wanted.where)
-        found = await self._names.resolve(wanted.model, trusted=True)
+        meant = Wanted(
+            name=wanted.model,
+            found=await self._names.resolve(wanted.model, trusted=True),
+            hive_id=hive_id,
+            where=selectors(wanted.where),
+            context_length=wanted.context_length,
+        )
+        small = {
+            entry.worker_id
+            for entry in self._loads.there(meant.found, hive_id, meant.where)
+            if _is_small(entry, wanted.context_length)
+        }
         started = 0
-        while len(there := self._loads.there(found, hive_id, where)) < wanted.replicas:
+        while True:
+            there = [one for one in self._loads.there(meant.found, hive_id, meant.where) if one.worker_id not in small]
+            for model_id in dict.fromkeys(one.model_id for one in there if one.model_id is not None):
+                # Before the next one is begun: the first must not be stopped meanwhile.
+                await self._residence.stand(model_id, pin=wanted.pin, keep_alive_s=kept)
+            if len(there) >= wanted.replicas:
+                break
             if started == wanted.replicas:
                 raise ConflictError(
                     f"{started} workers of {wanted.model!r} were started, and {len(there)} serve; others are stopped "
                     "meanwhile. `rbee ps` lists them."
                 )
-            await self._loads.another(found, hive_id, where, wanted.context_length, wanted.model, say.relay)
+            try:
+                meant = await self._loads.another(meant, say.relay)
+            except NoPlacementError as error:
+                if not small:
+                    raise
+                raise NoPlacementError(
+                    f"{error.message} It is loaded with less context by {', '.join(sorted(small))}: "
+                    f"`rbee unload {wanted.model}` makes room.",
+                    details=error.details,
+                ) from error
             started += 1
-        for model_id in dict.fromkeys(entry.model_id for entry in there if entry.model_id is not None):
-            await self._stand(model_id, pin=wanted.pin, kept=kept)
         ids = tuple(sorted(entry.worker_id for entry in there))
         say.say("queen", "load", f"{wanted.model} is served by {', '.join(ids)}", wanted.model)
         return Loaded(model=wanted.model, workers=ids, started=started, pinned=wanted.pin, keep_alive_s=kept)
@@ -65,52 +98,49 @@ class Loading:
         wanted = parse(body, Unload)
         hive_id = None if wanted.hive_id is None else self._hives.choose(wanted.hive_id)
         entries = await self._meant(wanted.model, hive_id)
-        stopped = []
-        for entry in entries:
-            if entry.hive_id is None or not may_be_stopped(entry):
-                raise ConflictError(
-                    f"Worker {entry.worker_id!r} was not started by a hive: stop it where it was started."
-                )
-            await self._hives.run(
-                entry.hive_id,
-                "worker_process_delete",
-                {"worker_id": entry.worker_id, "force": wanted.force},
-                say.relay,
-                correlation_id=say.correlation_id,
-            )
-            self._telemetry.remove_worker(entry.worker_id)
-            stopped.append(entry.worker_id)
-        for model_id in {entry.model_id for entry in entries if entry.model_id is not None}:
+        stops = (self._stop(entry.worker_id, hive, wanted, say) for entry, hive in entries)
+        for trouble in await asyncio.gather(*stops, return_exceptions=True):
+            if trouble is not None:
+                raise trouble
+        for model_id in {entry.model_id for entry, _ in entries if entry.model_id is not None}:
             if not self._telemetry.find_workers_by_model(model_id):
                 # A pin says that a model is to stay: who unloads it does not mean that any more.
-                await self._standings.forget(model_id)
-        return Unloaded(model=wanted.model, stopped=tuple(stopped))
+                await self._residence.standings.forget(model_id)
+        return Unloaded(model=wanted.model, stopped=tuple(sorted(entry.worker_id for entry, _ in entries)))
 
-    async def _meant(self, name: str, hive_id: str | None) -> list[WorkerEntry]:
-        """Workers of a model, or the one of that id."""
+    async def _stop(self, worker_id: str, hive_id: str, wanted: Unload, say: Narrator) -> None:
+        await self._departures.stop(
+            hive_id, worker_id, say.relay, force=wanted.force, correlation_id=say.correlation_id
+        )
+
+    async def _meant(self, name: str, hive_id: str | None) -> list[tuple[WorkerEntry, str]]:
+        """Workers of a model, or the one of that id, with their hives."""
         entry = self._telemetry.get_worker(name)
         if entry is not None:
-            return [entry]
-        found = await self._names.resolve(name, trusted=True)
-        entries = [
-            entry
-            for model_id in found.model_ids
-            for entry in self._telemetry.find_workers_by_model(model_id)
-            if hive_id in {None, entry.hive_id}
-        ]
+            if hive_id not in {None, entry.hive_id}:
+                raise ConflictError(f"Worker {name!r} is on hive {entry.hive_id!r}; leave --hive out.")
+            entries = [entry]
+        else:
+            found = await self._names.resolve(name, trusted=True)
+            entries = [
+                entry
+                for model_id in found.model_ids
+                for entry in self._telemetry.find_workers_by_model(model_id)
+                if hive_id in {None, entry.hive_id}
+            ]
         if not entries:
             raise ModelNotFoundError(f"No worker has loaded {name!r}; `rbee ps` lists workers.")
-        return entries
-
-    async def _stand(self, model_id: str, *, pin: bool, kept: float | None) -> None:
-        before = self._standings.of(model_id) or Standing(model_id=model_id)
-        await self._standings.put(
-            Standing(
-                model_id=model_id,
-                pinned=pin or before.pinned,
-                keep_alive_s=before.keep_alive_s if kept is None else kept,
+        ours = [(entry, entry.hive_id) for entry in entries if entry.hive_id is not None and may_be_stopped(entry)]
+        if not ours:
+            raise ConflictError(
+                f"Worker {entries[0].worker_id!r} was not started by a hive: stop it where it was started."
             )
-        )
+        return ours
+
+
+def _is_small(entry: WorkerEntry, context_length: int | None) -> bool:
+    """Whether a worker has less context than is asked for, as far as it tells."""
+    return None not in {context_length, entry.context_length} and (entry.context_length or 0) < (context_length or 0)
 
 
 def kept_s(value: str) -> float:

@@ -159,19 +159,23 @@ async def test_a_request_without_a_prompt_has_the_model_loaded(path: str, body: 
     assert (answer.lines[0]["done"], answer.lines[0]["done_reason"]) == (True, "load")
 
 
-@pytest.mark.parametrize(("keep", "told"), [(0, b"0"), ("0s", b"0"), ("5m", b"300"), (-1, b"-1"), (".5s", b"0.5")])
+@pytest.mark.parametrize(("keep", "told"), [("5m", b"300"), (-1, b"-1"), (".5s", b"0.5")])
 async def test_how_long_the_model_is_kept_is_told_to_the_gateway(keep: Any, told: bytes) -> None:
     calls = Scripted(whole({"content": "x"}))
-    models = Models(worker())
-    answer = await visit(calls, "/api/generate", {"model": "demo", "keep_alive": keep}, models=models)
+    answer = await visit(calls, "/api/generate", {"model": "demo", "keep_alive": keep})
     assert dict(calls.calls[0].headers)[b"x-rbee-keep-alive"] == told
-    assert answer.lines[0]["done_reason"] == ("unload" if told == b"0" else "load")
+    assert answer.lines[0]["done_reason"] == "load"
+    asked = Scripted(whole({"content": "x"}))
+    await visit(asked, "/api/generate", {"model": "demo", "prompt": "hi", "keep_alive": 0, "stream": False})
+    assert dict(asked.calls[0].headers)[b"x-rbee-keep-alive"] == b"0"
 
 
-async def test_a_model_that_nobody_has_loaded_is_not_loaded_to_be_unloaded() -> None:
-    calls = Scripted(whole({"content": "x"}))
-    answer = await visit(calls, "/api/generate", {"model": "tiny", "keep_alive": 0})
+@pytest.mark.parametrize(("path", "keep"), [("/api/generate", 0), ("/api/chat", "0s")])
+async def test_a_model_that_shall_not_be_kept_is_unloaded_and_nobody_asked(path: str, keep: Any) -> None:
+    calls, models = Scripted(whole({"content": "x"})), Models(worker())
+    answer = await visit(calls, path, {"model": "demo", "keep_alive": keep}, models=models)
     assert (answer.lines[0]["done"], answer.lines[0]["done_reason"]) == (True, "unload")
+    assert models.expired == ["demo"]
     assert calls.calls == []
 
 

@@ -126,7 +126,7 @@ async def test_a_plan_for_a_hive_that_is_not_there_is_not_made(clock) -> None:
 def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself_yet(clock) -> None:
     nothing: Any = None
     telemetry = TelemetryRegistry(clock)
-    loading = Loading(telemetry, nothing, nothing, nothing, nothing)
+    loading = Loading(telemetry, nothing, nothing, nothing, nothing, nothing)
     forwards = Forwards(telemetry, Hives(telemetry, None))
     inference = Inference(nothing, nothing, None, lambda record: None)
     checks = QueenChecks(telemetry, nothing, nothing, None, None, AsyncMock())
