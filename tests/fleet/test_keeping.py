@@ -138,9 +138,6 @@ def test_replicas_are_there_when_the_command_ends_and_go_together(colony):
     assert {worker["context_length"] for worker in colony.workers()} == {512}
     again = json.loads(colony.cli("load", "echo:many", "--replicas", "2", "--json").stdout)
     assert again["started"] == 0
-    more = colony.cli("load", "echo:many", "--context", "1024")
-    assert more.returncode == 1
-    assert "less context by" in one_line(more.stderr)
     one = json.loads(colony.cli("unload", ids[0], "--json").stdout)
     assert one["stopped"] == ids[:1]
     more = json.loads(colony.cli("load", "echo:many", "--context", "1024", "--json").stdout)
