@@ -159,6 +159,14 @@ class Demand:
         load.task = asyncio.create_task(self._run(start, load), name=f"load {start.model_id}")
         await self._join(load, tell, keep=keep)
 
+    def comes(self, model_ids: Sequence[str], hive_id: str | None) -> bool:
+        """Whether one of the models is being loaded, or fetched for that, on a hive, or on any when that is None."""
+        return any(
+            hive_id in {None, load.start.hive_id} and not load.dying
+            for model_id in model_ids
+            for load in self._loads.get(model_id, ())
+        )
+
     async def join(
         self,
         model_ids: Sequence[str],
@@ -167,6 +175,7 @@ class Demand:
         *,
         keep: bool,
         start: Start | None = None,
+        at_any_rate: bool = False,
     ) -> bool:
         """Wait for a load of one of the models that is under way; False when none suits.
 
@@ -179,12 +188,13 @@ class Demand:
             tell: likewise.
             keep: likewise.
             start: what would be started instead; None when nothing would.
+            at_any_rate: whatever is under way suits, since nothing else can be had.
         """
         loads = [
             load
             for model_id in model_ids
             for load in self._loads.get(model_id, ())
-            if hive_id in {None, load.start.hive_id} and _is_as_good(load, start)
+            if hive_id in {None, load.start.hive_id} and (at_any_rate or _is_as_good(load, start))
         ]
         if not loads:
             return False

@@ -200,7 +200,7 @@ class QueenDispatcher(Dispatcher):
                     looked = True
                     request = await self._looks.into(request, within_s=_LOOK_INTO_S)
                     continue
-                if isinstance(decision, Refusal):
+                if isinstance(decision, Refusal) and not self._comes(found, wanted):
                     if await self._soon.after_refusal(request, self._policy, unknown, patience):
                         continue
                     if full is not None:
@@ -356,7 +356,11 @@ class QueenDispatcher(Dispatcher):
         self._leases.add(lease)
         return lease
 
-    async def _load(self, found: Resolved, wanted: Wanted, decision: Start | Wait, *, alone: bool) -> None:
+    def _comes(self, found: Resolved, wanted: Wanted) -> bool:
+        """Whether what is refused for want of room is being loaded for somebody else."""
+        return wanted.worker_id is None and self._demand.comes(found.model_ids, wanted.hive_id)
+
+    async def _load(self, found: Resolved, wanted: Wanted, decision: Start | Wait | Refusal, *, alone: bool) -> None:
         """Start a worker, join a load that is under way, or wait for news of somebody else's.
 
         Args:
@@ -367,7 +371,10 @@ class QueenDispatcher(Dispatcher):
         """
         start = decision if isinstance(decision, Start) else None
         only = start.hive_id if start is not None and alone else wanted.hive_id
-        if await self._demand.join(found.model_ids, only, wanted.tell, keep=wanted.keep, start=start):
+        refused = isinstance(decision, Refusal)
+        if await self._demand.join(
+            found.model_ids, only, wanted.tell, keep=wanted.keep, start=start, at_any_rate=refused
+        ):
             return
         if start is None:
             await self.changes.wait(found.model_ids, _LOOK_AGAIN_S)

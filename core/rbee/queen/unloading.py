@@ -13,6 +13,9 @@ from rbee.queen.keeping import Keeping
 
 log = logging.getLogger(__name__)
 
+_PAUSE_S = 30.0
+"""After a stop that came to nothing."""
+
 
 def _to_nobody(_event: JobEvent) -> None:
     return
@@ -31,12 +34,15 @@ class Unloading:
         self._departures = departures
         self._under_way: set[asyncio.Task[None]] = set()
         self._soon: asyncio.Handle | None = None
+        self._not_before: dict[str, float] = {}
 
     def sweep(self) -> None:
         """Begin to stop those who are due."""
         self._soon = None
+        now = asyncio.get_running_loop().time()
+        self._not_before = {worker_id: until for worker_id, until in self._not_before.items() if until > now}
         for entry in self._keeping.due():
-            if entry.hive_id is None:
+            if entry.hive_id is None or entry.worker_id in self._not_before:
                 continue
             stop = self._departures.begin_idle(entry.hive_id, entry.worker_id, _to_nobody)
             if stop is not None:
@@ -67,6 +73,8 @@ class Unloading:
         self._under_way.discard(stop)
         if stop.cancelled() or (error := stop.exception()) is None:
             return
+        # Each try takes it out of routing for a moment.
+        self._not_before[worker_id] = asyncio.get_running_loop().time() + _PAUSE_S
         if isinstance(error, RbeeError):
             log.warning("worker %s could not be unloaded: %s", worker_id, error.message)
         else:

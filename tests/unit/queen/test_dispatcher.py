@@ -673,6 +673,28 @@ async def test_starts_under_way_hold_what_they_will_take_and_who_needs_it_waits_
     assert colony.hives.spawns == 2
 
 
+@pytest.mark.parametrize("fetched", [True, False], ids=["it starts", "it is fetched"])
+async def test_who_comes_when_the_last_room_is_taken_by_a_load_of_what_he_wants_waits_for_that(make, fetched) -> None:
+    colony = make()
+    colony.hive(threads_free=1)
+    if not fetched:
+        colony.hives.fetched.clear()
+    first = colony.ask()
+    while not colony.hives.downloads or (fetched and not colony.hives.spawns):
+        await asyncio.sleep(0)
+    # The hive has promised it the thread, and it has not spoken yet.
+    colony.hive(threads_free=0)
+    second = colony.ask()
+    await settle()
+    assert not second.done()
+    colony.hives.fetched.set()
+    colony.hives.go.set()
+    lease = await soon(first)
+    lease.finish(DONE)
+    assert (await soon(second)).worker_id == "w"
+    assert colony.hives.spawns == 1
+
+
 @pytest.mark.parametrize("idle_beside", [False, True], ids=["nobody else idle", "another one idle"])
 async def test_room_that_a_worker_leaves_is_waited_for_and_nobody_else_is_stopped_for_it(make, idle_beside) -> None:
     colony = make()

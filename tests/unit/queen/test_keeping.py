@@ -29,11 +29,13 @@ class Hives:
     def __init__(self) -> None:
         self.stopped: list[tuple[str, str]] = []
         self.trouble: Exception | None = None
+        self.tries = 0
 
     async def run(
         self, hive_id: str, operation: str, fields: dict[str, Any], tell: Any, *, correlation_id: str | None = None
     ) -> dict[str, Any]:
         assert operation == "worker_process_delete"
+        self.tries += 1
         if self.trouble is not None:
             raise self.trouble
         self.stopped.append((hive_id, fields["worker_id"]))
@@ -196,6 +198,10 @@ async def test_one_that_cannot_be_stopped_serves_again(make, caplog) -> None:
     await asyncio.sleep(0)
     assert desk.telemetry.find_idle_workers() != []
     assert "it does not want to" in caplog.text
+    assert desk.hives.tries == 1
+    desk.unloading.sweep()
+    await asyncio.sleep(0)
+    assert desk.hives.tries == 1, "it is left alone for a while"
     await desk.unloading.close()
 
 
