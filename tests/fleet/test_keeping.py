@@ -100,6 +100,27 @@ def test_the_newest_word_counts(colony):
     assert 3590 < colony.workers()[0]["unloads_in_s"] <= 3600
 
 
+def test_unload_finishes_open_requests_sends_nothing_new_there_and_does_not_wait_when_forced(colony):
+    slow = "echo:slow?delay_ms=40"
+    with sdk(colony) as client:
+        stream = iter(client.chat.completions.create(model=slow, messages=user("a " * 60), stream=True))
+        next(stream)
+        (before,) = colony.workers()
+        with colony.start("unload", slow) as unload:
+            eventually(lambda: colony.workers()[0]["state"] == "draining")
+            ask(colony, slow)
+            words = sum(1 for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
+            assert words >= 58
+            assert unload.wait() == 0
+        assert before["worker_id"] not in {worker["worker_id"] for worker in colony.workers()}
+        stream = iter(client.chat.completions.create(model=slow, messages=user("a " * 200), stream=True))
+        next(stream)
+        done = json.loads(colony.cli("unload", slow, "--force", "--json").stdout)
+        words = sum(1 for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
+        assert words >= 198, "another worker has taken up the answer"
+        assert not {worker["worker_id"] for worker in colony.workers()} & set(done["stopped"])
+
+
 def test_ctrl_c_gives_up_the_load(colony):
     with colony.start("load", "echo:never?load_s=60", "--pin") as load:
         eventually(lambda: any(worker["state"] == "loading" for worker in colony.workers()))
