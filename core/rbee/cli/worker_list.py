@@ -113,6 +113,7 @@ def facts_of(worker: WorkerRecord, devices: Sequence[str]) -> dict[str, str]:
         "VRAM": megabytes(worker.vram_mb),
         "GPU": percent(worker.gpu_pct),
         "uptime": duration(worker.uptime_s),
+        "kept": kept_of(worker),
         "last beat": _ago(worker.heartbeat_age_s),
         "last measured": _ago(worker.telemetry_age_s),
         "instance": text(worker.instance_id),

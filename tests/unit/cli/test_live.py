@@ -173,6 +173,8 @@ def test_slots_are_busy_of_all() -> None:
 
 
 def test_every_fact_of_a_worker_is_a_line_without_none() -> None:
+    assert facts_of(worker(pinned=True), [])["kept"] == "pinned"
+    assert facts_of(worker(unloads_in_s=90.0), [])["kept"] == "1m 30s left"
     facts = facts_of(worker(), [])
     assert "None" not in "".join(facts.values())
     assert facts_of(worker(device="GPU-0"), ["GPU-0 (Big)"])["device"] == "GPU-0 (Big)"
