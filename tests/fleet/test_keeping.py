@@ -31,6 +31,13 @@ def loaded(colony):
     return {worker["model_id"] for worker in colony.workers()}
 
 
+def told(colony, *arguments):
+    """What a command prints as JSON."""
+    done = colony.cli(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def ask(colony, model, keep_alive=None):
     headers = {} if keep_alive is None else {"X-RBEE-Keep-Alive": keep_alive}
     with sdk(colony) as client:
@@ -115,7 +122,7 @@ def test_unload_finishes_open_requests_sends_nothing_new_there_and_does_not_wait
         assert before["worker_id"] not in {worker["worker_id"] for worker in colony.workers()}
         stream = iter(client.chat.completions.create(model=slow, messages=user("a " * 200), stream=True))
         next(stream)
-        done = json.loads(colony.cli("unload", slow, "--force", "--json").stdout)
+        done = told(colony, "unload", slow, "--force")
         words = sum(1 for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
         assert words >= 198, "another worker has taken up the answer"
         assert not {worker["worker_id"] for worker in colony.workers()} & set(done["stopped"])
@@ -130,9 +137,7 @@ def test_ctrl_c_gives_up_the_load(colony):
 
 
 def test_a_pinned_model_makes_no_room_and_outlives_the_colony(colony):
-    done = colony.cli("load", "echo:pinned", "--pin", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told(colony, "load", "echo:pinned", "--pin")
     assert (found["started"], found["pinned"]) == (1, True)
     for model in ("echo:one", "echo:two", "echo:three"):
         ask(colony, model)
@@ -157,28 +162,26 @@ def test_replicas_are_there_when_the_command_ends_and_go_together(colony):
     assert len(ids) == 2
     assert {worker["worker_id"] for worker in colony.workers()} == set(ids)
     assert {worker["context_length"] for worker in colony.workers()} == {512}
-    again = json.loads(colony.cli("load", "echo:many", "--replicas", "2", "--json").stdout)
+    again = told(colony, "load", "echo:many", "--replicas", "2")
     assert again["started"] == 0
-    one = json.loads(colony.cli("unload", ids[0], "--json").stdout)
+    one = told(colony, "unload", ids[0])
     assert one["stopped"] == ids[:1]
-    more = json.loads(colony.cli("load", "echo:many", "--context", "1024", "--json").stdout)
+    more = told(colony, "load", "echo:many", "--context", "1024")
     assert (more["started"], set(more["workers"]) & set(ids)) == (1, set())
-    rest = json.loads(colony.cli("unload", "echo:many", "--json").stdout)
+    rest = told(colony, "unload", "echo:many")
     assert set(rest["stopped"]) == {ids[1], *more["workers"]}
     assert colony.workers() == []
 
 
 def test_a_model_goes_where_it_is_told_to(colony):
-    found = json.loads(
-        colony.cli("load", "echo:here", "--where", "room=attic", "--where", "device=cpu", "--json").stdout
-    )
+    found = told(colony, "load", "echo:here", "--where", "room=attic", "--where", "device=cpu")
     assert found["started"] == 1
-    again = json.loads(colony.cli("load", "echo:here", "--where", "cores>=1", "--json").stdout)
+    again = told(colony, "load", "echo:here", "--where", "cores>=1")
     assert (again["started"], again["workers"]) == (0, found["workers"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "words"),
     [
         (("load", "echo:x", "--where", "room=cellar"), 1, "its room is attic, and room=cellar is asked for"),
         (("load", "echo:x", "--where", "owner!=lab", "--where", "gpu=4090"), 1, "no device with gpu=4090 there suits"),
@@ -193,7 +196,7 @@ def test_a_model_goes_where_it_is_told_to(colony):
         (("unload", ""), 2, "it is empty"),
     ],
 )
-def test_what_cannot_be_is_one_line(colony, arguments, code, told):
+def test_what_cannot_be_is_one_line(colony, arguments, code, words):
     done = colony.cli(*arguments)
     assert done.returncode == code
-    assert told in one_line(done.stderr)
+    assert words in one_line(done.stderr)
