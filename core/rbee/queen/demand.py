@@ -138,7 +138,7 @@ class Demand:
 
     async def ensure(
         self, model_ids: Sequence[str], start: Start, hive_id: str | None, tell: Tell | None, *, keep: bool
-    ) -> None:
+    ) -> str | None:
         """Start the worker, or join a load that suits; returns when it serves.
 
         Args:
@@ -149,15 +149,20 @@ class Demand:
             keep: the load goes on when nobody waits any more.  API clients give up and come back; a person who
                 pressed Ctrl+C meant it.
 
+        Returns:
+            Its id; the queen may hear of it a moment later.  None when the load was given up that was joined.
+
         Raises:
             RbeeError: why it could not be loaded.
         """
-        if await self.join(model_ids, hive_id, tell, keep=keep, start=start):
-            return
+        load = self._best(model_ids, hive_id, start, at_any_rate=False)
+        if load is not None:
+            return load.worker_id if await self._follow(load, tell, keep=keep) else None
         load = _Load(start)
         self._loads.setdefault(start.model_id, []).append(load)
         load.task = asyncio.create_task(self._run(start, load), name=f"load {start.model_id}")
         await self._join(load, tell, keep=keep)
+        return load.worker_id
 
     def comes(self, model_ids: Sequence[str], hive_id: str | None) -> bool:
         """Whether one of the models is being loaded, or fetched for that, on a hive, or on any when that is None."""
@@ -190,21 +195,32 @@ class Demand:
             start: what would be started instead; None when nothing would.
             at_any_rate: whatever is under way suits, since nothing else can be had.
         """
+        load = self._best(model_ids, hive_id, start, at_any_rate=at_any_rate)
+        if load is None:
+            return False
+        await self._follow(load, tell, keep=keep)
+        return True
+
+    def _best(
+        self, model_ids: Sequence[str], hive_id: str | None, start: Start | None, *, at_any_rate: bool
+    ) -> _Load | None:
         loads = [
             load
             for model_id in model_ids
             for load in self._loads.get(model_id, ())
             if hive_id in {None, load.start.hive_id} and (at_any_rate or _is_as_good(load, start))
         ]
-        if not loads:
-            return False
-        load = min(loads, key=lambda load: not load.fetched)
+        return min(loads, key=lambda load: not load.fetched, default=None)
+
+    async def _follow(self, load: _Load, tell: Tell | None, *, keep: bool) -> bool:
+        """Wait for a load of somebody else's; False when it is given up."""
         if not load.dying:
             await self._join(load, tell, keep=keep)
-        elif load.task is not None:
+            return True
+        if load.task is not None:
             # Its last waiter has just left.  It is over before anything new can start there.
             await asyncio.wait([load.task])
-        return True
+        return False
 
     async def _join(self, load: _Load, tell: Tell | None, *, keep: bool) -> None:
         if load.task is None:

@@ -16,6 +16,7 @@ from rbee.contract.errors import (
     RbeeError,
     WorkerFailedError,
 )
+from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand, Tell
 from rbee.queen.looks import Looks
 from rbee.queen.names import ModelNames, Resolved
@@ -34,6 +35,8 @@ _LOOK_INTO_S = 5.0
 _TRIES = 3
 _HIVES_TRIED = 3
 _PAUSE_S = 0.5
+_HEARD_S = 10.0
+_LOOK_S = 1.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,7 @@ class Loads:
         looks: into models that nobody has yet.
         demand: carries out starts.
         soon: waits for room that is being made.
+        changes: tell of workers.
         settings: context and slots where nothing is said, and how long room is waited for.
     """
 
@@ -75,6 +79,7 @@ class Loads:
         looks: Looks,
         demand: Demand,
         soon: RoomSoon,
+        changes: Changes,
         settings: Settings,
     ) -> None:
         self._telemetry = telemetry
@@ -83,6 +88,7 @@ class Loads:
         self._looks = looks
         self._demand = demand
         self._soon = soon
+        self._changes = changes
         self._settings = settings
 
     def there(self, found: Resolved, hive_id: str | None, where: Sequence[Selector] = ()) -> list[WorkerEntry]:
@@ -147,7 +153,7 @@ class Loads:
             if await self._soon.before_evicting(decision, until):
                 continue
             try:
-                await self._start(wanted, decision, tell)
+                worker_id = await self._start(wanted, decision, tell)
             except (ModelNotFoundError, WorkerFailedError) as error:
                 # What a name means may depend on the machine; where a worker has crashed it is not started again.
                 if wanted.hive_id is not None or len(unable) == _HIVES_TRIED - 1:
@@ -160,7 +166,9 @@ class Loads:
                     raise
                 await asyncio.sleep(_PAUSE_S)
             else:
-                return wanted
+                if worker_id is not None:
+                    await self._until_it_serves(worker_id, wanted.found)
+                    return wanted
 
     async def where_there_is_room(self, found: Resolved, wish: Wish) -> bool:
         """Start one more worker if nobody has to be stopped and nothing to be fetched for it; whether one was started.
@@ -183,16 +191,28 @@ class Loads:
         decision = self._decide(request, Wanted(name=found.name, found=found), frozenset())
         if not isinstance(decision, Start) or decision.evict or not decision.present:
             return False
-        await self._demand.ensure(found.model_ids, decision, decision.hive_id, None, keep=True)
+        worker_id = await self._demand.ensure(found.model_ids, decision, decision.hive_id, None, keep=True)
+        if worker_id is not None:
+            await self._until_it_serves(worker_id, found)
         return True
 
-    async def _start(self, wanted: Wanted, decision: Start, tell: Tell) -> None:
+    async def _until_it_serves(self, worker_id: str, found: Resolved) -> None:
+        """Wait until the queen has heard of a worker what its hive has told already."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _HEARD_S
+        while (left := until - loop.time()) > 0:
+            entry = self._telemetry.get_worker(worker_id)
+            if entry is not None and self._telemetry.is_routable(entry):
+                return
+            await self._changes.wait(found.model_ids, min(_LOOK_S, left))
+
+    async def _start(self, wanted: Wanted, decision: Start, tell: Tell) -> str | None:
         start = msgspec.structs.replace(decision, context_length=wanted.context_length)
         if wanted.name != start.model_id:
             tell(choosing(wanted.name, start))
         # A load on another machine is none of which the demands are known to hold.
         only = start.hive_id if wanted.where else wanted.hive_id
-        await self._demand.ensure(wanted.found.model_ids, start, only, tell, keep=False)
+        return await self._demand.ensure(wanted.found.model_ids, start, only, tell, keep=False)
 
     def _decide(self, request: PlaceRequest, wanted: Wanted, without: Container[str]) -> Decision:
         hives = [hive for hive in self._views.hives(request.variants) if hive.hive_id not in without]

@@ -181,7 +181,7 @@ class QueenService:
             self._check_store,
             self._entered_beehives,
         )
-        loads = Loads(self.telemetry, self.names, views, looks, self._demand, soon, settings)
+        loads = Loads(self.telemetry, self.names, views, looks, self._demand, soon, self.dispatcher.changes, settings)
         self._replicas = Replicas(self.dispatcher.room, self.names, loads, residence.keeping, settings, clock)
         self._operations = operations = Operations(
             self.telemetry,

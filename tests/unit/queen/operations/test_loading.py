@@ -21,6 +21,7 @@ from rbee.contract.errors import (
 )
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, JobEvent, Loaded, Registration, Unloaded, WorkerBeat, utc_now
 from rbee.jobs import Narrator
+from rbee.queen.changes import Changes
 from rbee.queen.demand import Demand
 from rbee.queen.departures import Departures
 from rbee.queen.held import HeldIndex
@@ -68,13 +69,18 @@ class Hives:
             if self.refuse.get(hive_id):
                 raise self.refuse[hive_id].pop(0)
             self.spawned.append((hive_id, fields.get("context_length")))
-            self._colony.worker(fields["worker_id"], hive_id, context_length=fields.get("context_length", 512))
+            context = fields.get("context_length", 512)
+            # A worker's own word may come after its hive's.
+            asyncio.get_running_loop().call_later(
+                0.01, lambda: self._colony.worker(fields["worker_id"], hive_id, context_length=context)
+            )
         return {}
 
 
 class Colony:
     def __init__(self, shelf: Any, clock: Any, home: Path) -> None:
-        self.telemetry = TelemetryRegistry(clock)
+        self.changes = Changes()
+        self.telemetry = TelemetryRegistry(clock, on_change=self.changes.tell)
         self.hives = hives = Hives(self)
         held = HeldIndex()
         resolver = Resolver([shelf])
@@ -91,6 +97,7 @@ class Colony:
             Looks(views, RemoteFigures(resolver, clock=clock)),
             demand,
             RoomSoon(views, demand, self.departures),
+            self.changes,
             settings,
         )
         self.loading = Loading(self.telemetry, names, loads, hives, self.departures, self.residence)  # type: ignore[arg-type]  # likewise
