@@ -29,6 +29,7 @@ from rbee_llamacpp.parameters import fill_parameters
 from rbee_llamacpp.preflight import check_device, check_file
 from rbee_llamacpp.refusals import IGNORED, check_lora, refusal
 from rbee_llamacpp.sessions import Sessions, sessions, sessions_folder
+from rbee_llamacpp.shapes import reshaped
 from rbee_llamacpp.stderr import CapturedStderr
 
 GENERATING = frozenset({"/v1/chat/completions", "/v1/completions"})
@@ -105,7 +106,7 @@ class LlamaCppEngine(ServedEngine):
             url=unmeasured.url,
             headers=unmeasured.headers,
             context_length=context,
-            before=GENERATING if self._sessions is not None or self._adapters else frozenset(),
+            before=GENERATING,
             ignored_parameters=frozenset() if self._adapters else frozenset({"lora"}),
             # Seen with 2026.10: a client that leaves before its whole answer is complete occupies the slot to its end.
             whole_answers_cancel=False,
@@ -118,14 +119,18 @@ class LlamaCppEngine(ServedEngine):
         return refusal(path, body)
 
     def before(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Refuse adapters that are not there, and send the request to the slot that suits it."""
+        """Refuse what would be overlooked, and send the request to the slot that suits it."""
+        fields = reshaped(body)
+        if not self._adapters and self._sessions is None:
+            return fields or None
         lora = body.get("lora")
         check_lora(lora, len(self._adapters), kept=self._sessions is not None)
         if self._sessions is not None:
-            return self._sessions.before(path, body)
+            return {**fields, **self._sessions.before(path, {**body, **fields})}
         # Seen with 2026.10: a request that names no scales is computed with those of the start, upon what a slot holds
         # of another request's; only one that names them has that forgotten.
-        return None if lora else {"lora": [{"id": at, "scale": one.scale} for at, one in enumerate(self._adapters)]}
+        scales = [{"id": at, "scale": one.scale} for at, one in enumerate(self._adapters)]
+        return fields if lora else {**fields, "lora": scales}
 
     def after(self, path: str, fields: Mapping[str, Any]) -> None:
         """The slot is free again."""

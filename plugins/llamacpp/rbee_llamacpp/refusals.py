@@ -37,6 +37,17 @@ _TOO_LONG = "exceed_context_size_error"
 _FIELD = re.compile(r"^Field '(\w+)': (.*)", re.DOTALL)
 _NAMED = re.compile(r"^(top_logprobs|response_format|tools|tool_choice|logit_bias|grammar|json_schema)\b")
 
+_SAYS = (
+    (
+        "messages",
+        re.compile(r"^Expected '(messages|content)' to be |\bmessages must contain 'content'|^unsupported content\["),
+    ),
+    ("messages", re.compile(r"^Cannot continue an assistant message\b|\bkey 'messages' not found")),
+    ("prompt", re.compile(r"""^"prompt" |^Prompt contains |\bkey 'prompt' not found""")),
+    ("tool_choice", re.compile(r"^Invalid tool_choice\b")),
+)
+"""Parameters that the server means and does not name as such, by its words (2026.10)."""
+
 _MISREAD = re.compile(
     r"^Failed to parse (messages|tools|tool call arguments)\b|^(image|audio|video) input is not supported\b"
 )
@@ -100,7 +111,8 @@ def refusal(path: str, body: bytes) -> RbeeError | None:
         if begins is not None:
             return InvalidRequestError(f"{message.rstrip('.')}.", param=begins[1])
         # In the envelope that clients know, which has a `param` also where nobody can tell it.
-        return InvalidRequestError(f"{message.rstrip('.')}.")
+        param = next((param for param, words in _SAYS if words.search(message)), None)
+        return InvalidRequestError(f"{message.rstrip('.')}.", param=param)
     misread = _MISREAD.match(message)
     if misread is not None:
         return InvalidRequestError(f"{message.rstrip('.')}.", param="tools" if misread[1] == "tools" else "messages")

@@ -58,6 +58,11 @@ async def test_what_the_server_refuses_names_the_parameter(ask, face, more, para
 @pytest.mark.parametrize(
     ("more", "param"),
     [
+        ({"messages": None}, "messages"),
+        ({"messages": [{"role": "user"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [3]}]}, "messages"),
+        ({"tools": [{"type": "function", "function": {"name": "g"}}], "tool_choice": "maybe"}, "tool_choice"),
         ({"tools": "x"}, "tools"),
         ({"tools": [{}]}, "tools"),
         ({"messages": [{"content": "x"}]}, "messages"),
@@ -82,9 +87,56 @@ async def test_what_the_server_refuses_names_the_parameter(ask, face, more, para
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_the_server_takes_for_its_own_fault_is_told_as_the_requests(ask, face, more, param, stream):
+async def test_what_the_server_calls_its_own_fault_or_does_not_name_is_told_with_the_parameter(
+    ask, face, more, param, stream
+):
     said = await ask(face, CHAT, **{"messages": USER, **more}, stream=stream)
     assert (said.status, said.error["type"], said.error["param"]) == (400, "invalid_request_error", param)
+
+
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+    for name in ("get_weather", "get_time")
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"stop": {"at": "the end"}}, "stop"),
+        ({"stop": 5}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["a", ""]}, "stop"),
+        ({"grammar": 3}, "grammar"),
+        ({"json_schema": [1]}, "json_schema"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": [1]}}}, "response_format.json_schema"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function"}}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "nope"}}}, "tool_choice"),
+    ],
+)
+async def test_what_the_server_would_overlook_is_refused_by_name(ask, face, more, param):
+    with pytest.raises(InvalidRequestError) as caught:
+        await ask(face, CHAT, **{"messages": USER, **more})
+    assert caught.value.param == param
+
+
+async def test_a_tool_that_is_chosen_by_name_is_the_one_that_is_called(ask, face):
+    chosen = {"type": "function", "function": {"name": "get_time"}}
+    weather = [{"role": "user", "content": "What is the weather in Paris?"}]
+    said = await ask(face, CHAT, messages=weather, tools=TOOLS, tool_choice=chosen, temperature=0, max_tokens=100)
+    (choice,) = json.loads(said.body)["choices"]
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["get_time"]
+
+
+@pytest.mark.parametrize("more", [{}, {"prompt": None}, {"prompt": []}, {"prompt": [99999999]}])
+async def test_a_prompt_that_will_not_do_is_named(ask, face, more):
+    said = await ask(face, PLAIN, **more)
+    assert (said.status, said.error["type"], said.error["param"]) == (400, "invalid_request_error", "prompt")
 
 
 async def test_what_it_offers_passes_through(ask, face):
