@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ class Quick(NamedTuple):
     at: float
     policy: str
     candidates: tuple[Candidate, ...]
-    views: tuple[WorkerView, ...]
+    views: Sequence[WorkerView]
     worker_id: str
     request: Callable[[], PlaceRequest]
 

@@ -25,16 +25,17 @@ class Experience:
         home: folder of the files.
         telemetry: the colony.
         held: what lies on the disks.
+        clock: seconds that never go back, the colony's.
 
     Attributes:
         history: of requests, and speeds.
         ledger: of memory.
     """
 
-    def __init__(self, home: Path, telemetry: TelemetryRegistry, held: HeldIndex) -> None:
+    def __init__(self, home: Path, telemetry: TelemetryRegistry, held: HeldIndex, clock: Callable[[], float]) -> None:
         self._telemetry = telemetry
         self._past_speeds = PastSpeeds(home / "speeds.db")
-        self.history = History(telemetry.worker_age, self._past_speeds.of)
+        self.history = History(clock, telemetry.worker_seen_at, self._past_speeds.of)
         self.ledger = Ledger(home / "memory.db", telemetry.get_worker, Needs(held).of)
 
     async def open(self) -> None:

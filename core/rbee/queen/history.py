@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from rbee.contract.policy import RequestView, WorkerView
@@ -21,7 +21,8 @@ class History:
     """Who was asked when, for which session, with which beginning, and how quick it was.
 
     Args:
-        age: seconds since a worker has told of itself, by id; None when it has not.
+        clock: seconds that never go back.
+        seen: when a worker has last told of itself, by that clock and by id; None when it has not.
         past: what is known of a kind of workers from before; None when nothing is.
 
     Attributes:
@@ -30,10 +31,12 @@ class History:
 
     def __init__(
         self,
-        age: Callable[[str], float | None] = lambda _: None,
+        clock: Callable[[], float] = lambda: 0.0,
+        seen: Callable[[str], float | None] = lambda _: None,
         past: Callable[[Kind], Speed | None] = lambda _: None,
     ) -> None:
-        self._age = age
+        self._clock = clock
+        self._seen = seen
         self.rates = Rates(past)
         self._prefixes = Prefixes()
         self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -65,26 +68,48 @@ class History:
 
     def view(self, entry: WorkerEntry, traits: Traits = NO_TRAITS) -> WorkerView:
         """A worker as a policy sees it for a request."""
-        sample, worker_id = entry.sample, entry.worker_id
-        speed = self.rates.speed(entry)
-        session = None if traits.session is None else (traits.session, entry.model_id or "")
-        return WorkerView(
-            worker_id=worker_id,
-            hive_id=entry.hive_id,
-            gpu_pct=sample.gpu_util_pct if sample else None,
-            cpu_pct=sample.cpu_pct if sample else None,
-            vram_free_mb=entry.vram_free_mb,
-            slots_total=entry.slots_total,
-            slots_free=entry.slots_free,
-            queue_depth=entry.queue_depth,
-            latency_s=entry.latency_s,
-            prefill_tok_s=None if speed.prefill is None else speed.prefill.tok_s,
-            decode_tok_s=speed.at(entry.reserved + entry.external),
-            affinity=self._prefixes.share(worker_id, traits.blocks),
-            sticky=session is not None and self._sessions.get(session) == worker_id,
-            sent=self._sent.get(worker_id, 0),
-            age_s=self._age(worker_id),
-        )
+        return self.views((entry,), traits)[0]
+
+    def views(
+        self, entries: Iterable[WorkerEntry], traits: Traits = NO_TRAITS, *, free: bool = False
+    ) -> list[WorkerView]:
+        """Workers as a policy sees them for a request.
+
+        Args:
+            entries: the workers.
+            traits: of the request.
+            free: leave out those of which it is known that they have no slot.
+        """
+        now, seen, sent = self._clock(), self._seen, self._sent
+        speeds, prefixes, blocks, session = self.rates, self._prefixes, traits.blocks, traits.session
+        found = []
+        for entry in entries:
+            total, running = entry.slots_total, entry.reserved + entry.external
+            slots_free = None if total is None else total - running if total > running else 0
+            if free and slots_free == 0:
+                continue
+            worker_id, sample = entry.worker_id, entry.sample
+            speed, seen_at = speeds.speed(entry), seen(worker_id)
+            found.append(
+                WorkerView(
+                    worker_id=worker_id,
+                    hive_id=entry.hive_id,
+                    gpu_pct=sample.gpu_util_pct if sample else None,
+                    cpu_pct=sample.cpu_pct if sample else None,
+                    vram_free_mb=entry.vram_free_mb,
+                    slots_total=total,
+                    slots_free=slots_free,
+                    queue_depth=entry.queue_depth,
+                    latency_s=entry.latency_s,
+                    prefill_tok_s=None if speed.prefill is None else speed.prefill.tok_s,
+                    decode_tok_s=speed.at(running),
+                    affinity=prefixes.share(worker_id, blocks) if blocks else 0.0,
+                    sticky=session is not None and self._sessions.get((session, entry.model_id or "")) == worker_id,
+                    sent=sent.get(worker_id, 0),
+                    age_s=None if seen_at is None else now - seen_at,
+                )
+            )
+        return found
 
     def forget(self, known: Callable[[str], bool]) -> None:
         """Drop what is remembered of workers that are gone."""

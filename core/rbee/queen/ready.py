@@ -6,7 +6,7 @@ stays the same from one request to the next; slots and order are looked at for e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rbee.contract.policy import Policy, WorkerView
@@ -27,7 +27,7 @@ class _Able:
     __slots__ = ("candidates", "entries", "found", "stamp")
 
     def __init__(
-        self, stamp: _Stamp, found: Resolved, entries: tuple[WorkerEntry, ...], candidates: tuple[Candidate, ...]
+        self, stamp: _Stamp, found: Resolved, entries: dict[str, WorkerEntry], candidates: tuple[Candidate, ...]
     ) -> None:
         self.stamp = stamp
         self.found = found
@@ -49,7 +49,7 @@ class Best(NamedTuple):
     entry: WorkerEntry
     found: Resolved
     among: int
-    views: tuple[WorkerView, ...]
+    views: Sequence[WorkerView]
     candidates: tuple[Candidate, ...]
 
 
@@ -108,29 +108,24 @@ class ReadyWorkers:
         entries = able.entries
         if not entries or self._crowded(able.found):
             return None
-        view = self._views.history.view
-        if len(entries) == 1:
-            only = entries[0]
-            return None if only.slots_free == 0 else Best(only, able.found, 1, (view(only, traits),), able.candidates)
-        free = {entry.worker_id: entry for entry in entries if entry.slots_free != 0}
-        if not free:
+        views = self._views.history.views(entries.values(), traits, free=True)
+        if not views:
             return None
-        views = tuple([view(entry, traits) for entry in free.values()])
-        first = self._policy.rank(views, request_view(traits))[0]
-        return Best(free[first.worker_id], able.found, len(entries), views, able.candidates)
+        first = views[0] if len(views) == 1 else self._policy.rank(views, request_view(traits))[0]
+        return Best(entries[first.worker_id], able.found, len(entries), views, able.candidates)
 
     def _look(self, key: tuple[str, bool, str | None], wish: Wish, stamp: _Stamp) -> _Able | None:
         found = self._names.present(key[0], trusted=key[1])
         if found is None:
             self._known.pop(key, None)
             return None
-        entries = []
+        entries = {}
         candidates = tuple(self._views.candidates(found.model_ids))
         for one in candidates:
             entry = self._telemetry.get_worker(one.view.worker_id)
             if entry is not None and suits(wish, one):
-                entries.append(entry)
+                entries[entry.worker_id] = entry
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        able = self._known[key] = _Able(stamp, found, tuple(entries), candidates)
+        able = self._known[key] = _Able(stamp, found, entries, candidates)
         return able

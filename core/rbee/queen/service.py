@@ -139,7 +139,7 @@ class QueenService:
         self._demand = Demand(self._hives, clock, departures.evict)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
-        self._experience = Experience(folders.home, self.telemetry, held)
+        self._experience = Experience(folders.home, self.telemetry, held, clock)
         self.ledger, history = self._experience.ledger, self._experience.history
         self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, residence.keeping, history.rates)
         views = Views(

@@ -281,9 +281,10 @@ class TelemetryRegistry:
         """What the worker's silence means now."""
         return self._workers.presence(entry.worker_id)
 
-    def worker_age(self, worker_id: str) -> float | None:
-        """Seconds since the worker has told of itself; None when it has not."""
-        return self._workers.beat_age(worker_id)
+    @property
+    def worker_seen_at(self) -> Callable[[str], float | None]:
+        """Tells when a worker, by its id, last told of itself, by the clock; None when it has not."""
+        return self._workers.seen_at
 
     def is_routable(self, entry: WorkerEntry) -> bool:
         """Whether requests may be sent to the worker now."""

@@ -53,6 +53,7 @@ class WorkerTable:
         self._samples: HeartbeatRegistry[ProcessStats] = HeartbeatRegistry(
             clock, limits.hive_down_s, on_silent=self._silent
         )
+        self.seen_at = self._beats.seen_at
         self._indexes = WorkerIndexes()
         self._version = 0
         self._moved: dict[str, WorkerEntry] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from math import log
 
 from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
@@ -47,28 +47,30 @@ class BalancedPolicy(Policy):
         """See `Policy.rank`."""
         if len(workers) == 1:
             return workers
-        parts_of = _parts_of(workers, request)
-
-        def key(worker: WorkerView) -> tuple[float, float, int, int, str]:
-            prefill_s, decode_s, waiting_s, sticky = parts_of(worker)
+        keys = []
+        # One loop and plain tuples: a queen of thousands of workers spends her time here.
+        for index, (worker, parts) in enumerate(zip(workers, _parts(workers, request), strict=True)):
+            prefill_s, decode_s, waiting_s, sticky = parts
             expected_s = (prefill_s + decode_s + waiting_s) * sticky
             load = worker.gpu_pct
-            return (
-                log(expected_s if expected_s > _LEAST_S else _LEAST_S) * _STEPS // 1,  # noqa: FURB136  # max() is slow
-                0.0 if load is None else load // 10,
-                -(worker.slots_free or 0),
-                worker.sent,
-                worker.worker_id,
+            keys.append(
+                (
+                    log(expected_s if expected_s > _LEAST_S else _LEAST_S) * _STEPS // 1,  # noqa: FURB136  # max() is slow
+                    0.0 if load is None else load // 10,
+                    -(worker.slots_free or 0),
+                    worker.sent,
+                    worker.worker_id,
+                    index,
+                )
             )
-
-        return sorted(workers, key=key)
+        keys.sort()
+        return [workers[key[5]] for key in keys]
 
     def scores(self, workers: Sequence[WorkerView], request: RequestView) -> Scores:
         """See `Policy.scores`."""
-        parts_of = _parts_of(workers, request)
         found = {}
-        for worker in workers:
-            prefill_s, decode_s, waiting_s, sticky = parts_of(worker)
+        for worker, parts in zip(workers, _parts(workers, request), strict=True):
+            prefill_s, decode_s, waiting_s, sticky = parts
             found[worker.worker_id] = {
                 "prefill_s": prefill_s,
                 "decode_s": decode_s,
@@ -79,33 +81,30 @@ class BalancedPolicy(Policy):
         return found
 
 
-def _parts_of(workers: Sequence[WorkerView], request: RequestView) -> Callable[[WorkerView], _Parts]:
-    """Gives the parts of what is expected of a worker: for thousands of them, so what they have in common is here."""
+def _parts(workers: Sequence[WorkerView], request: RequestView) -> Iterator[_Parts]:
+    """The parts of what is expected of each worker."""
     quickest_prefill = _quickest([one.prefill_tok_s for one in workers], _PREFILL_TOK_S)
     quickest_decode = _quickest([one.decode_tok_s for one in workers], _DECODE_TOK_S)
     prompt = _PROMPT_TOKENS if request.prompt_tokens is None else request.prompt_tokens
     answer = _ANSWER_TOKENS if request.max_tokens is None else max(1, min(request.max_tokens, _ANSWER_TOKENS))
-
-    def parts(worker: WorkerView) -> _Parts:
+    for worker in workers:
         prefill, decode = worker.prefill_tok_s, worker.decode_tok_s
-        total, free = worker.slots_total, worker.slots_free
         if decode is None:
             # What was measured was measured beside the load of the moment; what is assumed has to be shared.
-            busy = 0.0 if not total or free is None else max(0, total - free) / total
+            total, free = worker.slots_total, worker.slots_free
+            busy = (total - free) / total if total and free is not None and free < total else 0.0
             decode = quickest_decode / (1 + busy)
         if prefill is None:
             prefill = quickest_prefill
         decode_s = answer / (decode if decode > _SLOWEST else _SLOWEST)  # noqa: FURB136  # max() is slow
         queued = worker.queue_depth
-        return (
+        yield (
             prompt * (1 - worker.affinity) / (prefill if prefill > _SLOWEST else _SLOWEST),  # noqa: FURB136  # likewise
             decode_s,
-            decode_s * queued / (total or 1) if queued else 0.0,
+            decode_s * queued / (worker.slots_total or 1) if queued else 0.0,
             _STICKY if worker.sticky else 1.0,
         )
 
-    return parts
-
 
 def _quickest(measured: Sequence[float | None], otherwise: float) -> float:
-    return max((speed for speed in measured if speed is not None), default=otherwise)
+    return max([speed for speed in measured if speed is not None], default=otherwise)
