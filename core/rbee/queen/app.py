@@ -80,7 +80,7 @@ async def model(service: QueenService, request: Request[Any, Any, Any], name: st
 @post("/v1/queen/register-worker", status_code=200)
 async def register_worker(service: QueenService, data: Registration) -> dict[str, str]:
     """The fast path: a spawner tells of a worker."""
-    created = service.register_worker(data)
+    created = service.reports.register_worker(data)
     return {"status": "ok", "message": "registered" if created else "updated"}
 
 
@@ -91,7 +91,7 @@ async def register_worker(service: QueenService, data: Registration) -> dict[str
 )
 async def ready_callback(service: QueenService, data: Registration) -> Response[dict[str, str]]:
     """The ready callback: 201 registered, 200 updated."""
-    created = service.register_worker(data)
+    created = service.reports.register_worker(data)
     return Response(
         {"status": "ok", "message": "registered" if created else "updated"}, status_code=201 if created else 200
     )
@@ -100,14 +100,14 @@ async def ready_callback(service: QueenService, data: Registration) -> Response[
 @post("/v1/queen/register-hive", status_code=200)
 async def register_hive(service: QueenService, data: Registration) -> dict[str, str]:
     """The fast path for a hive."""
-    service.register_hive(data)
+    service.reports.register_hive(data)
     return _taken(True)
 
 
 @post("/v1/hive/ready", status_code=200)
 async def hive_ready(service: QueenService, data: HiveReady) -> dict[str, str]:
     """A hive introduces itself."""
-    service.register_hive(Registration(component_type="hive", component_id=data.hive_id, url=data.hive_url))
+    service.reports.register_hive(Registration(component_type="hive", component_id=data.hive_id, url=data.hive_url))
     return _taken(True)
 
 
@@ -120,7 +120,7 @@ async def workers(service: QueenService) -> dict[str, list[WorkerRecord]]:
 @post("/v1/workers/update", status_code=200)
 async def update_worker(service: QueenService, data: StateUpdate) -> dict[str, str]:
     """A worker's state, told by somebody."""
-    if not service.set_state(data.worker_id, data.state):
+    if not service.reports.set_state(data.worker_id, data.state):
         raise NotFoundError(f"Worker {data.worker_id!r} is not known.")
     return _taken(True)
 
@@ -130,13 +130,13 @@ async def remove_worker(
     service: QueenService, worker_id: str, instance_id: str | None = None, pid: int | None = None
 ) -> None:
     """A worker is gone; harmless when it is not known, or when another process has its id by now."""
-    service.remove_worker(worker_id, instance_id, pid)
+    service.reports.remove_worker(worker_id, instance_id, pid)
 
 
 @post("/v1/worker-heartbeat", status_code=200)
 async def worker_heartbeat(service: QueenService, data: WorkerHeartbeat) -> dict[str, str]:
     """A worker's beat."""
-    return _taken(service.beat_worker(data))
+    return _taken(service.reports.beat_worker(data))
 
 
 @post("/v1/hive-heartbeat", status_code=200)
@@ -144,8 +144,8 @@ async def hive_heartbeat(service: QueenService, request: Request[Any, Any, Any])
     """A hive's beat with telemetry, in either form; says whether the queen hears the hive's own stream."""
     beat = hive_beat(await request.body())
     if isinstance(beat, AggregateHeartbeat):
-        return HiveBeatAnswer(message=_taken(service.beat_aggregate(beat))["message"])
-    message = _taken(service.beat_hive(beat))["message"]
+        return HiveBeatAnswer(message=_taken(service.reports.beat_aggregate(beat))["message"])
+    message = _taken(service.reports.beat_hive(beat))["message"]
     return HiveBeatAnswer(message=message, subscribed=service.subscriptions.hears(beat.hive.id))
 
 
@@ -154,7 +154,7 @@ async def heartbeats(service: QueenService) -> Stream:
     """The colony as it lives."""
 
     async def body() -> AsyncGenerator[bytes]:
-        async with contextlib.aclosing(service.heartbeats()) as lines:
+        async with contextlib.aclosing(service.reports.heartbeats()) as lines:
             async for line in lines:
                 yield sse(line, event="heartbeat")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from rbee.observability import SILENT, ColonyGauges, MemoryGauge, WorkerGauge
-from rbee.queen.dispatcher import QueenDispatcher
 from rbee.scheduler import Sight
 from rbee.telemetry import HiveRecord, Presence, TelemetryRegistry
 
@@ -16,19 +15,23 @@ _BEATING = frozenset({Presence.ONLINE, Presence.UNOBSERVED})
 
 
 def gauges(
-    telemetry: TelemetryRegistry, dispatcher: QueenDispatcher, seen: Mapping[str, Sight] = _NONE
+    telemetry: TelemetryRegistry,
+    running: Mapping[str, int],
+    waiting: Mapping[str, int],
+    seen: Mapping[str, Sight] = _NONE,
 ) -> ColonyGauges:
     """What is true now.
 
     Args:
         telemetry: hives and workers.
-        dispatcher: requests.
+        running: requests that are with a worker, by the canonical name of its model.
+        waiting: requests that wait for a slot, likewise.
         seen: workers whose need of memory is known, by id.
     """
     hives = telemetry.list_all_hives()
     return ColonyGauges(
-        running=dispatcher.running(),
-        waiting=dispatcher.waiting(),
+        running=running,
+        waiting=waiting,
         hives={hive.hive_id: telemetry.is_hive_online(hive.hive_id) for hive in hives},
         workers=[
             WorkerGauge(

@@ -140,7 +140,7 @@ class Loads:
                 request = await self._looks.into(request, within_s=_LOOK_INTO_S)
                 continue
             if isinstance(decision, Refusal):
-                if await self._soon.after_refusal(request, _POLICY, unable, until):
+                if await self._soon.after_refusal(request, unable, until):
                     continue
                 if (wider := await self._names.widen(wanted.found)) is not None:
                     wanted = msgspec.structs.replace(wanted, found=wider)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,17 +17,11 @@ from rbee.beehives import Beehive
 from rbee.builtin.policies import BalancedPolicy
 from rbee.catalog import Aliases, Resolver
 from rbee.clients import keep_running
-from rbee.contract.errors import InvalidRequestError
-from rbee.contract.joining import check_aggregate, check_worker_beat
-from rbee.contract.types import WorkerState
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
-    AggregateHeartbeat,
     HiveHeartbeat,
     JobEvent,
     LearnedMemory,
-    NodeStats,
-    ProcessStats,
     Registration,
     RequestRecord,
     WorkerHeartbeat,
@@ -37,11 +29,10 @@ from rbee.contract.wire import (
 )
 from rbee.gateway import Pool, Relay
 from rbee.jobs import JobRunner, JobStoreLater
-from rbee.observability import GatewayMetrics, access_log, make_tracer
+from rbee.observability import ColonyGauges, GatewayMetrics, access_log, make_tracer
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.breakers import Breakers
-from rbee.queen.broadcast import Broadcast
 from rbee.queen.catalogs import HiveCatalogs
 from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
@@ -72,19 +63,16 @@ from rbee.queen.operations import (
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.replicas import Replicas
+from rbee.queen.reports import Reports
 from rbee.queen.residence import Residence
 from rbee.queen.soon import RoomSoon
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
-from rbee.telemetry.aggregate import process_stats
 
 log = logging.getLogger(__name__)
 
-_SUMMARY_S = 2.5
-_SUMMARY = ""
-"""Its subject among those of the hives, whose ids are never empty."""
 _CLEANUP_S = 1.0
 
 
@@ -164,9 +152,9 @@ class QueenService:
         self.dispatcher = QueenDispatcher(
             self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers, soon
         )
-        self.dispatcher.on_ended = residence.request_ended
+        self.dispatcher.leases.on_ended = residence.request_ended
         self.decisions = self.dispatcher.decisions
-        self.metrics = GatewayMetrics(lambda: gauges(self.telemetry, self.dispatcher, self.ledger.seen()))
+        self.metrics = GatewayMetrics(self._gauges)
         self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()
         self._tracer = make_tracer(environment)
@@ -202,16 +190,17 @@ class QueenService:
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
-        self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self.beat_hive)
-        self._inquiries = Inquiries(token, self.beat_worker, self._is_unheard, url)
-        self._introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
+        self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self._beat_hive)
+        self._inquiries = Inquiries(token, self._beat_worker, self._is_unheard, url)
+        introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
+        self.reports = Reports(self.telemetry, introductions, self._clocks, self._heard_hive, self._lists.summary)
         self._discovery = (
             Discovery(
                 registry_url,
                 token,
                 settings,
                 self.registration,
-                self._introductions.component,
+                introductions.component,
                 self.subscriptions.release,
             )
             if registry_url
@@ -220,10 +209,9 @@ class QueenService:
         self.beehives = BeehiveWatch(
             settings.queen.beehives_url or folders.home / "beehives.db",
             self.telemetry,
-            partial(self._introductions.hive, answers=True),
+            partial(introductions.hive, answers=True),
             token,
         )
-        self._stream = Broadcast()
         self._hive_arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -237,7 +225,7 @@ class QueenService:
         await self.jobs.start()
         self._tasks = [
             asyncio.create_task(keep_running("the judgement of presence", self._judge_forever), name="judge"),
-            asyncio.create_task(keep_running("the summary of the colony", self._summarise_forever), name="summary"),
+            asyncio.create_task(keep_running("the summary of the colony", self.reports.summarise), name="summary"),
             asyncio.create_task(self.beehives.run(), name="beehives"),
             *self._experience.tasks(),
         ]
@@ -251,7 +239,7 @@ class QueenService:
         if self._tracer is not None:
             # It waits for whoever takes the traces.
             await asyncio.to_thread(self._tracer.close)
-        self._stream.close()
+        self.reports.close()
         await self.jobs.stop()
         await self._replicas.close()
         await self._residence.close()
@@ -270,109 +258,6 @@ class QueenService:
         if self._discovery is not None:
             await self._discovery.leave()
         await self._operations.close()
-
-    # --- what others tell ----------------------------------------------------------------------------------------
-
-    def register_worker(self, registration: Registration) -> bool:
-        """The fast path and the ready callback; True when the worker was not known.
-
-        Raises:
-            InvalidRequestError: no id, no address, or a field is out of bounds.
-        """
-        return self._introductions.worker(registration)
-
-    def register_hive(self, registration: Registration) -> None:
-        """The fast path for a hive.
-
-        Raises:
-            InvalidRequestError: no id, no address, or a field is out of bounds.
-        """
-        self._introductions.hive(registration)
-
-    def beat_worker(self, beat: WorkerHeartbeat) -> bool:
-        """A worker's heartbeat; False when it was late.
-
-        Raises:
-            InvalidRequestError: its status is no state, or a field is out of bounds.
-        """
-        check_worker_beat(beat.worker)
-        try:
-            WorkerState.parse(beat.worker.status)
-        except ValueError as error:
-            raise InvalidRequestError(f"Worker status {beat.worker.status!r} is no state.", param="status") from error
-        return self.telemetry.beat_worker(beat.worker)
-
-    def beat_hive(self, beat: HiveHeartbeat) -> bool:
-        """A hive's heartbeat with telemetry, pushed or from its stream; False when it was late.
-
-        Raises:
-            ConflictError: another hive goes by this id.
-            InvalidRequestError: a field is out of bounds.
-        """
-        taken = self._introductions.beat(beat)
-        if taken:
-            self._hive_arrived.set()
-            self._hives.arrived()
-            self.ledger.observe(beat.hive.id, beat.workers)
-            self.catalogs.heard(beat.hive)
-            self._clocks.heard(beat.hive.id, beat.timestamp)
-            self._pass_on(beat.hive.id, beat.timestamp, beat.workers, beat.node)
-        return taken
-
-    def beat_aggregate(self, beat: AggregateHeartbeat) -> bool:
-        """A hive's heartbeat in the aggregate form, in which it speaks for its workers; False when it was late.
-
-        Raises:
-            InvalidRequestError: a field is out of bounds.
-        """
-        check_aggregate(beat)
-        dated = self._clocks.may_be_right(beat.hive_id, beat.timestamp)
-        taken = self.telemetry.update_aggregate(beat, dated=dated)
-        if taken:
-            self._clocks.heard(beat.hive_id, beat.timestamp)
-            self._pass_on(beat.hive_id, beat.timestamp, tuple(process_stats(worker) for worker in beat.workers), None)
-        return taken
-
-    def _pass_on(
-        self, hive_id: str, timestamp: datetime, workers: tuple[ProcessStats, ...], node: NodeStats | None
-    ) -> None:
-        """Telemetry to those who read the queen's own stream."""
-        if self._stream.listeners:
-            line = {
-                "type": "hive_telemetry",
-                "hive_id": hive_id,
-                "timestamp": timestamp,
-                "workers": workers,
-                "node": node,
-            }
-            self._stream.send(hive_id, msgspec.json.encode(line))
-
-    def set_state(self, worker_id: str, state: str) -> bool:
-        """A state told about a worker; False when it is not known.
-
-        Raises:
-            InvalidRequestError: no such state.
-        """
-        try:
-            return self.telemetry.set_state(worker_id, WorkerState.parse(state))
-        except ValueError as error:
-            raise InvalidRequestError(f"{state!r} is no state of a worker.", param="state") from error
-
-    def remove_worker(self, worker_id: str, instance_id: str | None = None, pid: int | None = None) -> None:
-        """A worker is gone; harmless when it is not known.
-
-        Args:
-            worker_id: which.
-            instance_id: of the process that is gone; None for whichever has the id.
-            pid: the same, as the hive knows it.
-        """
-        entry = self.telemetry.get_worker(worker_id)
-        if entry is None:
-            return
-        # Late news of a process must not hit the one that was started under its id meanwhile.
-        known = ((entry.instance_id, instance_id), (entry.pid, pid))
-        if all(None in pair or pair[0] == pair[1] for pair in known):
-            self.telemetry.remove_worker(worker_id)
 
     def request_finished(self, record: RequestRecord) -> None:
         """An inference request has ended."""
@@ -423,18 +308,27 @@ class QueenService:
             metadata={"version": __version__},
         )
 
-    async def heartbeats(self) -> AsyncGenerator[bytes]:
-        """Telemetry of all hives as it comes, and a summary every few seconds, as JSON lines."""
-        yield self._lists.summary()
-        async with contextlib.aclosing(self._stream.listen()) as lines:
-            async for line in lines:
-                yield line
-
     def _learned_of(self, name: str, hive_id: str) -> tuple[LearnedMemory, ...]:
         """What workers of a model, by any of its names, have needed of memory."""
         meant, trusted = self.names.meant(name, trusted=True)
         found = self.names.present(meant, trusted=trusted)
         return self.ledger.learned((meant,) if found is None else found.model_ids, hive_id)
+
+    def _beat_hive(self, beat: HiveHeartbeat) -> bool:
+        return self.reports.beat_hive(beat)
+
+    def _beat_worker(self, beat: WorkerHeartbeat) -> bool:
+        return self.reports.beat_worker(beat)
+
+    def _gauges(self) -> ColonyGauges:
+        requests = self.dispatcher
+        return gauges(self.telemetry, requests.leases.running(), requests.room.waiting(), self.ledger.seen())
+
+    def _heard_hive(self, beat: HiveHeartbeat) -> None:
+        self._hive_arrived.set()
+        self._hives.arrived()
+        self.ledger.observe(beat.hive.id, beat.workers)
+        self.catalogs.heard(beat.hive)
 
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
@@ -479,10 +373,4 @@ class QueenService:
             self._replicas.look()
             # Silence changes presence without a word: those who wait look again.
             self.dispatcher.room.wake_all()
-            self.dispatcher.abandon_lost()
-
-    async def _summarise_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_SUMMARY_S)
-            if self._stream.listeners:
-                self._stream.send(_SUMMARY, self._lists.summary())
+            self.dispatcher.leases.abandon_lost()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container
 
-from rbee.contract.policy import Policy
+from rbee.builtin.policies import SeedPolicy
 from rbee.queen.demand import Demand
 from rbee.queen.departures import Departures
 from rbee.queen.views import Views
 from rbee.scheduler import PlaceRequest, Start, place
+
+_ANY = SeedPolicy()
+"""Of no account: no worker is chosen among."""
 
 
 class RoomSoon:
@@ -26,12 +29,11 @@ class RoomSoon:
         self._demand = demand
         self._departures = departures
 
-    async def after_refusal(self, request: PlaceRequest, policy: Policy, without: Container[str], until: float) -> bool:
+    async def after_refusal(self, request: PlaceRequest, without: Container[str], until: float) -> bool:
         """Wait for a stop under way, or for a start where what such hold is all that is missing; whether one has ended.
 
         Args:
             request: that was refused.
-            policy: that was asked.
             without: hives on which nothing is started for it.
             until: by the loop's clock.
         """
@@ -42,7 +44,7 @@ class RoomSoon:
         if not self._demand.loading:
             return False
         hives = [one for one in self._views.hives(request.variants, coming=False) if one.hive_id not in without]
-        if not isinstance(place(request, (), lambda: hives, policy), Start):
+        if not isinstance(place(request, (), lambda: hives, _ANY), Start):
             return False
         return await self._demand.one_ends(within_s)
 

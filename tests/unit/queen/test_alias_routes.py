@@ -145,7 +145,7 @@ async def test_an_alias_in_another_spelling_is_known_to_be_loaded(
     worker = WorkerBeat(
         id="w", model_id="hf:org/repo:Q4_K_M", device="CPU-0", port=1, status="ready", implementation="e", version=None
     )
-    queen.service.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
+    queen.service.reports.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
     listed = await models(transport)
     assert listed["fast"]["rbee"]["model_id"] == "hf:org/repo:Q4_K_M"
     assert listed["fast"]["rbee"]["state"] == listed["hf:org/repo:Q4_K_M"]["rbee"]["state"]
@@ -155,7 +155,7 @@ async def test_a_name_that_a_worker_serves_is_not_hidden_by_an_alias(queen: Prog
     worker = WorkerBeat(
         id="w", model_id="theirs", device="CPU-0", port=1, status="ready", implementation="e", version=None
     )
-    queen.service.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
+    queen.service.reports.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
     with pytest.raises(ConflictError, match="'theirs' is a model that a worker serves already"):
         await aliases.put("theirs", "org/repo")
 
@@ -172,7 +172,7 @@ async def test_a_stranger_does_not_learn_where_files_lie(
     worker = WorkerBeat(
         id="w", model_id=f"file:{paths[1]}", device="CPU-0", port=1, status="ready", implementation="e", version=None
     )
-    queen.service.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
+    queen.service.reports.beat_worker(WorkerHeartbeat(worker=worker, timestamp=utc_now()))
     await aliases.put("fast", paths[0])
     everything = await models(transport)
     assert {paths[0], "called", "fast"} <= everything.keys()

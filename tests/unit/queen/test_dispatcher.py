@@ -288,8 +288,9 @@ async def test_the_beats_of_busy_workers_make_nobody_look(make, monkeypatch: pyt
     waiting = [colony.ask() for _ in range(3)]
     await settle()
     looks: list[object] = []
-    real = colony.dispatcher._decide
-    monkeypatch.setattr(colony.dispatcher, "_decide", lambda *args: looks.append(args) or real(*args))
+    deciding = colony.dispatcher._deciding
+    real = deciding.decide
+    monkeypatch.setattr(deciding, "decide", lambda *args: looks.append(args) or real(*args))
     for _ in range(5):
         for worker in ("v", "w"):
             colony.beat(worker)
@@ -422,11 +423,11 @@ async def test_requests_at_a_worker_that_hangs_are_told(make, clock) -> None:
     hanging.watch(lambda: told.append("hanging"))
     ended.watch(lambda: told.append("ended"))
     ended.finish(DONE)
-    colony.dispatcher.abandon_lost()
+    colony.dispatcher.leases.abandon_lost()
     assert told == []
     clock.tick(20)
-    colony.dispatcher.abandon_lost()
-    colony.dispatcher.abandon_lost()
+    colony.dispatcher.leases.abandon_lost()
+    colony.dispatcher.leases.abandon_lost()
     assert told == ["hanging"]
 
 

@@ -31,18 +31,8 @@ def worker(name: str, **more: Any) -> WorkerBeat:
     )  # fmt: skip
 
 
-class Idle:
-    """A dispatcher without requests: those are counted by a real one, in the tests of the route."""
-
-    @staticmethod
-    def running() -> dict[str, int]:
-        return {}
-
-    waiting = running
-
-
 def now(colony: TelemetryRegistry) -> ColonyGauges:
-    return gauges(colony, Idle())
+    return gauges(colony, {}, {})
 
 
 def test_a_worker_that_beats_is_in_the_state_that_it_says_with_its_slots(colony) -> None:
@@ -59,7 +49,7 @@ def test_a_worker_that_was_seen_has_its_peak_and_its_estimate(colony) -> None:
     estimated = Estimate(
         weights_bytes=1, cache_bytes=1, overhead_bytes=1, total_bytes=3, rough=False, context_length=1, slots=1
     )
-    seen, unseen = gauges(colony, Idle(), {"a": Sight(estimate=estimated, peak_bytes=5)}).workers
+    seen, unseen = gauges(colony, {}, {}, {"a": Sight(estimate=estimated, peak_bytes=5)}).workers
     assert (seen.memory_peak_bytes, seen.memory_estimate_bytes) == (5, 3)
     assert (unseen.memory_peak_bytes, unseen.memory_estimate_bytes) == (None, None)
 

@@ -55,11 +55,11 @@ def beat(worker_id: str, status: str) -> WorkerHeartbeat:
 
 async def test_the_summary_tells_who_is_there_apart_from_who_takes_work(queen: QueenService) -> None:
     for worker_id, status in (("b", "ready"), ("a", "loading")):
-        queen.beat_worker(beat(worker_id, status))
+        queen.reports.beat_worker(beat(worker_id, status))
     for hive_id, status in (("i", "ready"), ("h", "draining")):
         info = HiveInfo(id=hive_id, hostname="x", port=1, operational_status=status)
-        queen.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now()))
-    async with contextlib.aclosing(queen.heartbeats()) as lines:
+        queen.reports.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now()))
+    async with contextlib.aclosing(queen.reports.heartbeats()) as lines:
         told = json.loads(await anext(lines))
     assert (told["workers_online"], told["workers_available"], told["worker_ids"]) == (2, 1, ["a", "b"])
     assert (told["hives_online"], told["hives_available"], told["hive_ids"]) == (2, 1, ["h", "i"])
@@ -73,13 +73,13 @@ async def test_ids_that_would_harm_logs_and_lists_are_refused_by_every_door(quee
     measured = (ProcessStats(pid=1, worker_id=identity),)
     relayed = (AggregateWorker(worker_id=identity, state="ready"),)
     tries = (
-        lambda: queen.register_worker(Registration(worker_id=identity, url="http://a:1")),
-        lambda: queen.register_hive(Registration(component_id=identity, url="http://a:1")),
-        lambda: queen.beat_worker(beat(identity, "ready")),
-        lambda: queen.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now())),
-        lambda: queen.beat_aggregate(AggregateHeartbeat(hive_id=identity, timestamp=utc_now())),
-        lambda: queen.beat_hive(HiveHeartbeat(hive=sound, timestamp=utc_now(), workers=measured)),
-        lambda: queen.beat_aggregate(AggregateHeartbeat(hive_id="h", timestamp=utc_now(), workers=relayed)),
+        lambda: queen.reports.register_worker(Registration(worker_id=identity, url="http://a:1")),
+        lambda: queen.reports.register_hive(Registration(component_id=identity, url="http://a:1")),
+        lambda: queen.reports.beat_worker(beat(identity, "ready")),
+        lambda: queen.reports.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now())),
+        lambda: queen.reports.beat_aggregate(AggregateHeartbeat(hive_id=identity, timestamp=utc_now())),
+        lambda: queen.reports.beat_hive(HiveHeartbeat(hive=sound, timestamp=utc_now(), workers=measured)),
+        lambda: queen.reports.beat_aggregate(AggregateHeartbeat(hive_id="h", timestamp=utc_now(), workers=relayed)),
     )
     for attempt in tries:
         with pytest.raises(InvalidRequestError):
@@ -93,7 +93,7 @@ async def test_an_aggregate_beat_from_the_future_does_not_keep_right_ones_out(
 ) -> None:
     def aggregate(timestamp: datetime) -> bool:
         worker = AggregateWorker(worker_id="w", state="ready", url="http://a:1")
-        return queen.beat_aggregate(AggregateHeartbeat(hive_id="h", timestamp=timestamp, workers=(worker,)))
+        return queen.reports.beat_aggregate(AggregateHeartbeat(hive_id="h", timestamp=timestamp, workers=(worker,)))
 
     future = utc_now() + timedelta(days=2000)
     right = utc_now() - timedelta(seconds=2)
@@ -107,7 +107,7 @@ async def test_an_aggregate_beat_from_the_future_does_not_keep_right_ones_out(
 
 async def test_the_time_of_a_beat_may_leave_out_its_zone(queen: QueenService) -> None:
     info = HiveInfo(id="h", hostname="x", port=1)
-    assert queen.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now().replace(tzinfo=None)))
+    assert queen.reports.beat_hive(HiveHeartbeat(hive=info, timestamp=utc_now().replace(tzinfo=None)))
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ async def test_late_news_of_a_process_does_not_hit_the_one_started_under_its_id(
     program = await programs.queen()
     queen, transport = program.service, Transport(program.url, TOKEN, "The queen")
     client = QueenClient(transport)
-    queen.register_worker(Registration(worker_id="w", url="http://a:1", instance_id="old", pid=1))
-    queen.register_worker(Registration(worker_id="w", url="http://a:2", instance_id="new", pid=2))
+    queen.reports.register_worker(Registration(worker_id="w", url="http://a:1", instance_id="old", pid=1))
+    queen.reports.register_worker(Registration(worker_id="w", url="http://a:2", instance_id="new", pid=2))
     await client.remove_worker("w", **told)
     assert [one.worker_id for one in queen.workers()] == ["w"]
     await client.remove_worker("w", instance_id="new", pid=2)
@@ -154,8 +154,8 @@ async def test_late_news_of_a_process_does_not_hit_the_one_started_under_its_id(
 
 
 async def test_who_names_no_process_removes_whichever_has_the_id(queen: QueenService) -> None:
-    queen.register_worker(Registration(worker_id="w", url="http://a:1", instance_id="i", pid=1))
-    queen.remove_worker("w")
+    queen.reports.register_worker(Registration(worker_id="w", url="http://a:1", instance_id="i", pid=1))
+    queen.reports.remove_worker("w")
     assert queen.workers() == []
 
 

@@ -260,7 +260,7 @@ async def test_a_worker_that_another_hive_has_found_is_an_orphan_only_when_that_
 async def test_a_worker_that_knows_of_no_queen_beats_the_one_who_was_told_of_it(programs: Programs) -> None:
     queen = await programs.queen()
     worker = await start(programs)
-    queen.service.register_worker(Registration(worker_id="w", url=worker.url, model="m", spawned_by="gui"))
+    queen.service.reports.register_worker(Registration(worker_id="w", url=worker.url, model="m", spawned_by="gui"))
     await until(lambda: queen.asked[BEAT] > 2)
 
 
@@ -268,7 +268,7 @@ async def test_a_queen_who_introduces_herself_to_a_worker_that_has_one_is_not_ta
     queen, other = await programs.queen(), await programs.queen()
     worker = await start(programs, queen.url)
     await until(lambda: queen.asked[BEAT])
-    other.service.register_worker(Registration(worker_id="w", url=worker.url, model="m", spawned_by="gui"))
+    other.service.reports.register_worker(Registration(worker_id="w", url=worker.url, model="m", spawned_by="gui"))
     await until(lambda: worker.asked["GET /info"])
     heard = queen.asked[BEAT]
     await until(lambda: queen.asked[BEAT] > heard + 3)
