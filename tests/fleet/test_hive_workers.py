@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from rbee.builtin import cgroup
+from rbee.clients import Credentials
 from rbee.contract.types import LoadSpec, ModelVariant
 from rbee.contract.wire import ProcessStats
 from rbee.hive.children import find
@@ -49,7 +50,9 @@ async def life(tmp_path: Path, folders: Folders) -> AsyncIterator[Life]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RBEE_", "COV_"))}
         environment = {**inherited, **own, **(more or {}), "RBEE_HOME": str(tmp_path / "home"), "RBEE_TOKEN": token}
         settings = load_settings(folders.config_file, environment).settings
-        return HiveService(settings, folders, plugins, "http://127.0.0.1:9", token, None, None, environment)
+        return HiveService(
+            settings, folders, plugins, "http://127.0.0.1:9", Credentials(token), None, None, environment
+        )
 
     yield make
     for child in find(folders.state):

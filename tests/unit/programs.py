@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from rbee.builtin.memory_store import MemoryPresenceStore
+from rbee.clients import Credentials
 from rbee.hive import HiveService
 from rbee.hive import make_app as hive_app
 from rbee.http.guard import Guard
@@ -90,7 +91,7 @@ class Programs:
     async def queen(self, registry_url: str | None = None, port: int = 0) -> Program:
         folders = self._folders()
         program = Program(
-            lambda url: QueenService(self.settings, folders, self._plugins, url, TOKEN, registry_url),
+            lambda url: QueenService(self.settings, folders, self._plugins, url, Credentials(TOKEN), registry_url),
             lambda service: queen_app(service, self._guard, 2**20),
             port,
         )
@@ -111,7 +112,7 @@ class Programs:
         return await self.add(
             Program(
                 lambda url: HiveService(
-                    settings, folders, self._plugins, announced or url, TOKEN, queen_url, registry_url, {}
+                    settings, folders, self._plugins, announced or url, Credentials(TOKEN), queen_url, registry_url, {}
                 ),
                 lambda service: hive_app(service, self._guard),
                 port,

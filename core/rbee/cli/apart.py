@@ -20,7 +20,7 @@ from rbee.cli.foreground import run_program
 from rbee.cli.format import duration
 from rbee.cli.locate import expected_registry_url
 from rbee.cli.programs import ProgramFiles, ProgramName, ProgramRecord
-from rbee.clients import HiveClient, Transport
+from rbee.clients import Credentials, HiveClient, Transport
 from rbee.contract.errors import ConflictError, UnreachableError
 
 _HEALTH_S = 3.0
@@ -98,7 +98,7 @@ def end(context: Context, program: ProgramName, *, keep_workers: bool = False) -
         )
     if keep_workers:
         # By a signal it would stop them.
-        asyncio.run(_ask_to_keep(record, context.token()))
+        asyncio.run(_ask_to_keep(record, context.credentials()))
     end_process(files, record.pid, f"The {program}", patience_s(context), asked=keep_workers)
     return record
 
@@ -117,7 +117,7 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
             click.echo('{"running":false}')
             return NOT_RUNNING
         raise NotRunningError(f"No {program} is running in this home. Start one: rbee {program} start")
-    health = asyncio.run(_health(record, context.present_token()))
+    health = asyncio.run(_health(record, context.present_credentials()))
     if as_json:
         click.echo(msgspec.json.encode({"running": True, "record": record, "health": health}).decode())
         return OK
@@ -129,16 +129,16 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
     return OK
 
 
-async def _ask_to_keep(record: ProgramRecord, token: str) -> None:
-    transport = Transport(record.url, token, "The hive", timeout_s=_HEALTH_S)
+async def _ask_to_keep(record: ProgramRecord, credentials: Credentials) -> None:
+    transport = Transport(record.url, credentials, "The hive", timeout_s=_HEALTH_S)
     try:
         await HiveClient(transport).shutdown(keep_workers=True)
     finally:
         await transport.close()
 
 
-async def _health(record: ProgramRecord, token: str | None) -> dict[str, Any]:
-    transport = Transport(record.url, token, f"The {record.program}", timeout_s=_HEALTH_S)
+async def _health(record: ProgramRecord, credentials: Credentials) -> dict[str, Any]:
+    transport = Transport(record.url, credentials, f"The {record.program}", timeout_s=_HEALTH_S)
     try:
         return await transport.call("GET", "/health", dict)
     finally:

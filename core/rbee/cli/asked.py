@@ -95,10 +95,10 @@ def ask_running(operation: str, fields: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _run(url: str, question: Callable[[Transport], Awaitable[T]]) -> T:
-    token = current().token()
+    credentials = current().credentials()
 
     async def ask() -> T:
-        transport = Transport(url, token, "The queen")
+        transport = Transport(url, credentials, "The queen")
         try:
             return await question(transport)
         finally:

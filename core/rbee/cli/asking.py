@@ -12,7 +12,7 @@ import msgspec
 
 from rbee.cli.console import Talk
 from rbee.cli.work import started
-from rbee.clients import QueenClient, Transport
+from rbee.clients import Credentials, QueenClient, Transport
 from rbee.clients.jobs import raise_for
 from rbee.contract.errors import InvalidRequestError, UnreachableError
 from rbee.contract.model_refs import parse_ref
@@ -37,13 +37,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def ask(
-    queen_url: str, token: str, request: dict[str, Any], talk: Talk, on_text: Callable[[str], None]
+    queen_url: str, credentials: Credentials, request: dict[str, Any], talk: Talk, on_text: Callable[[str], None]
 ) -> Answer:
     """Run one inference job to its end; cancelled, the job is cancelled too.
 
     Args:
         queen_url: address of the queen.
-        token: the colony's.
+        credentials: shown to the others.
         request: fields of the operation ``infer``; None values are left out.
         talk: shows narration until the first text.
         on_text: given each piece of text.
@@ -51,7 +51,7 @@ async def ask(
     Raises:
         RbeeError: why there is no answer.
     """
-    transport = Transport(queen_url, token, "The queen")
+    transport = Transport(queen_url, credentials, "The queen")
     parts: list[str] = []
     result: dict[str, Any] = {}
     try:

@@ -46,7 +46,7 @@ def with_beehives(context: Context, work: Callable[[BeehiveAccess], Awaitable[T]
 
 
 async def _by_queen(context: Context, url: str, work: Callable[[BeehiveAccess], Awaitable[T]]) -> T:
-    transport = Transport(url, context.token(), "The queen")
+    transport = Transport(url, context.credentials(), "The queen")
     try:
         return await work(BeehivesClient(transport))
     finally:

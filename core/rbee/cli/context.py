@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import click
 
 from rbee.contract.errors import ConfigurationError
 from rbee.settings import Folders, Loaded, Settings, load_settings, load_token
 from rbee.settings.load import variable_of
+
+if TYPE_CHECKING:
+    from rbee.clients import Credentials
 
 
 class Context:
@@ -72,6 +76,18 @@ class Context:
         if token is None:
             raise ConfigurationError(f"There is no token at '{self.folders.token_file}'. {self.copy_token}")
         return token
+
+    def credentials(self) -> Credentials:
+        """What is shown to programs of the colony; raises as `token`."""
+        from rbee.clients import Credentials
+
+        return Credentials(self.token())
+
+    def present_credentials(self) -> Credentials:
+        """The same, as far as there is any."""
+        from rbee.clients import Credentials
+
+        return Credentials(self.present_token())
 
     @property
     def copy_token(self) -> str:

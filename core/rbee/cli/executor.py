@@ -13,7 +13,7 @@ from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
 from rbee.cli.locate import find_queen, refused, registry_url
 from rbee.cli.programs import ProgramFiles
-from rbee.clients import RegistryClient, Transport
+from rbee.clients import Credentials, RegistryClient, Transport
 from rbee.contract.errors import AuthenticationError, InvalidRequestError, NotFoundError, RbeeError, UnreachableError
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def find_executor(context: Context, hive_id: str | None = None, *, prefer_own: b
     queen = find_queen(context)
     away: RbeeError | None = None
     if queen is not None:
-        away = asyncio.run(_silent(queen, context.present_token()))
+        away = asyncio.run(_silent(queen, context.present_credentials()))
         if away is None:
             return Executor(url=queen)
     hives = known_hives(context)
@@ -79,7 +79,7 @@ def ask_executor(context: Context, executor: Executor, question: Callable[[Trans
     """
 
     async def ask() -> T:
-        transport = Transport(executor.url, context.token(), executor.name)
+        transport = Transport(executor.url, context.credentials(), executor.name)
         try:
             return await question(transport)
         finally:
@@ -90,19 +90,19 @@ def ask_executor(context: Context, executor: Executor, question: Callable[[Trans
 
 def known_hives(context: Context) -> list[Executor]:
     """Hives that can be found without a queen: this home's first, then the registry's."""
-    token = context.present_token()
+    credentials = context.present_credentials()
     found: dict[str | None, Executor] = {}
     here = ProgramFiles(context.folders, "hive").read()
     if here is not None:
-        told = asyncio.run(_health(here.url, token))
+        told = asyncio.run(_health(here.url, credentials))
         hive_id = str(told.get("hive_id") or "localhost")
         found[hive_id] = Executor(url=here.url, hive_id=hive_id)
     registry = registry_url(context)
     if registry is not None:
         try:
-            registered = asyncio.run(_registered(registry, token))
+            registered = asyncio.run(_registered(registry, credentials))
         except AuthenticationError as error:
-            raise refused(context, registry, token) from error
+            raise refused(context, registry, credentials) from error
         for one in registered:
             found.setdefault(one.hive_id, one)
     return list(found.values())
@@ -121,9 +121,9 @@ def _choose(hives: list[Executor], wanted: str | None) -> Executor:
     raise NotFoundError(f"There is no hive {wanted!r}. Known are: {names}.")
 
 
-async def _silent(url: str, token: str | None) -> RbeeError | None:
+async def _silent(url: str, credentials: Credentials) -> RbeeError | None:
     """Why a program does not answer; None when it does, with an error perhaps, which is then its own word."""
-    transport = Transport(url, token, "The queen", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, "The queen", timeout_s=_LOOKUP_S)
     try:
         await transport.call("GET", "/health", dict)
     except UnreachableError as error:
@@ -133,16 +133,16 @@ async def _silent(url: str, token: str | None) -> RbeeError | None:
     return None
 
 
-async def _health(url: str, token: str | None) -> dict[str, Any]:
-    transport = Transport(url, token, "The hive", timeout_s=_LOOKUP_S)
+async def _health(url: str, credentials: Credentials) -> dict[str, Any]:
+    transport = Transport(url, credentials, "The hive", timeout_s=_LOOKUP_S)
     try:
         return await transport.call("GET", "/health", dict)
     finally:
         await transport.close()
 
 
-async def _registered(url: str, token: str | None) -> list[Executor]:
-    transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
+async def _registered(url: str, credentials: Credentials) -> list[Executor]:
+    transport = Transport(url, credentials, "The registry", timeout_s=_LOOKUP_S)
     try:
         components = await RegistryClient(transport).components("hive")
     except UnreachableError:

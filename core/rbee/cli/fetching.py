@@ -54,7 +54,7 @@ async def _each(
     from_hive: str | None,
 ) -> Pulled:
     """One model after the other, so that the first is whole as soon as can be."""
-    transport = Transport(queen_url, context.token(), "The queen")
+    transport = Transport(queen_url, context.credentials(), "The queen")
     try:
         return [(model, one) for model in models for one in await pull(transport, model, hives, display, from_hive)]
     finally:

@@ -98,7 +98,7 @@ def _names(hives: list[str]) -> str:
 
 async def _ask(context: Context, queen_url: str) -> dict[str, bool]:
     """Every hive that the queen knows, and whether it is online."""
-    transport = Transport(queen_url, context.token(), "The queen")
+    transport = Transport(queen_url, context.credentials(), "The queen")
     try:
         info = await QueenClient(transport).info()
     finally:

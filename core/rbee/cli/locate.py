@@ -7,7 +7,7 @@ import asyncio
 from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
 from rbee.cli.programs import ProgramFiles, ProgramName
-from rbee.clients import RegistryClient, Transport
+from rbee.clients import Credentials, RegistryClient, Transport
 from rbee.contract.errors import AuthenticationError, RbeeError
 from rbee.http.ports import url_of
 
@@ -70,30 +70,30 @@ def _of_this_home(context: Context, program: ProgramName, *, of_colony: bool = T
     return record.url if record is not None and (of_colony or not record.colony) else None
 
 
-def refused(context: Context, url: str, token: str | None) -> AuthenticationError:
+def refused(context: Context, url: str, credentials: Credentials) -> AuthenticationError:
     """What to tell where a registry answers, and not to this home.
 
     Args:
         context: of the command.
         url: of the registry.
-        token: that it was sent; None for none.
+        credentials: that it was shown.
     """
     why = (
         f"There is no token in this home, and the registry at {url} asks for the colony's."
-        if token is None
+        if credentials.token is None
         else f"The token of this home is not that of the colony of the registry at {url}."
     )
     return AuthenticationError(f"{why} {context.copy_token}")
 
 
 async def _ask_registry(context: Context, url: str) -> str | None:
-    token = context.present_token()
-    transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
+    credentials = context.present_credentials()
+    transport = Transport(url, credentials, "The registry", timeout_s=_LOOKUP_S)
     try:
         found = await RegistryClient(transport).queen()
     except AuthenticationError as error:
         # A colony runs, and is not for this home: to start another would be the wrong advice.
-        raise refused(context, url, token) from error
+        raise refused(context, url, credentials) from error
     except RbeeError:
         # A registry that is away hides nothing that this machine could know.
         return None

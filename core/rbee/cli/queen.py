@@ -27,7 +27,7 @@ def ask_queen(context: Context, question: Callable[[QueenClient], Awaitable[T]])
     url = queen_url(context)
 
     async def ask() -> T:
-        transport = Transport(url, context.token(), "The queen")
+        transport = Transport(url, context.credentials(), "The queen")
         try:
             return await question(QueenClient(transport))
         finally:

@@ -15,7 +15,7 @@ from rbee.cli.context import Context
 from rbee.cli.format import duration
 from rbee.cli.known import KnownFile
 from rbee.cli.locate import refused, registry_url
-from rbee.clients import RegistryClient, Transport, WorkerClient
+from rbee.clients import Credentials, RegistryClient, Transport, WorkerClient
 from rbee.contract.errors import (
     AuthenticationError,
     ModelNotFoundError,
@@ -66,7 +66,7 @@ async def ask_worker(
     suited = suitable(components, request)
     if not suited:
         raise _nobody(components, request)
-    candidates = best_first(await _told(suited, context.token()), request)
+    candidates = best_first(await _told(suited, context.credentials()), request)
     if not candidates:
         raise _nobody(components, request, answered=False)
     body = InferRequest(**{k: v for k, v in request.items() if v is not None and k in _FIELDS})
@@ -80,7 +80,7 @@ async def ask_worker(
             on_text(piece)
 
         try:
-            return await _generate(candidate, context.token(), body, heard, parts)
+            return await _generate(candidate, context.credentials(), body, heard, parts)
         except (UnreachableError, UnavailableError):
             if parts or candidate is candidates[-1]:
                 raise
@@ -155,14 +155,14 @@ async def _workers(context: Context) -> list[Component]:
     file = KnownFile(context.folders)
     away: RbeeError = NotFoundError("No registry is known. Start one (rbee registry start), or set registry.url.")
     if url is not None:
-        token = context.present_token()
-        transport = Transport(url, token, "The registry", timeout_s=_LOOKUP_S)
+        credentials = context.present_credentials()
+        transport = Transport(url, credentials, "The registry", timeout_s=_LOOKUP_S)
         try:
             found = await RegistryClient(transport).components()
         except UnreachableError as error:
             away = error
         except AuthenticationError as error:
-            raise refused(context, url, token) from error
+            raise refused(context, url, credentials) from error
         else:
             file.save(url, found)
             return found
@@ -175,12 +175,12 @@ async def _workers(context: Context) -> list[Component]:
     return list(known.components)
 
 
-async def _told(components: Sequence[Component], token: str) -> list[Candidate]:
+async def _told(components: Sequence[Component], credentials: Credentials) -> list[Candidate]:
     """What each worker says of itself, of those that answer."""
     gate = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def ask(one: Component) -> Candidate | None:
-        async with gate, _worker(one.component_id, one.url, token) as worker:
+        async with gate, _worker(one.component_id, one.url, credentials) as worker:
             try:
                 return Candidate(worker_id=one.component_id, url=one.url, told=(await worker.info()).worker)
             except UnreachableError:
@@ -190,10 +190,14 @@ async def _told(components: Sequence[Component], token: str) -> list[Candidate]:
 
 
 async def _generate(
-    candidate: Candidate, token: str, body: InferRequest, heard: Callable[[str], None], parts: Sequence[str]
+    candidate: Candidate,
+    credentials: Credentials,
+    body: InferRequest,
+    heard: Callable[[str], None],
+    parts: Sequence[str],
 ) -> Answer:
     async with (
-        _worker(candidate.worker_id, candidate.url, token) as worker,
+        _worker(candidate.worker_id, candidate.url, credentials) as worker,
         contextlib.aclosing(worker.infer(body)) as events,
     ):
         async for event in events:
@@ -211,8 +215,8 @@ async def _generate(
 
 
 @contextlib.asynccontextmanager
-async def _worker(worker_id: str, url: str, token: str) -> AsyncIterator[WorkerClient]:
-    transport = Transport(url, token, f"Worker {worker_id!r}", timeout_s=_LOOKUP_S)
+async def _worker(worker_id: str, url: str, credentials: Credentials) -> AsyncIterator[WorkerClient]:
+    transport = Transport(url, credentials, f"Worker {worker_id!r}", timeout_s=_LOOKUP_S)
     try:
         yield WorkerClient(transport)
     finally:

@@ -10,7 +10,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context
 from rbee.cli.locate import find_queen
 from rbee.cli.logprint import LogPrinter
-from rbee.clients import HiveClient, QueenClient, Transport
+from rbee.clients import Credentials, HiveClient, QueenClient, Transport
 from rbee.contract.errors import NotFoundError, RbeeError, UnreachableError
 
 _LOOKUP_S = 5.0
@@ -34,7 +34,7 @@ def elsewhere(context: Context) -> Elsewhere:
     """Ask the queen; nothing is known where none answers."""
     try:
         url = find_queen(context)
-        return Elsewhere() if url is None else asyncio.run(_ask(url, context.token()))
+        return Elsewhere() if url is None else asyncio.run(_ask(url, context.credentials()))
     except RbeeError as error:
         say(f"Only logs of this machine: {error.message}")
         return Elsewhere()
@@ -55,7 +55,7 @@ async def print_remote(
         raise NotFoundError(
             f"Worker {worker_id!r} was not started by a hive that is known; its log is where it was started."
         )
-    transport = Transport(url, context.token(), f"Hive {hive_id!r}")
+    transport = Transport(url, context.credentials(), f"Hive {hive_id!r}")
     try:
         hive = HiveClient(transport)
         part = await hive.worker_log(worker_id, lines=lines)
@@ -80,8 +80,8 @@ async def print_remote(
         await transport.close()
 
 
-async def _ask(url: str, token: str) -> Elsewhere:
-    transport = Transport(url, token, "The queen", timeout_s=_LOOKUP_S)
+async def _ask(url: str, credentials: Credentials) -> Elsewhere:
+    transport = Transport(url, credentials, "The queen", timeout_s=_LOOKUP_S)
     try:
         queen = QueenClient(transport)
         workers, info = await queen.workers(), await queen.info()

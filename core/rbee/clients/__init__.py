@@ -2,6 +2,7 @@
 
 from rbee.clients.aliases import AliasesClient
 from rbee.clients.beehives import BeehivesClient
+from rbee.clients.credentials import Credentials
 from rbee.clients.decisions import DecisionsClient
 from rbee.clients.hive import HiveClient
 from rbee.clients.jobs import JobsClient
@@ -16,6 +17,7 @@ from rbee.clients.worker import WorkerClient
 __all__ = [
     "AliasesClient",
     "BeehivesClient",
+    "Credentials",
     "DecisionsClient",
     "HiveClient",
     "JobsClient",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from rbee.clients.credentials import Credentials
 from rbee.clients.refusals import Refusals
 from rbee.clients.registry import RegistryClient
 from rbee.clients.transport import Transport
@@ -24,16 +25,16 @@ class QueenLookup:
     Args:
         registry: None for no registry.
         fixed_url: the address that was given; None for none.
-        token: the colony's.
+        credentials: shown to the others.
         timeout_s: for a whole answer of the queen.
     """
 
     def __init__(
-        self, registry: RegistryClient | None, fixed_url: str | None, token: str | None, timeout_s: float = 5.0
+        self, registry: RegistryClient | None, fixed_url: str | None, credentials: Credentials, timeout_s: float = 5.0
     ) -> None:
         self._registry = registry
         self._fixed = fixed_url.rstrip("/") if fixed_url is not None else None
-        self._token = token
+        self._credentials = credentials
         self._timeout_s = timeout_s
         self._named: str | None = None
         self._told: str | None = None
@@ -156,7 +157,7 @@ class QueenLookup:
     def _use(self, url: str) -> Transport:
         if self._transport is None or self._transport.url != url.rstrip("/"):
             self._retire()
-            self._transport = Transport(url, self._token, "The queen", timeout_s=self._timeout_s)
+            self._transport = Transport(url, self._credentials, "The queen", timeout_s=self._timeout_s)
         return self._transport
 
     def _retire(self) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
+from rbee.clients.credentials import Credentials
 from rbee.clients.sse import SseEvent, decode
 from rbee.contract.errors import RbeeError, UnreachableError, error_types
 
@@ -31,34 +32,33 @@ def segment(name: str) -> str:
 
 
 class Transport:
-    """One program's address with the colony's token; close it when done.
+    """One program's address, with what is shown to it; close it when done.
 
     Args:
         url: base address.
-        token: sent as bearer token; None sends none.
+        credentials: shown to the other side.
         name: what to call the other side in messages.
         timeout_s: for a whole answer.
         silence_s: how long a stream may say nothing, not even a comment.
     """
 
     def __init__(
-        self, url: str, token: str | None, name: str, timeout_s: float = 10.0, silence_s: float = SILENCE_S
+        self, url: str, credentials: Credentials, name: str, timeout_s: float = 10.0, silence_s: float = SILENCE_S
     ) -> None:
         self.url = url.rstrip("/")
         self.name = name
         self._timeout_s = timeout_s
         self._silence_s = silence_s
-        headers = {"authorization": f"Bearer {token}"} if token else {}
         # The colony's machines are reached directly: a proxy of the environment would only see the token.
         self._client = httpx2.AsyncClient(
             base_url=self.url,
-            headers=headers,
+            headers=credentials.headers(),
             timeout=timeout_s,
             follow_redirects=False,
             trust_env=False,
             transport=httpx2.AsyncHTTPTransport(
                 # Reading the system's certificates takes longer than a whole exchange; plain HTTP has no use for them.
-                verify=self.url.startswith("https:"),
+                verify=credentials.context(self.url) or self.url.startswith("https:"),
                 trust_env=False,
                 socket_options=_keepalive(),
             ),

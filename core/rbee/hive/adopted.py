@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from rbee.clients import Transport, WorkerClient
+from rbee.clients import Credentials, Transport, WorkerClient
 from rbee.contract.errors import ConflictError, RbeeError, WorkerFailedError
 from rbee.contract.types import WorkerState
 from rbee.hive.children import Child, is_alive
@@ -56,7 +56,7 @@ async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerStat
         on_state: told its state before each further try; None when it does not answer.
     """
     # Without the token: who listens at that port is known only by the tag of a process.
-    transport = Transport(url, None, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+    transport = Transport(url, Credentials(), f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
     try:
         while True:
             with contextlib.suppress(RbeeError):
@@ -79,7 +79,7 @@ async def check_serving(url: str, worker_id: str) -> None:
     Raises:
         ConflictError: it drains.
     """
-    transport = Transport(url, None, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+    transport = Transport(url, Credentials(), f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
     try:
         state = await _told(transport)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from rbee.clients import Transport, WorkerClient
+from rbee.clients import Credentials, Transport, WorkerClient
 from rbee.contract.errors import NoPlacementError, RbeeError
 from rbee.contract.wire import HiveDrain, WorkerDrain
 
@@ -18,13 +18,13 @@ class Draining:
     Args:
         hive_id: whose.
         workers: addresses of its children, by their ids.
-        token: the colony's.
+        credentials: shown to the others.
     """
 
-    def __init__(self, hive_id: str, workers: Callable[[], Mapping[str, str]], token: str | None) -> None:
+    def __init__(self, hive_id: str, workers: Callable[[], Mapping[str, str]], credentials: Credentials) -> None:
         self._hive_id = hive_id
         self._workers = workers
-        self._token = token
+        self._credentials = credentials
         self.active = False
 
     def check(self) -> None:
@@ -59,7 +59,7 @@ class Draining:
             await self._tell(worker_id, url, on=True)
 
     async def _tell(self, worker_id: str, url: str, *, on: bool) -> WorkerDrain:
-        transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+        transport = Transport(url, self._credentials, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
         try:
             return await WorkerClient(transport).drain(on=on)
         except RbeeError as error:

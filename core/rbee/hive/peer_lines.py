@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from rbee.catalog.layout import folder_name
-from rbee.clients import HiveClient, Transport
+from rbee.clients import Credentials, HiveClient, Transport
 from rbee.contract.errors import NotFoundError, RbeeError
 from rbee.contract.wire import ModelStanding
 from rbee.hive.offers import answers
@@ -61,14 +61,14 @@ class PeerLines:
 
     Args:
         hive_id: our own id, which is not asked.
-        token: the colony's.
+        credentials: shown to the others.
         hives: gives the others; asked anew every few seconds.
         silent: those that did not answer lately.
     """
 
-    def __init__(self, hive_id: str, token: str | None, hives: HivesOf, silent: Silent) -> None:
+    def __init__(self, hive_id: str, credentials: Credentials, hives: HivesOf, silent: Silent) -> None:
         self._hive_id = hive_id
-        self._token = token
+        self._credentials = credentials
         self._hives = hives
         self._silent = silent
         self._known: Mapping[str, str] = {}
@@ -97,7 +97,7 @@ class PeerLines:
     async def _ask(self, hive_id: str, url: str, model_id: str) -> Heard | None:
         transport = self._transports.get(url)
         if transport is None:
-            transport = self._transports[url] = Transport(url, self._token, f"Hive {hive_id!r}", timeout_s=_ASK_S)
+            transport = self._transports[url] = Transport(url, self._credentials, f"Hive {hive_id!r}", timeout_s=_ASK_S)
         try:
             found = await HiveClient(transport).standing(folder_name(model_id))
         except NotFoundError:

@@ -10,7 +10,7 @@ from rbee.catalog.fetching import Fetch
 from rbee.catalog.layout import folder_name
 from rbee.catalog.matching import called, several
 from rbee.catalog.provisioner import Peer
-from rbee.clients import HiveClient, Transport
+from rbee.clients import Credentials, HiveClient, Transport
 from rbee.clients.transport import segment
 from rbee.contract.checksums import content_key
 from rbee.contract.errors import ConflictError, ModelNotFoundError, NotFoundError, UnreachableError
@@ -35,14 +35,14 @@ class PeerVendor(HttpModelVendor):
 
     Args:
         hive_url: address of the hive.
-        token: the colony's.
+        credentials: shown to the others.
     """
 
     name = "peer"
 
-    def __init__(self, hive_url: str, token: str | None) -> None:
+    def __init__(self, hive_url: str, credentials: Credentials) -> None:
         self._url = hive_url.rstrip("/")
-        self._token = token
+        self._credentials = credentials
 
     def supports(self, ref: str) -> bool:
         """Never: names lead to vendors."""
@@ -60,7 +60,7 @@ class PeerVendor(HttpModelVendor):
         """Where the hive serves the file."""
         key = segment(folder_name(variant.model_id))
         query = f"?sha256={file.sha256}" if file.sha256 is not None else ""
-        headers = (("authorization", f"Bearer {self._token}"),) if self._token else ()
+        headers = tuple(self._credentials.headers().items())
         url = f"{self._url}/v1/models/{key}/files/{quote(file.name)}{query}"
         return FileSource(url=url, headers=headers, direct=True)
 
@@ -70,13 +70,13 @@ class Peers:
 
     Args:
         hive_id: our own id.
-        token: the colony's.
+        credentials: shown to the others.
         hives: gives the others.
     """
 
-    def __init__(self, hive_id: str, token: str | None, hives: HivesOf) -> None:
+    def __init__(self, hive_id: str, credentials: Credentials, hives: HivesOf) -> None:
         self._hive_id = hive_id
-        self._token = token
+        self._credentials = credentials
         self._hives = hives
         self._silent = Silent()
 
@@ -94,7 +94,7 @@ class Peers:
             return ()
         loop = asyncio.get_running_loop()
         patience, steps, told = Patience(variant.size_bytes), 1, False
-        async with PeerLines(self._hive_id, self._token, self._hives, self._silent) as lines:
+        async with PeerLines(self._hive_id, self._credentials, self._hives, self._silent) as lines:
             while True:
                 found = [
                     one
@@ -135,7 +135,7 @@ class Peers:
         if hive_id not in hives:
             names = ", ".join(sorted(hives)) or "none"
             raise NotFoundError(f"Hive {hive_id!r} is not online. Online besides this one: {names}.")
-        transport = Transport(hives[hive_id], self._token, f"Hive {hive_id!r}")
+        transport = Transport(hives[hive_id], self._credentials, f"Hive {hive_id!r}")
         try:
             client = HiveClient(transport)
             held = await client.catalog()
@@ -157,7 +157,7 @@ class Peers:
         return other.at_source and (not fetch.at_source or bool(other.done_bytes))
 
     def _peer(self, hive_id: str, url: str) -> Peer:
-        return Peer(f"hive {hive_id}", PeerVendor(url, self._token))
+        return Peer(f"hive {hive_id}", PeerVendor(url, self._credentials))
 
 
 async def _pause(steps: int, fetch: Fetch) -> None:

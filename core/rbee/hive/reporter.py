@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from rbee.clients import (
+    Credentials,
     Membership,
     QueenClient,
     QueenLookup,
@@ -42,7 +43,7 @@ class Reporter:
     Args:
         hive: whom to report of.
         settings: intervals.
-        token: the colony's.
+        credentials: shown to the others.
         queen_url: None asks the registry, or takes the one that introduces herself.
         registry_url: None for no registry.
     """
@@ -51,20 +52,20 @@ class Reporter:
         self,
         hive: HiveService,
         settings: Settings,
-        token: str | None,
+        credentials: Credentials,
         queen_url: str | None,
         registry_url: str | None,
     ) -> None:
         self._hive = hive
         self._settings = settings
-        self._token = token
+        self._credentials = credentials
         self._registry_url = registry_url
         self._queen_url = queen_url
         self._registry_transport = (
-            Transport(registry_url, token, "The registry", timeout_s=5.0) if registry_url else None
+            Transport(registry_url, credentials, "The registry", timeout_s=5.0) if registry_url else None
         )
         registry = RegistryClient(self._registry_transport) if self._registry_transport else None
-        self._lookup = QueenLookup(registry, queen_url, token)
+        self._lookup = QueenLookup(registry, queen_url, credentials)
         self._membership = (
             Membership(registry, hive.registration, settings.registry.heartbeat_s, self._lookup.named)
             if registry
@@ -134,7 +135,7 @@ class Reporter:
 
     async def introduce(self, child: Child) -> None:
         """Tell a worker where queen and registry are: one of an earlier life, or one that cannot find out itself."""
-        transport = Transport(address(self._settings, child), self._token, f"Worker {child.worker_id!r}")
+        transport = Transport(address(self._settings, child), self._credentials, f"Worker {child.worker_id!r}")
         try:
             for wait_s in (0.0, 1.0, 2.0, 4.0):
                 await asyncio.sleep(wait_s)

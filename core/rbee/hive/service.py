@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 
 from rbee.builtin.host_probe import usable_cores
 from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
-from rbee.clients import keep_running
+from rbee.clients import Credentials, keep_running
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.types import EngineInfo
 from rbee.contract.version import __version__
@@ -58,7 +58,7 @@ class HiveService:
         folders: of this machine.
         plugins: engines, vendors, probes.
         url: address under which others reach this hive.
-        token: the colony's.
+        credentials: shown to the others.
         queen_url: None asks the registry.
         registry_url: None for no registry.
         environment: what workers inherit; settings of the command line must be in it.
@@ -70,7 +70,7 @@ class HiveService:
         folders: Folders,
         plugins: Plugins,
         url: str,
-        token: str | None,
+        credentials: Credentials,
         queen_url: str | None,
         registry_url: str | None,
         environment: Mapping[str, str],
@@ -92,7 +92,7 @@ class HiveService:
         registrations = plugins.registrations
         self._engines: tuple[EngineInfo, ...] = ()
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
-        peers = Peers(self.hive_id, token, self.other_hives)
+        peers = Peers(self.hive_id, credentials, self.other_hives)
         self.catalog = ModelCatalog(folders.models, resolver, peers.having, environment)
         self.shelf = Shelf(self.hive_id, self.catalog)
         self.supervisor = Supervisor(settings, folders, self.hive_id, self.budgets, self._on_exit, environment)
@@ -106,9 +106,9 @@ class HiveService:
         self.draining = Draining(
             self.hive_id,
             lambda: {one.worker_id: address(settings, one) for one in self.supervisor.children()},
-            token,
+            credentials,
         )
-        self._reporter = Reporter(self, settings, token, queen_url, registry_url)
+        self._reporter = Reporter(self, settings, credentials, queen_url, registry_url)
         self._environment = dict(environment)
         self._workers = WorkerCatalog(
             [cls() for cls in registrations.worker_vendors.things()], folders.data / "workers"

@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 
 from rbee.beehives import HIVE_PORT, SSH_PORT, Beehive, BeehiveStatus
-from rbee.clients import Transport
+from rbee.clients import Credentials, Transport
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveCapabilities
 
@@ -36,12 +36,12 @@ class Finding(NamedTuple):
     hive: HiveCapabilities | None = None
 
 
-async def probe(beehive: Beehive, token: str | None) -> Finding:
+async def probe(beehive: Beehive, credentials: Credentials) -> Finding:
     """Try once.  The machine's name is resolved anew: addresses change, and a hive knows itself by its address.
 
     Args:
         beehive: with a host.
-        token: the colony's; sent to what says that it is a hive.
+        credentials: shown to the others.
     """
     if beehive.ssh_host is None:
         return Finding("unknown", "no host was entered")
@@ -51,7 +51,7 @@ async def probe(beehive: Beehive, token: str | None) -> Finding:
     except (OSError, UnicodeError, TimeoutError):
         return Finding("offline", f"the name {beehive.ssh_host!r} cannot be resolved")
     for address in addresses:
-        finding = await _ask(url_at(address, port), token)
+        finding = await _ask(url_at(address, port), credentials)
         if finding is not None:
             return finding
     ssh_port = beehive.ssh_port or SSH_PORT
@@ -75,14 +75,14 @@ async def _addresses(host: str) -> list[str]:
     return [address for address in addresses if "%" not in address][:_MOST_ADDRESSES]
 
 
-async def _ask(url: str, token: str | None) -> Finding | None:
+async def _ask(url: str, credentials: Credentials) -> Finding | None:
     """What listens there; None when nothing does, or it says nothing."""
     try:
-        health = await _get(url, None, "/health", dict[str, Any])
+        health = await _get(url, Credentials(), "/health", dict[str, Any])
         program, hive_id = health.get("program"), health.get("hive_id")
         if program != "hive" or not isinstance(hive_id, str) or not hive_id:
             return Finding("error", f"{url} is not a hive but {str(program or 'another program')[:40]!r}", url)
-        hive = await _get(url, token, "/v1/capabilities", HiveCapabilities)
+        hive = await _get(url, credentials, "/v1/capabilities", HiveCapabilities)
     except UnreachableError as error:
         if isinstance(error.__cause__, msgspec.DecodeError | httpx2.RemoteProtocolError):
             return Finding("error", f"{url} is another program, or another version", url)
@@ -94,8 +94,8 @@ async def _ask(url: str, token: str | None) -> Finding | None:
     return Finding("online", f"hive {hive.hive.id!r} answers at {url}", url, hive)
 
 
-async def _get(url: str, token: str | None, path: str, kind: Any) -> Any:
-    transport = Transport(url, token, "The hive", timeout_s=_ANSWER_S)
+async def _get(url: str, credentials: Credentials, path: str, kind: Any) -> Any:
+    transport = Transport(url, credentials, "The hive", timeout_s=_ANSWER_S)
     try:
         return await transport.call("GET", path, kind)
     finally:

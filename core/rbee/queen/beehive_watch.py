@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rbee.beehives import HIVE_PORT, Beehive, BeehiveChanges, Entered
 from rbee.beehives.later import BeehivesLater
-from rbee.clients import keep_running
+from rbee.clients import Credentials, keep_running
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
 from rbee.contract.wire import Registration
 from rbee.queen.beehive_contact import Change, Contact
@@ -36,7 +36,7 @@ class BeehiveWatch:
         place: of the registry's data base: its file, or the URL of one elsewhere.
         telemetry: knows which hives beat.
         register: the fast path of hives, told of each hive that answers.
-        token: the colony's.
+        credentials: shown to the others.
         tick_s: seconds between two looks whether a hive beats.
     """
 
@@ -45,13 +45,13 @@ class BeehiveWatch:
         place: Path | str,
         telemetry: TelemetryRegistry,
         register: Callable[[Registration], None],
-        token: str | None,
+        credentials: Credentials,
         tick_s: float = _TICK_S,
     ) -> None:
         self._registry = BeehivesLater(place)
         self._telemetry = telemetry
         self._register = register
-        self._token = token
+        self._credentials = credentials
         self._tick_s = tick_s
         self._stale = asyncio.Event()
         self._probes = asyncio.Semaphore(_AT_ONCE)
@@ -139,7 +139,7 @@ class BeehiveWatch:
                 await self._write(beehive, contact, contact.heard(clock(), time.time(), record.devices), "it beats")
             elif contact.is_due(clock()):
                 async with self._probes:
-                    finding = await probe(beehive, self._token)
+                    finding = await probe(beehive, self._credentials)
                 self._tell(finding)
                 await self._write(beehive, contact, contact.tried(clock(), time.time(), finding), finding.detail)
             await asyncio.sleep(self._tick_s)

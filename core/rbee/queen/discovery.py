@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from rbee.clients import Membership, RegistryClient, Transport, backoff, jittered, keep_running
+from rbee.clients import Credentials, Membership, RegistryClient, Transport, backoff, jittered, keep_running
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Component, Registration
 from rbee.settings import Settings
@@ -20,7 +20,7 @@ class Discovery:
 
     Args:
         url: the registry's.
-        token: the colony's.
+        credentials: shown to the others.
         settings: intervals.
         registration: makes the queen's own registration.
         on_component: told each component that is there or has changed.
@@ -30,13 +30,13 @@ class Discovery:
     def __init__(
         self,
         url: str,
-        token: str | None,
+        credentials: Credentials,
         settings: Settings,
         registration: Callable[[], Registration],
         on_component: Callable[[Component], None],
         on_hive_left: Callable[[str | None], None] = lambda hive_id: None,
     ) -> None:
-        self._transport = Transport(url, token, "The registry", timeout_s=5.0)
+        self._transport = Transport(url, credentials, "The registry", timeout_s=5.0)
         self._client = RegistryClient(self._transport)
         self._membership = Membership(self._client, registration, settings.registry.heartbeat_s)
         self._on_component = on_component

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from rbee.clients import Credentials
 from rbee.contract.errors import NoPlacementError
 from rbee.contract.types import Capability
 from rbee.gateway import Dispatcher, Outcome, Route
@@ -41,7 +42,7 @@ class QueenDispatcher(Dispatcher):
         demand: carries out starts.
         policy: orders workers.
         settings: waits.
-        token: the colony's, sent to workers.
+        credentials: shown to workers.
         breakers: keep requests from workers that fail again and again; the same ones that `views` asks.
         soon: waits for room that is being made.
 
@@ -61,7 +62,7 @@ class QueenDispatcher(Dispatcher):
         demand: Demand,
         policy: GuardedPolicy,
         settings: Settings,
-        token: str | None,
+        credentials: Credentials,
         breakers: Breakers,
         soon: RoomSoon,
     ) -> None:
@@ -70,7 +71,7 @@ class QueenDispatcher(Dispatcher):
         self.room = WaitingRoom(settings.queen.max_waiting)
         self.changes = Changes()
         self.decisions = Decisions(settings.queen.decisions, policy)
-        self.leases = OpenLeases(telemetry, views.history, breakers, self.room, policy.name, token)
+        self.leases = OpenLeases(telemetry, views.history, breakers, self.room, policy.name, credentials)
         self._ready = ReadyWorkers(telemetry, names, views, breakers, policy, self._crowded)
         self._deciding = Deciding(views, policy, self.decisions, settings)
         self._placing = Placing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rbee.clients import HiveClient, Transport, WorkerClient
+from rbee.clients import Credentials, HiveClient, Transport, WorkerClient
 from rbee.contract.errors import ConflictError, NotFoundError
 from rbee.contract.types import WorkerState
 from rbee.contract.wire import HiveDrain, WorkerDrain
@@ -18,13 +18,13 @@ class Drains:
     Args:
         telemetry: the colony.
         hives: their addresses.
-        token: the colony's.
+        credentials: shown to the others.
     """
 
-    def __init__(self, telemetry: TelemetryRegistry, hives: Hives, token: str | None) -> None:
+    def __init__(self, telemetry: TelemetryRegistry, hives: Hives, credentials: Credentials) -> None:
         self._telemetry = telemetry
         self._hives = hives
-        self._token = token
+        self._credentials = credentials
 
     async def worker(self, worker_id: str, *, on: bool) -> WorkerDrain:
         """Have a worker take no more requests, or take them again.
@@ -42,7 +42,7 @@ class Drains:
         if on and entry.state.serving:
             # Its own word comes a moment later: until then nothing more is to be sent.
             self._telemetry.set_state(worker_id, WorkerState.DRAINING)
-        transport = Transport(entry.url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+        transport = Transport(entry.url, self._credentials, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
         try:
             return await WorkerClient(transport).drain(on=on)
         finally:
@@ -60,7 +60,7 @@ class Drains:
             for entry in self._telemetry.list_all_workers():
                 if entry.hive_id == hive_id and entry.state.serving:
                     self._telemetry.set_state(entry.worker_id, WorkerState.DRAINING)
-        transport = Transport(self._hives.address(hive_id), self._token, f"Hive {hive_id!r}", timeout_s=_ANSWER_S)
+        transport = Transport(self._hives.address(hive_id), self._credentials, f"Hive {hive_id!r}", timeout_s=_ANSWER_S)
         try:
             return await HiveClient(transport).drain(on=on)
         finally:

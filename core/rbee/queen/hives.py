@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from rbee.clients import HiveClient, Transport
+from rbee.clients import Credentials, HiveClient, Transport
 from rbee.clients.jobs import raise_for
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError, UnreachableError
 from rbee.contract.wire import HeldModels, JobEvent, LearnedMemory
@@ -31,7 +31,7 @@ class Hives:
 
     Args:
         telemetry: knows the addresses.
-        token: the colony's.
+        credentials: shown to the others.
         grace_s: how much longer than a hive may be silent a broken line is tried again.
         learned: what workers of a model have needed on a hive, by any name of the model.
     """
@@ -39,13 +39,13 @@ class Hives:
     def __init__(
         self,
         telemetry: TelemetryRegistry,
-        token: str | None,
+        credentials: Credentials,
         grace_s: float = _GRACE_S,
         learned: Callable[[str, str], tuple[LearnedMemory, ...]] = lambda *_: (),
     ) -> None:
         self._learned = learned
         self._telemetry = telemetry
-        self._token = token
+        self._credentials = credentials
         self._grace_s = grace_s
         self._news = asyncio.Event()
 
@@ -194,7 +194,7 @@ class Hives:
             url = self.address(hive_id)
         except NotFoundError as error:
             raise UnreachableError(f"Hive {hive_id!r} has not been heard for long.") from error
-        transport = Transport(url, self._token, f"Hive {hive_id!r}")
+        transport = Transport(url, self._credentials, f"Hive {hive_id!r}")
         try:
             yield HiveClient(transport)
         finally:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from rbee.clients import Transport, WorkerClient
+from rbee.clients import Credentials, Transport, WorkerClient
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import WorkerHeartbeat
 
@@ -22,7 +22,7 @@ class Inquiries:
     A worker that does not answer is not asked again before somebody tells of it anew: its own beat says the same.
 
     Args:
-        token: the colony's.
+        credentials: shown to the others.
         take: given each answer.
         wanted: whether a worker is still to be asked when its turn comes: of thousands that are told of at once, most
             have spoken for themselves by then.
@@ -31,12 +31,12 @@ class Inquiries:
 
     def __init__(
         self,
-        token: str | None,
+        credentials: Credentials,
         take: Callable[[WorkerHeartbeat], object],
         wanted: Callable[[str], bool] = lambda worker_id: True,
         queen_url: str | None = None,
     ) -> None:
-        self._token = token
+        self._credentials = credentials
         self._wanted = wanted
         self._queen_url = queen_url
         self._take = take
@@ -63,7 +63,7 @@ class Inquiries:
         async with self._free:
             if not self._wanted(worker_id):
                 return
-            transport = Transport(url, self._token, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+            transport = Transport(url, self._credentials, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
             try:
                 answer = await WorkerClient(transport).info(self._queen_url)
                 # Another process may have taken the port of one that is gone.

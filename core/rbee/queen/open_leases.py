@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from rbee.clients import Credentials
 from rbee.contract.errors import NoPlacementError
 from rbee.gateway import Outcome, Traits
 from rbee.queen.breakers import Breakers
@@ -27,7 +28,7 @@ class OpenLeases:
         breakers: told where one goes and how it ended.
         room: woken when a slot is free again.
         policy: name of what chooses workers.
-        token: the colony's, sent to workers; None for none.
+        credentials: shown to workers.
 
     Attributes:
         on_ended: told each request's end: the worker, and how long its model is to stay, as the request said.
@@ -40,14 +41,14 @@ class OpenLeases:
         breakers: Breakers,
         room: WaitingRoom,
         policy: str,
-        token: str | None,
+        credentials: Credentials,
     ) -> None:
         self._telemetry = telemetry
         self._history = history
         self._breakers = breakers
         self._room = room
         self._policy = policy
-        self._targets = Targets(token)
+        self._targets = Targets(credentials)
         self._open: set[WorkerLease] = set()
         self.on_ended: Callable[[str, float | None], None] = _nobody
 

@@ -16,7 +16,7 @@ import msgspec
 from rbee.beehives import Beehive
 from rbee.builtin.policies import BalancedPolicy
 from rbee.catalog import Aliases, Resolver
-from rbee.clients import keep_running
+from rbee.clients import Credentials, keep_running
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
     HiveHeartbeat,
@@ -84,7 +84,7 @@ class QueenService:
         folders: of this machine.
         plugins: vendors, policies, observers.
         url: address under which others reach the queen.
-        token: the colony's.
+        credentials: shown to the others.
         registry_url: None for no registry.
         environment: whose variables for OpenTelemetry say where traces go.
     """
@@ -95,7 +95,7 @@ class QueenService:
         folders: Folders,
         plugins: Plugins,
         url: str,
-        token: str | None,
+        credentials: Credentials,
         registry_url: str | None,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -109,8 +109,8 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        self._hives = Hives(self.telemetry, token, learned=self._learned_of)
-        self.drains = Drains(self.telemetry, self._hives, token)
+        self._hives = Hives(self.telemetry, credentials, learned=self._learned_of)
+        self.drains = Drains(self.telemetry, self._hives, credentials)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
@@ -150,7 +150,7 @@ class QueenService:
         ours = type(chosen).__module__.startswith("rbee.builtin.")
         policy = GuardedPolicy(chosen, BalancedPolicy(), clock, trusted=ours)
         self.dispatcher = QueenDispatcher(
-            self.telemetry, self.names, views, looks, self._demand, policy, settings, token, self._breakers, soon
+            self.telemetry, self.names, views, looks, self._demand, policy, settings, credentials, self._breakers, soon
         )
         self.dispatcher.leases.on_ended = residence.request_ended
         self.decisions = self.dispatcher.decisions
@@ -164,7 +164,7 @@ class QueenService:
             self.telemetry,
             self._clocks,
             settings,
-            token,
+            credentials,
             registry_url,
             self._check_store,
             self._entered_beehives,
@@ -174,7 +174,7 @@ class QueenService:
         self._operations = operations = Operations(
             self.telemetry,
             Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
-            Inference(self.dispatcher, self._hives, token, self.request_finished),
+            Inference(self.dispatcher, self._hives, credentials, self.request_finished),
             self._checks,
             Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
             Loading(
@@ -190,14 +190,14 @@ class QueenService:
         )
         every = aliased(operations.operations(), self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
-        self.subscriptions = HiveSubscriptions(url, token, limits, clock, self._knows_hive, self._beat_hive)
-        self._inquiries = Inquiries(token, self._beat_worker, self._is_unheard, url)
+        self.subscriptions = HiveSubscriptions(url, credentials, limits, clock, self._knows_hive, self._beat_hive)
+        self._inquiries = Inquiries(credentials, self._beat_worker, self._is_unheard, url)
         introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
         self.reports = Reports(self.telemetry, introductions, self._clocks, self._heard_hive, self._lists.summary)
         self._discovery = (
             Discovery(
                 registry_url,
-                token,
+                credentials,
                 settings,
                 self.registration,
                 introductions.component,
@@ -210,7 +210,7 @@ class QueenService:
             settings.queen.beehives_url or folders.home / "beehives.db",
             self.telemetry,
             partial(introductions.hive, answers=True),
-            token,
+            credentials,
         )
         self._hive_arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from rbee.clients import HiveClient, Transport, backoff, jittered, keep_running
+from rbee.clients import Credentials, HiveClient, Transport, backoff, jittered, keep_running
 from rbee.contract.errors import ConflictError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, HiveTelemetry
 from rbee.queen.subscription import Subscription
@@ -28,7 +28,7 @@ class HiveSubscriptions:
 
     Args:
         queen_url: introduces the queen to the hives.
-        token: the colony's.
+        credentials: shown to the others.
         limits: how long a hive may be silent.
         clock: seconds that never go back.
         known: whether the queen still has a record of a hive.
@@ -38,14 +38,14 @@ class HiveSubscriptions:
     def __init__(
         self,
         queen_url: str,
-        token: str | None,
+        credentials: Credentials,
         limits: Limits,
         clock: Callable[[], float],
         known: Callable[[str], bool],
         take: Callable[[HiveHeartbeat], object],
     ) -> None:
         self._queen_url = queen_url
-        self._token = token
+        self._credentials = credentials
         self._limits = limits
         self._clock = clock
         self._known = known
@@ -129,7 +129,7 @@ class HiveSubscriptions:
     async def _follow(self, one: Subscription) -> None:
         transport = Transport(
             one.url,
-            self._token,
+            self._credentials,
             f"Hive {one.hive_id!r}",
             timeout_s=5.0,
             # A stream is silent for as long as its hive may be before it counts as down, and is then opened anew.

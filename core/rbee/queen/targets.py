@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 
+from rbee.clients import Credentials
 from rbee.gateway import Target
 
 _MOST = 10_000
@@ -13,11 +14,11 @@ class Targets:
     """Made once an address.
 
     Args:
-        token: the colony's, sent to workers; None for none.
+        credentials: shown to workers.
     """
 
-    def __init__(self, token: str | None) -> None:
-        self._headers = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
+    def __init__(self, credentials: Credentials) -> None:
+        self._headers = tuple((name.encode(), value.encode()) for name, value in credentials.headers().items())
         self._made: dict[str, Target] = {}
 
     def at(self, url: str) -> Target:

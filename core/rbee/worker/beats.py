@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from rbee.clients import Membership, QueenClient, QueenLookup, RegistryClient, Transport, keep_running
+from rbee.clients import Credentials, Membership, QueenClient, QueenLookup, RegistryClient, Transport, keep_running
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import ColonyAddresses, Registration
 from rbee.settings import Settings
@@ -31,7 +31,7 @@ class Beats:
     Args:
         host: the worker.
         settings: intervals.
-        token: the colony's.
+        credentials: shown to the others.
         queen_url: None asks the registry.
         registry_url: None for no registry.
         hive_id: the hive that started the process; None when a person did.
@@ -42,7 +42,7 @@ class Beats:
         self,
         host: WorkerHost,
         settings: Settings,
-        token: str | None,
+        credentials: Credentials,
         queen_url: str | None,
         registry_url: str | None,
         hive_id: str | None,
@@ -50,12 +50,12 @@ class Beats:
     ) -> None:
         self._host = host
         self._settings = settings
-        self._token = token
+        self._credentials = credentials
         self._hive_id = hive_id
         self._parent = os.getppid() if parent_pid is None else parent_pid
         self._adopter: psutil.Process | None = None
         self._heard_at = time.monotonic()
-        self._lookup = QueenLookup(None, queen_url, token, _ANSWER_S)
+        self._lookup = QueenLookup(None, queen_url, credentials, _ANSWER_S)
         self._registry_transport: Transport | None = None
         self._membership: Membership | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -182,7 +182,9 @@ class Beats:
         self._registry_transport = self._membership = self._renewing = None
         client: RegistryClient | None = None
         if self._registry_url is not None:
-            self._registry_transport = Transport(self._registry_url, self._token, "The registry", timeout_s=_ANSWER_S)
+            self._registry_transport = Transport(
+                self._registry_url, self._credentials, "The registry", timeout_s=_ANSWER_S
+            )
             client = RegistryClient(self._registry_transport)
             interval_s = self._settings.registry.heartbeat_s
             self._membership = Membership(client, self._registration, interval_s, self._lookup.named)

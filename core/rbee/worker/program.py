@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from rbee.clients import Credentials
 from rbee.contract.engine import Engine, ServedEngine
 from rbee.contract.engine_options import OptionValue, checked_options
 from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
@@ -82,7 +83,7 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     )
     server = HttpServer(make_app(host, guard, max_body), sock, grace_s=1)
     await server.start()
-    beats = Beats(host, settings, token, args.queen_url, args.registry_url, args.hive_id, args.parent_pid)
+    beats = Beats(host, settings, Credentials(token), args.queen_url, args.registry_url, args.hive_id, args.parent_pid)
     try:
         await _live(host, beats, pipe, settings)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from rbee.clients import QueenLookup, Transport
+from rbee.clients import Credentials, QueenLookup, Transport
 from rbee.contract.errors import AuthenticationError, UnreachableError
 from rbee.contract.wire import Component
 
@@ -38,7 +38,7 @@ def registry() -> FakeRegistry:
 
 @pytest.fixture
 async def lookup(registry: FakeRegistry) -> AsyncIterator[QueenLookup]:
-    made = QueenLookup(registry, None, None)
+    made = QueenLookup(registry, None, Credentials())
     yield made
     await made.close()
 
@@ -51,7 +51,7 @@ async def found(lookup: QueenLookup) -> Transport:
 
 async def test_an_address_that_was_given_is_the_only_one(registry: FakeRegistry) -> None:
     registry.url = B
-    lookup = QueenLookup(registry, A + "/", None)
+    lookup = QueenLookup(registry, A + "/", Credentials())
     queen = await found(lookup)
     lookup.failed(queen)
     assert lookup.introduced(C) is True

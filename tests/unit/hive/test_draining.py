@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.errors import NoPlacementError
 from rbee.contract.wire import WorkerDrain
 from rbee.hive.draining import Draining
@@ -46,7 +47,7 @@ async def worker() -> AsyncIterator[Worker]:
 
 @pytest.fixture
 def draining(worker: Worker) -> Draining:
-    return Draining("attic", lambda: {"w1": worker.url, "w2": "http://127.0.0.1:9"}, "t")
+    return Draining("attic", lambda: {"w1": worker.url, "w2": "http://127.0.0.1:9"}, Credentials("t"))
 
 
 async def test_its_workers_are_told_and_one_that_is_dead_keeps_no_other_from_it(

@@ -6,6 +6,7 @@ import asyncio
 from unittest.mock import AsyncMock, Mock
 
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.wire import HiveBeatAnswer, HiveHeartbeat, HiveInfo, utc_now
 from rbee.hive import reporter
 from rbee.hive.children import Child
@@ -22,7 +23,7 @@ def queen(monkeypatch) -> Mock:
 
 @pytest.fixture
 def reporting() -> Reporter:
-    one = Reporter(Mock(), Settings(), None, "http://127.0.0.1:9", None)
+    one = Reporter(Mock(), Settings(), Credentials(), "http://127.0.0.1:9", None)
     one._lookup._use("http://127.0.0.1:9")
     return one
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import AsyncMock
 
 import pytest
+from rbee.clients import Credentials
 from rbee.hive import HiveService
 from rbee.hive.children import tags
 from rbee.plugins import load_plugins
@@ -25,7 +26,9 @@ def folders(tmp_path: Path) -> Folders:
 
 @pytest.fixture
 def hive(folders: Folders) -> HiveService:
-    return HiveService(Settings(), folders, load_plugins(""), "http://127.0.0.1:9", "token", None, None, {})
+    return HiveService(
+        Settings(), folders, load_plugins(""), "http://127.0.0.1:9", Credentials("token"), None, None, {}
+    )
 
 
 @pytest.fixture

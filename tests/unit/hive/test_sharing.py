@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from rbee.catalog import CatalogEntry
 from rbee.catalog.layout import folder_name
-from rbee.clients import Transport
+from rbee.clients import Credentials, Transport
 from rbee.clients.jobs import JobsClient, raise_for
 from rbee.contract import ModelFile
 from rbee.contract.errors import ConflictError, ModelFileError, NotFoundError
@@ -64,7 +64,7 @@ async def colony(programs: Programs, *names: str) -> list[Program]:
 
 async def do(hive: Program, operation: str, **fields: object) -> dict:
     """Run an operation as a client does."""
-    transport = Transport(hive.url, TOKEN, "The hive")
+    transport = Transport(hive.url, Credentials(TOKEN), "The hive")
     jobs = JobsClient(transport)
     result = {}
     try:
@@ -328,7 +328,7 @@ async def test_a_wait_asks_the_queen_for_the_hives_now_and_then(programs) -> Non
         lists += 1
         return {"a": hive.url, "self": hive.url}
 
-    async with PeerLines("self", TOKEN, hives, Silent()) as lines:
+    async with PeerLines("self", Credentials(TOKEN), hives, Silent()) as lines:
         for _ in range(5):
             assert await lines.standings("m") == []
         assert lists == 1
@@ -346,7 +346,7 @@ async def test_a_hive_that_does_not_answer_is_left_alone_for_a_while(silent: str
     loop = asyncio.get_running_loop()
     for most_s in (5.0, 0.1):
         begun = loop.time()
-        async with PeerLines("self", TOKEN, hives, known) as lines:
+        async with PeerLines("self", Credentials(TOKEN), hives, known) as lines:
             assert await lines.standings("m") == []
         assert loop.time() - begun < most_s
     assert silent in known

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from rbee.beehives import Beehive, BeehiveChanges
 from rbee.beehives.registry import BeehiveRegistry
+from rbee.clients import Credentials
 from rbee.contract.errors import UnavailableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration, utc_now
 from rbee.queen.beehive_probe import probe
@@ -91,18 +92,18 @@ def at(port: int, **more: Any) -> Beehive:
 
 
 async def test_a_hive_is_found_by_name_and_told_by_its_address(host: Host) -> None:
-    finding = await probe(at(host.port, ssh_host="localhost"), TOKEN)
+    finding = await probe(at(host.port, ssh_host="localhost"), Credentials(TOKEN))
     assert (finding.status, finding.url) == ("online", f"http://127.0.0.1:{host.port}")
     assert finding.hive is not None
     assert finding.hive.hive.id == "h7"
 
 
 async def test_the_token_is_shown_to_hives_alone(host: Host) -> None:
-    await probe(at(host.port), TOKEN)
+    await probe(at(host.port), Credentials(TOKEN))
     assert host.asked == [("/health", False), ("/v1/capabilities", True)]
     host.asked.clear()
     host.answers["/health"] = {"program": "queen"}
-    await probe(at(host.port), TOKEN)
+    await probe(at(host.port), Credentials(TOKEN))
     assert host.asked == [("/health", False)]
 
 
@@ -119,7 +120,7 @@ async def test_the_token_is_shown_to_hives_alone(host: Host) -> None:
 )
 async def test_a_wrong_answer_is_an_error_with_its_reason(host: Host, answers: dict[str, Any], words: str) -> None:
     host.answers |= answers
-    finding = await probe(at(host.port), TOKEN)
+    finding = await probe(at(host.port), Credentials(TOKEN))
     assert finding.status == "error"
     assert words in finding.detail
 
@@ -130,18 +131,18 @@ async def test_a_program_that_speaks_no_http_is_an_error() -> None:
         writer.close()
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
-        finding = await probe(at(server.sockets[0].getsockname()[1]), TOKEN)
+        finding = await probe(at(server.sockets[0].getsockname()[1]), Credentials(TOKEN))
     assert finding.status == "error"
 
 
 async def test_a_machine_without_a_hive_is_reachable_by_its_ssh_server(host: Host) -> None:
-    finding = await probe(at(nothing(), ssh_port=host.port), TOKEN)
+    finding = await probe(at(nothing(), ssh_port=host.port), Credentials(TOKEN))
     assert finding.status == "reachable"
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "no-such-machine.invalid", "x" * 64 + ".invalid"])
 async def test_a_machine_that_says_nothing_is_offline(name: str) -> None:
-    assert (await probe(at(nothing(), ssh_host=name), TOKEN)).status == "offline"
+    assert (await probe(at(nothing(), ssh_host=name), Credentials(TOKEN))).status == "offline"
 
 
 class Desk:
@@ -151,7 +152,7 @@ class Desk:
         self.telemetry = TelemetryRegistry(clock, Limits(), lambda _model: None)
         self.told: list[Registration] = []
         url = f"sqlite:///{folder}/beehives.db"
-        self.watch = BeehiveWatch(url, self.telemetry, self.register, TOKEN, tick_s=0.01)
+        self.watch = BeehiveWatch(url, self.telemetry, self.register, Credentials(TOKEN), tick_s=0.01)
         self.other = BeehiveRegistry(url)
         self.seq = 0
 
@@ -278,7 +279,7 @@ async def test_a_data_base_that_is_away_at_the_start_is_opened_when_it_is_there(
         postgres_url.replace(there, str(folder / "link")),
         TelemetryRegistry(clock, Limits(), lambda _model: None),
         found.put_nowait,
-        TOKEN,
+        Credentials(TOKEN),
         tick_s=0.01,
     )
     await watch.open()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.errors import UnreachableError
 from rbee.contract.wire import Component, Registration
 from rbee.queen import discovery as module
@@ -52,7 +53,7 @@ async def test_a_registry_that_closes_at_once_is_not_hammered_and_an_odd_compone
 
     settings = load_settings(tmp_path / "config.toml", {}).settings
     mine = Registration(component_type="queen", component_id="queen", url="http://a:1")
-    discovery = Discovery("http://127.0.0.1:9", None, settings, lambda: mine, take)
+    discovery = Discovery("http://127.0.0.1:9", Credentials(), settings, lambda: mine, take)
     registry = discovery._client = discovery._membership._client = FakeRegistry()
     task = asyncio.create_task(discovery.run())
     async with asyncio.timeout(10):

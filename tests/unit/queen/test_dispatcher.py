@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from rbee.builtin.policies import SeedPolicy
 from rbee.catalog import Resolver
+from rbee.clients import Credentials
 from rbee.contract import Backend, Device, DeviceType, EngineInfo, ModelFile, ModelVariant
 from rbee.contract.errors import (
     AllSlotsBusyError,
@@ -127,7 +128,7 @@ class Colony:
             demand,
             policy,
             settings,
-            "token",
+            Credentials("token"),
             breakers,
             RoomSoon(views, demand, self.departures),
         )

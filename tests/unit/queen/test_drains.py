@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.errors import ConflictError, NotFoundError, RbeeError, UnreachableError, WorkerFailedError
 from rbee.contract.types import WorkerState
 from rbee.contract.wire import HiveDrain, Registration, WorkerBeat, WorkerDrain
@@ -90,7 +91,7 @@ async def hive(telemetry: TelemetryRegistry) -> AsyncIterator[Listener]:
 
 @pytest.fixture
 def drains(telemetry: TelemetryRegistry) -> Drains:
-    return Drains(telemetry, Hives(telemetry, "t"), "t")
+    return Drains(telemetry, Hives(telemetry, Credentials("t")), Credentials("t"))
 
 
 async def test_a_worker_gets_no_more_requests_even_before_it_has_been_told(

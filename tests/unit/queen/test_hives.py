@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec import convert
+from rbee.clients import Credentials
 from rbee.contract.errors import NotFoundError, UnavailableError
 from rbee.contract.wire import LearnedMemory, WorkerSpawn, utc_now
 from rbee.queen.hives import Hives
@@ -31,7 +32,7 @@ def telemetry(clock: Any) -> Counting:
 
 @pytest.fixture
 def hives(telemetry: Counting) -> Hives:
-    return Hives(telemetry, None)
+    return Hives(telemetry, Credentials())
 
 
 def test_a_hive_is_chosen_by_its_name_or_because_it_is_the_only_one(telemetry: Counting, hives: Hives) -> None:
@@ -81,7 +82,7 @@ def test_a_start_is_told_what_was_learned_of_its_model_and_nothing_else_is(telem
         asked.append((name, hive_id))
         return (seen,) * 300 if name == "known" else ()
 
-    hives = Hives(telemetry, None, learned=learned)
+    hives = Hives(telemetry, Credentials(), learned=learned)
     for operation in ("worker_spawn", "model_load"):
         body = hives.told("a", operation, {"model": "known", "learned": "somebody's"})
         assert convert(body, WorkerSpawn).learned == (seen,) * 256, "no more than a body may have"

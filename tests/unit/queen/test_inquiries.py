@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.wire import WorkerHeartbeat
 from rbee.queen import inquiries as module
 from rbee.queen.inquiries import Inquiries
@@ -68,7 +69,7 @@ def told() -> asyncio.Queue[WorkerHeartbeat]:
 
 @pytest.fixture
 async def inquiries(told: asyncio.Queue[WorkerHeartbeat]) -> AsyncIterator[Inquiries]:
-    made = Inquiries("token", told.put_nowait)
+    made = Inquiries(Credentials("token"), told.put_nowait)
     yield made
     await made.close()
 
@@ -93,7 +94,7 @@ async def test_one_is_asked_once_at_a_time_and_many_not_all_at_once(
     inquiries: Inquiries, url: str, told, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 3)
-    few = Inquiries(None, told.put_nowait)
+    few = Inquiries(Credentials(), told.put_nowait)
     worker.may.clear()
     for number in range(9):
         few.ask(f"w{number % 5}", url)
@@ -133,7 +134,7 @@ async def test_who_has_spoken_for_itself_before_its_turn_is_not_asked(
 ) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 1)
     unheard = {"a", "b", "w"}
-    one = Inquiries(None, told.put_nowait, unheard.__contains__)
+    one = Inquiries(Credentials(), told.put_nowait, unheard.__contains__)
     worker.may.clear()
     for name in ("a", "b", "w"):
         one.ask(name, url)

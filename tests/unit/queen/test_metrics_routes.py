@@ -10,6 +10,7 @@ import httpx2
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from rbee.clients import Credentials
 from rbee.contract.wire import WorkerBeat
 from rbee.gateway import Outcome
 from rbee.http.guard import Guard
@@ -61,7 +62,9 @@ async def test_metrics_may_be_left_open_and_nothing_else_is(programs: Programs, 
     guard = Guard(token=TOKEN, host="127.0.0.1")
     queen = await programs.add(
         Program(
-            lambda url: QueenService(msgspec.structs.replace(Settings()), folders, load_plugins(""), url, TOKEN, None),
+            lambda url: QueenService(
+                msgspec.structs.replace(Settings()), folders, load_plugins(""), url, Credentials(TOKEN), None
+            ),
             lambda service: queen_app(service, guard, 2**20, open_metrics=True),
         )
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.errors import UnreachableError
 from rbee.contract.wire import JobEvent
 from rbee.http.app import build
@@ -116,7 +117,7 @@ async def desk(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     loop = asyncio.get_running_loop()
     telemetry = TelemetryRegistry(loop.time, Limits(hive_down_s=getattr(request, "param", 10.0)))
     telemetry.update_hive("h", f"http://127.0.0.1:{cable.port}")
-    yield Desk(machine, cable, Hives(telemetry, TOKEN, grace_s=0.0))
+    yield Desk(machine, cable, Hives(telemetry, Credentials(TOKEN), grace_s=0.0))
     await cable.cut()
     await programs.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rbee.clients import Transport, WorkerClient
+from rbee.clients import Credentials, Transport, WorkerClient
 from rbee.contract import (
     Availability,
     Backend,
@@ -87,7 +87,7 @@ class Worker:
 
     def __init__(self, url: str, settings: Settings, queen_url: str | None, registry_url: str | None) -> None:
         self.host = WorkerHost("w", Quiet, Face(), SPEC, url, None)
-        self.beats = Beats(self.host, settings, TOKEN, queen_url, registry_url, None)
+        self.beats = Beats(self.host, settings, Credentials(TOKEN), queen_url, registry_url, None)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -231,7 +231,7 @@ async def orphan() -> AsyncIterator[Worker]:
     """A worker whose hive has ended, and which no queen hears."""
     settings = Settings(worker=WorkerSettings(heartbeat_s=0.1, orphan_s=0.2))
     worker = Worker("http://127.0.0.1:1", settings, None, None)
-    worker.beats = Beats(worker.host, settings, TOKEN, None, None, "h", NO_PROCESS)
+    worker.beats = Beats(worker.host, settings, Credentials(TOKEN), None, None, "h", NO_PROCESS)
     await worker.start()
     yield worker
     await worker.stop()
@@ -277,7 +277,7 @@ async def test_a_queen_who_introduces_herself_to_a_worker_that_has_one_is_not_ta
 
 async def test_what_is_no_address_introduces_nobody(programs: Programs) -> None:
     worker = await start(programs)
-    transport = Transport(worker.url, TOKEN, "The worker")
+    transport = Transport(worker.url, Credentials(TOKEN), "The worker")
     with pytest.raises(InvalidRequestError, match="no queen's address"):
         await WorkerClient(transport).info("file:///etc/passwd")
     await transport.close()

@@ -18,7 +18,7 @@ from rbee.cli.executor import known_hives
 from rbee.cli.locate import find_queen
 from rbee.cli.programs import PROGRAMS, ProgramFiles
 from rbee.cli.work import run_job
-from rbee.clients import QueenClient, RegistryClient, Transport
+from rbee.clients import Credentials, QueenClient, RegistryClient, Transport
 from rbee.contract.checks import Check
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import Checks, utc_now
@@ -45,21 +45,21 @@ class _Stamp(msgspec.Struct, frozen=True):
     timestamp: datetime
 
 
-def colony(context: Context, token: str | None) -> Iterator[Section]:
+def colony(context: Context, credentials: Credentials) -> Iterator[Section]:
     """A section for the registry, when one is set; one for the queen and one for each hive, when they are found.
 
     Args:
         context: of the command; its settings are valid.
-        token: the colony's; None where there is none yet.
+        credentials: shown to the others.
     """
     registry = context.settings.registry.url
     if registry is not None and ProgramFiles(context.folders, "registry").read() is None:
-        found = asyncio.run(_registry(context, registry, token))
+        found = asyncio.run(_registry(context, registry, credentials))
         yield Section(where="Registry", checks=found)
         if any(check.name == "token" and check.status == "fail" for check in found):
             # The others would say the same.
             return
-    if token is None:
+    if credentials.token is None:
         return
     try:
         queen = find_queen(context)
@@ -67,7 +67,7 @@ def colony(context: Context, token: str | None) -> Iterator[Section]:
         yield Section(where="Registry", checks=(_refused(context, error),))
         return
     if queen is not None:
-        sections, went = asyncio.run(_by_queen(queen, token))
+        sections, went = asyncio.run(_by_queen(queen, credentials))
         yield from sections
         if went:
             return
@@ -79,19 +79,19 @@ def colony(context: Context, token: str | None) -> Iterator[Section]:
         yield Section(where="Hive", checks=(Check(name="hive", status="fail", detail=error.message, remedy=remedy),))
         return
     for hive in hives:
-        yield Section(where=f"Hive {hive.hive_id}", checks=asyncio.run(_directly(hive.url, token)))
+        yield Section(where=f"Hive {hive.hive_id}", checks=asyncio.run(_directly(hive.url, credentials)))
 
 
-async def _registry(context: Context, url: str, token: str | None) -> tuple[Check, ...]:
+async def _registry(context: Context, url: str, credentials: Credentials) -> tuple[Check, ...]:
     """Whether the registry of the settings answers, and whether it takes this home's token."""
-    found = await health(url, token, "registry")
+    found = await health(url, credentials, "registry")
     if found.status == "fail":
         if _nobody_listens(url) and all(ProgramFiles(context.folders, program).read() is None for program in PROGRAMS):
             detail = f"nothing of rbee runs in this home yet, and nothing answers at registry.url, {url}"
             remedy = "Start it: rbee registry start"
             return (Check(name="registry", status="warn", detail=detail, remedy=remedy),)
         return (found,)
-    transport = Transport(url, token, "The registry", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, "The registry", timeout_s=_PATIENCE_S)
     try:
         await RegistryClient(transport).queen()
     except AuthenticationError as error:
@@ -121,17 +121,17 @@ def _nobody_listens(url: str) -> bool:
 
 def _refused(context: Context, error: AuthenticationError) -> Check:
     detail = f"the registry refuses it: {error.message}"
-    if context.present_token() is None:
+    if context.present_credentials() is None:
         detail = "there is none in this home, and the registry asks for the colony's"
     return Check(name="token", status="fail", detail=detail, remedy=context.copy_token)
 
 
-async def _by_queen(url: str, token: str) -> tuple[list[Section], bool]:
+async def _by_queen(url: str, credentials: Credentials) -> tuple[list[Section], bool]:
     """What the queen says of herself and of each hive; whether there is no use in asking the hives directly."""
-    alive = await health(url, token, "queen")
+    alive = await health(url, credentials, "queen")
     if alive.status == "fail":
         return [Section(where="Queen", checks=(alive,))], False
-    transport = Transport(url, token, "The queen", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, "The queen", timeout_s=_PATIENCE_S)
     try:
         try:
             info = await QueenClient(transport).info()
@@ -159,8 +159,8 @@ async def _by_queen(url: str, token: str) -> tuple[list[Section], bool]:
         await transport.close()
 
 
-async def _directly(url: str, token: str) -> tuple[Check, ...]:
-    transport = Transport(url, token, "The hive", timeout_s=_PATIENCE_S)
+async def _directly(url: str, credentials: Credentials) -> tuple[Check, ...]:
+    transport = Transport(url, credentials, "The hive", timeout_s=_PATIENCE_S)
     try:
         return await _ask(transport, "hive_check", {})
     finally:

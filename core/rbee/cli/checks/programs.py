@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rbee.cli.context import Context
 from rbee.cli.programs import PROGRAMS, ProgramFiles, ProgramName, ProgramRecord
-from rbee.clients import Transport
+from rbee.clients import Credentials, Transport
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 from rbee.contract.version import __version__
@@ -37,9 +37,9 @@ def leftovers(context: Context) -> Iterator[Check]:
         yield Check(name="workers", status="warn", detail=detail, remedy=remedy)
 
 
-async def health(url: str, token: str | None, name: str) -> Check:
+async def health(url: str, credentials: Credentials, name: str) -> Check:
     """Whether a program answers, and in the version that is installed here."""
-    transport = Transport(url, token, f"The {name}", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, f"The {name}", timeout_s=_PATIENCE_S)
     try:
         told = await transport.call("GET", "/health", dict)
     except RbeeError as error:
@@ -59,7 +59,7 @@ async def health(url: str, token: str | None, name: str) -> Check:
 
 
 async def _answers(record: ProgramRecord) -> Check:
-    found = await health(record.url, None, record.program)
+    found = await health(record.url, Credentials(), record.program)
     if found.status != "fail":
         return found
     stop = "rbee down" if record.colony else f"rbee {record.program} stop"

@@ -65,7 +65,7 @@ def command(*, model: str | None, worker: str | None, as_json: bool, **asked: An
     url = queen_url(context)
 
     async def ask() -> Benched:
-        transport = Transport(url, context.token(), "The queen")
+        transport = Transport(url, context.credentials(), "The queen")
         try:
             if worker is not None:
                 workers = await QueenClient(transport).workers()

@@ -66,7 +66,7 @@ def _turn(context: Context, queen_url: str, request: dict[str, Any]) -> str | No
 
     try:
         with talking() as talk:
-            asyncio.run(ask(queen_url, context.token(), request, talk, write))
+            asyncio.run(ask(queen_url, context.credentials(), request, talk, write))
     except (KeyboardInterrupt, CancelledByCallerError):
         print(flush=True)
         say("Stopped.")

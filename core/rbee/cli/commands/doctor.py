@@ -61,7 +61,7 @@ def _sections(context: Context) -> Iterator[Section]:
     from rbee.cli.checks.programs import leftovers, programs
 
     yield Section(where="Programs", checks=(*asyncio.run(programs(context)), *leftovers(context)))
-    yield from colony(context, context.present_token())
+    yield from colony(context, context.present_credentials())
 
 
 def _hardware(context: Context) -> Iterator[Check]:

@@ -16,7 +16,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.cli.ending import drain_s, end_process, patience_s
 from rbee.cli.programs import PROGRAMS
-from rbee.clients import QueenClient, Transport
+from rbee.clients import Credentials, QueenClient, Transport
 from rbee.contract.errors import RbeeError
 
 _POLL_S = 0.05
@@ -50,12 +50,12 @@ def command(*, as_json: bool) -> None:
 
 
 def _stop(context: Context, files: ColonyFiles, record: ColonyRecord) -> None:
-    asked = asyncio.run(_ask(record.queen_url, context.present_token()))
+    asked = asyncio.run(_ask(record.queen_url, context.present_credentials()))
     end_process(files, record.pid, "The colony", patience_s(context), asked=asked)
 
 
-async def _ask(url: str, token: str | None) -> bool:
-    transport = Transport(url, token, "The queen", timeout_s=3.0)
+async def _ask(url: str, credentials: Credentials) -> bool:
+    transport = Transport(url, credentials, "The queen", timeout_s=3.0)
     try:
         await QueenClient(transport).shutdown()
     except RbeeError:

@@ -82,7 +82,7 @@ def _asked(question: Callable[[DecisionsClient], Awaitable[T]]) -> T:
     url = queen_url(context)
 
     async def ask() -> T:
-        transport = Transport(url, context.token(), "The queen")
+        transport = Transport(url, context.credentials(), "The queen")
         try:
             return await question(DecisionsClient(transport))
         finally:

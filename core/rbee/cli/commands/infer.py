@@ -52,7 +52,7 @@ def command(
                 answer = asyncio.run(ask_worker(context, request, talk, printer.write))
             else:
                 talk.note("Looking for the queen")
-                answer = asyncio.run(ask(queen_url(context), context.token(), request, talk, printer.write))
+                answer = asyncio.run(ask(queen_url(context), context.credentials(), request, talk, printer.write))
         finally:
             talk.done()
             printer.finish()

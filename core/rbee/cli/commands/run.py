@@ -45,7 +45,7 @@ def _answer(context: Context, request: dict[str, Any], *, keep: bool, quiet: boo
         talk.note("Looking for a colony")
         with used(context, keep=keep, on_start=lambda: talk.note("Starting a colony for this run")) as queen_url:
             try:
-                return asyncio.run(ask(queen_url, context.token(), request, talk, printer.write))
+                return asyncio.run(ask(queen_url, context.credentials(), request, talk, printer.write))
             finally:
                 talk.done()
                 printer.finish()

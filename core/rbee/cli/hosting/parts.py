@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rbee.cli.context import Context
 from rbee.cli.hosting.ends import Ends
 from rbee.cli.programs import ProgramName
+from rbee.clients import Credentials
 from rbee.contract.errors import ConfigurationError
 from rbee.http.direct import DirectRoutes
 from rbee.http.front import AsgiApp, Front
@@ -117,7 +118,7 @@ class Parts:
         if settings.queen.access_log == "json":
             access_log.write_bare()
         service = QueenService(
-            settings, context.folders, self._plugins, url, self._token, registry_url, context.environment()
+            settings, context.folders, self._plugins, url, Credentials(self._token), registry_url, context.environment()
         )
         self._stack.push_async_callback(service.stop)
         await service.start()
@@ -164,7 +165,7 @@ class Parts:
             context.folders,
             self._plugins,
             url,
-            self._token,
+            Credentials(self._token),
             queen_url,
             registry_url,
             context.environment(),

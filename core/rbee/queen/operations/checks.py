@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from rbee.beehives import Beehive
-from rbee.clients import Transport
+from rbee.clients import Credentials, Transport
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 from rbee.contract.version import __version__
@@ -26,7 +26,7 @@ class QueenChecks:
         telemetry: hives and workers.
         clocks: of the hives.
         settings: of this program.
-        token: the colony's.
+        credentials: shown to the others.
         registry_url: None for no registry.
         store: raises when the store of jobs takes nothing.
         beehives: the machines that the operator has entered; None where there is no such list.
@@ -37,7 +37,7 @@ class QueenChecks:
         telemetry: TelemetryRegistry,
         clocks: HiveClocks,
         settings: Settings,
-        token: str | None,
+        credentials: Credentials,
         registry_url: str | None,
         store: Callable[[], Awaitable[None]],
         beehives: Callable[[], Awaitable[Sequence[Beehive]]] | None = None,
@@ -45,7 +45,7 @@ class QueenChecks:
         self._telemetry = telemetry
         self._clocks_of_hives = clocks
         self._settings = settings
-        self._token = token
+        self._credentials = credentials
         self._registry_url = registry_url
         self._store = store
         self._beehives = beehives
@@ -147,7 +147,7 @@ class QueenChecks:
     async def _registry(self) -> Check:
         if self._registry_url is None:
             return Check(name="registry", status="ok", detail="none is configured; hives report to the queen directly")
-        transport = Transport(self._registry_url, self._token, "The registry", timeout_s=_PATIENCE_S)
+        transport = Transport(self._registry_url, self._credentials, "The registry", timeout_s=_PATIENCE_S)
         try:
             await transport.call("GET", "/health", dict)
         except RbeeError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from rbee.clients import Transport, WorkerClient
+from rbee.clients import Credentials, Transport, WorkerClient
 from rbee.contract.errors import (
     CancelledByCallerError,
     InvalidRequestError,
@@ -39,7 +39,7 @@ class Inference:
     Args:
         dispatcher: finds or starts a worker.
         hives: knows which are online.
-        token: the colony's.
+        credentials: shown to the others.
         observe: told each finished request.
     """
 
@@ -47,12 +47,12 @@ class Inference:
         self,
         dispatcher: QueenDispatcher,
         hives: Hives,
-        token: str | None,
+        credentials: Credentials,
         observe: Callable[[RequestRecord], None],
     ) -> None:
         self._dispatcher = dispatcher
         self._hives = hives
-        self._token = token
+        self._credentials = credentials
         self._observe = observe
         self._workers: dict[str, Transport] = {}
 
@@ -164,7 +164,7 @@ class Inference:
                 # The oldest may be in use; the garbage collector closes it when that answer has ended.
                 self._workers.pop(next(iter(self._workers)))
             transport = self._workers[lease.worker_id] = Transport(
-                lease.url, self._token, f"Worker {lease.worker_id!r}"
+                lease.url, self._credentials, f"Worker {lease.worker_id!r}"
             )
         return transport
 

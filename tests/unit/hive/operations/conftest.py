@@ -11,6 +11,7 @@ from unittest.mock import AsyncMock, Mock
 import msgspec
 import pytest
 from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
+from rbee.clients import Credentials
 from rbee.contract.errors import NotFoundError
 from rbee.contract.types import Device, DeviceType, EngineInfo, WorkerState
 from rbee.contract.wire import JobEvent
@@ -76,7 +77,7 @@ class Hive:
         self.events: list[JobEvent] = []
         self.looked = 0
         self.hive = hive = Mock(hive_id="h", measure=AsyncMock(), look_for_engines=self._look, last_beat=None)
-        hive.draining = self.draining = Draining("h", dict, None)
+        hive.draining = self.draining = Draining("h", dict, Credentials())
         self.found = hive.capabilities.return_value
         self.found.capabilities = (Device(id="CPU-0", name="cpu", device_type=DeviceType.CPU),)
         self.found.engines = (

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 from rbee.beehives import Beehive
+from rbee.clients import Credentials
 from rbee.contract.checks import Check
 from rbee.contract.version import __version__
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, ProcessStats, Registration
@@ -27,7 +28,7 @@ class Colony:
         more.setdefault("store", self.fine)
         more.setdefault("registry_url", None)
         self.clocks = HiveClocks(self.telemetry, lambda: NOW)
-        self.checks = QueenChecks(self.telemetry, self.clocks, Settings(), None, **more)
+        self.checks = QueenChecks(self.telemetry, self.clocks, Settings(), Credentials(), **more)
 
     async def fine(self) -> None:
         """The store takes what it is given."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from rbee.clients import Credentials
 from rbee.contract.errors import InvalidRequestError, NotFoundError, UnavailableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration, utc_now
 from rbee.jobs import Narrator
@@ -19,7 +20,7 @@ class Queen:
 
     def __init__(self, clock: Any) -> None:
         self.telemetry = TelemetryRegistry(clock, Limits(), lambda _model: None)
-        self.hives = Hives(self.telemetry, None)
+        self.hives = Hives(self.telemetry, Credentials())
         self.sent: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
         self.hives.run = self._run  # type: ignore[method-assign,assignment]
         self.changed: list[str] = []

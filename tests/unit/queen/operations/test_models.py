@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from rbee.catalog import Resolver
+from rbee.clients import Credentials
 from rbee.contract import CancelToken, FetchProgress, ModelHit, ModelVariant, ModelVendor
 from rbee.contract.errors import InvalidRequestError, NotFoundError, UnreachableError
 from rbee.contract.wire import ModelsFound
@@ -60,7 +61,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 def models(clock: Any, *vendors: ModelVendor, search_s: float = 10.0, plans: Any = None) -> Models:
-    return Models(plans, Resolver(vendors), Hives(TelemetryRegistry(clock), None), search_s)
+    return Models(plans, Resolver(vendors), Hives(TelemetryRegistry(clock), Credentials()), search_s)
 
 
 async def search(found: Models, said: list[str | None] | None = None, **body: Any) -> ModelsFound:
@@ -127,7 +128,7 @@ def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself
     nothing: Any = None
     telemetry = TelemetryRegistry(clock)
     loading = Loading(telemetry, nothing, nothing, nothing, nothing, nothing)
-    forwards = Forwards(telemetry, Hives(telemetry, None))
+    forwards = Forwards(telemetry, Hives(telemetry, Credentials()))
     inference = Inference(nothing, nothing, None, lambda record: None)
     checks = QueenChecks(telemetry, nothing, nothing, None, None, AsyncMock())
     benching = Benching(telemetry, nothing, nothing, nothing)

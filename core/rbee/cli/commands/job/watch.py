@@ -17,7 +17,7 @@ from rbee.cli.exits import INTERRUPTED, OK
 from rbee.cli.jobs import find_job
 from rbee.cli.locate import find_queen, queen_url
 from rbee.cli.watching import Watcher
-from rbee.clients import Transport
+from rbee.clients import Credentials, Transport
 from rbee.clients.jobs import JobsClient, raise_for
 from rbee.contract.errors import UnavailableError, UnreachableError
 from rbee.contract.wire import JobDetail, JobEvent
@@ -39,7 +39,7 @@ def command(*, job: str, after: int, as_json: bool) -> int:
     As much of its id as leaves no doubt is enough.  Ctrl+C ends the watching; the job goes on.
     """
     context = current()
-    url, token = queen_url(context), context.token()
+    url, token = queen_url(context), context.credentials()
     job_id = asyncio.run(_find(url, token, job))
     watcher = Watcher(as_json=as_json, live=can_redraw())
     try:
@@ -60,9 +60,9 @@ def command(*, job: str, after: int, as_json: bool) -> int:
 class _Watch:
     """One job, over as many lines as it takes: a queen who is started again knows it still."""
 
-    def __init__(self, context: Context, token: str, job_id: str, watcher: Watcher) -> None:
+    def __init__(self, context: Context, credentials: Credentials, job_id: str, watcher: Watcher) -> None:
         self._context = context
-        self._token = token
+        self._credentials = credentials
         self._job_id = job_id
         self._watcher = watcher
 
@@ -75,7 +75,7 @@ class _Watch:
         """
         away_since: float | None = None
         while True:
-            transport = Transport(url, self._token, "The queen")
+            transport = Transport(url, self._credentials, "The queen")
             try:
                 jobs = JobsClient(transport)
                 async with contextlib.aclosing(jobs.numbered(self._job_id, after)) as events:
@@ -113,8 +113,8 @@ def _end_of(job: JobDetail) -> JobEvent | None:
     return JobEvent(type=kind, job_id=job.job_id, emitted_at_ms=at, code=job.error_code, message=job.error_message)
 
 
-async def _find(url: str, token: str, job: str) -> str:
-    transport = Transport(url, token, "The queen")
+async def _find(url: str, credentials: Credentials, job: str) -> str:
+    transport = Transport(url, credentials, "The queen")
     try:
         return await find_job(JobsClient(transport), job)
     finally:

@@ -83,7 +83,7 @@ def _asked(question: Callable[[AliasesClient], Awaitable[T]]) -> T:
     context = current()
 
     async def ask(url: str) -> T:
-        transport = Transport(url, context.token(), "The queen")
+        transport = Transport(url, context.credentials(), "The queen")
         try:
             return await question(AliasesClient(transport))
         finally:

@@ -13,7 +13,7 @@ from rbee.cli.context import Context, current
 from rbee.cli.executor import Executor, find_executor
 from rbee.cli.named import by_prefix
 from rbee.cli.work import run_job
-from rbee.clients import QueenClient, Transport, WorkerClient
+from rbee.clients import Credentials, QueenClient, Transport, WorkerClient
 
 
 @click.command("stop")
@@ -35,7 +35,7 @@ def command(*, worker: str, force: bool, as_json: bool) -> None:
 
 
 async def _stop(context: Context, executor: Executor, worker: str, *, force: bool) -> dict[str, Any]:
-    transport = Transport(executor.url, context.token(), executor.name)
+    transport = Transport(executor.url, context.credentials(), executor.name)
     try:
         with talking() as talk:
             if executor.hive_id is not None:
@@ -49,7 +49,7 @@ async def _stop(context: Context, executor: Executor, worker: str, *, force: boo
                 return await _by_job(transport, worker_id, talk, force=force)
             # Started by hand, it is no hive's child.
             talk.note(f"{worker_id} was not started by a hive; asking it to leave")
-            await _ask_to_leave(record.url, context.token(), worker_id)
+            await _ask_to_leave(record.url, context.credentials(), worker_id)
             return {"worker_id": worker_id, "pid": record.pid}
     finally:
         await transport.close()
@@ -61,8 +61,8 @@ async def _by_job(transport: Transport, worker_id: str, talk: Talk, *, force: bo
     return found
 
 
-async def _ask_to_leave(url: str, token: str, worker_id: str) -> None:
-    transport = Transport(url, token, f"Worker {worker_id!r}")
+async def _ask_to_leave(url: str, credentials: Credentials, worker_id: str) -> None:
+    transport = Transport(url, credentials, f"Worker {worker_id!r}")
     try:
         await WorkerClient(transport).shutdown()
     finally:
