@@ -1,0 +1,215 @@
+"""The colony's certificate authority: one key in the queen's home, which signs who is who."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+
+from rbee.contract.errors import ConfigurationError
+from rbee.trust.certificates import (
+    Key,
+    fingerprint,
+    key_id,
+    key_pem,
+    make_root,
+    new_key,
+    pem_of,
+    read_certificates,
+    read_key,
+    read_request,
+    sign,
+)
+from rbee.trust.names import Role
+from rbee.trust.private import make_folder, read_private, write_private
+
+_FILE, _COLONY = "authority.pem", "colony"
+_NEXT, _FORMER = "next", "former"
+"""Beginnings of file names that go on with seconds since 1970: when it begins to sign, and until when it is trusted."""
+_YEARS = 10
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that was made.
+
+    Attributes:
+        certificate: PEM.
+        serial: its number.
+        role: whose: what it is.
+        subject: and which.
+        expires_at: its end.
+    """
+
+    certificate: bytes
+    serial: int
+    role: Role
+    subject: str
+    expires_at: datetime
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Authority:
+    """Signs.  What was signed and revoked is kept elsewhere.
+
+    Args:
+        folder: of its files, 0700.
+        now: the time, with a time zone.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], datetime] = _now) -> None:
+        self._folder = folder
+        self._now = now
+        self._key: Key | None = None
+        self._root: x509.Certificate | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one already."""
+        return (self._folder / _FILE).is_file()
+
+    def open(self) -> None:
+        """Read its files, or make an authority: of two who do so at once, both have the same.
+
+        Raises:
+            ConfigurationError: a file is damaged, can be read by others, or cannot be written.
+        """
+        make_folder(self._folder)
+        if read_private(self._folder / _FILE) is None:
+            key = new_key()
+            root = make_root(key, key_id(make_root(key, "", self._now(), 1)), self._now(), _YEARS)
+            write_private(self._folder / _FILE, key_pem(key) + pem_of([root]), replace=False)
+        self._read()
+        if read_private(self._folder / _COLONY) is None:
+            write_private(self._folder / _COLONY, key_id(self._opened()[1]).encode() + b"\n", replace=False)
+
+    @property
+    def colony(self) -> str:
+        """The colony's id: 16 hexadecimal digits, the same for ever."""
+        text = read_private(self._folder / _COLONY)
+        return key_id(self._opened()[1]) if text is None else text.decode("ascii").strip()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the certificate that signs now."""
+        return fingerprint(self._opened()[1])
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the certificate that signs now ends."""
+        return self._opened()[1].not_valid_after_utc
+
+    def roots(self) -> list[x509.Certificate]:
+        """Certificates that are trusted: the one that signs, the one that will, and former ones for a while."""
+        self._settle()
+        others = [*self._dated(_NEXT), *((at, path) for at, path in self._dated(_FORMER) if at > self._now())]
+        return [self._opened()[1], *(_read_pem(path)[1] for _, path in others)]
+
+    def roots_pem(self) -> bytes:
+        """The same, in PEM."""
+        return pem_of(self.roots())
+
+    def issue(self, request: bytes, role: Role, subject: str, names: Sequence[str], lifetime: timedelta) -> Issued:
+        """Sign a request.
+
+        Args:
+            request: PEM (PKCS #10).
+            role: what its sender is.
+            subject: its id.
+            names: further names and addresses under which it is called.
+            lifetime: from now on.
+
+        Raises:
+            InvalidRequestError: the request or the id will not do.
+        """
+        self._settle()
+        key, root = self._opened()
+        made = sign(read_request(request), role, subject, names, root=root, key=key, now=self._now(), lifetime=lifetime)
+        return Issued(
+            certificate=pem_of([made]),
+            serial=made.serial_number,
+            role=role,
+            subject=subject,
+            expires_at=made.not_valid_after_utc,
+        )
+
+    def rotate(self, lifetime: timedelta, *, at_once: bool = False) -> str:
+        """Make a new key.  It is trusted from now on and signs once everybody has heard so, which is with renewals.
+
+        Args:
+            lifetime: of programs' certificates; within it all are renewed.
+            at_once: sign with the new key from now on, and trust the old one no more: who has not heard of the new one
+                has to join again.
+
+        Returns:
+            The new fingerprint.
+        """
+        self._settle()
+        key = new_key()
+        root = make_root(key, self.colony, self._now(), _YEARS)
+        pem = key_pem(key) + pem_of([root])
+        if at_once:
+            for _, path in (*self._dated(_NEXT), *self._dated(_FORMER)):
+                path.unlink(missing_ok=True)
+            write_private(self._folder / _FILE, pem)
+            self._key, self._root = key, root
+            return fingerprint(root)
+        for _, path in self._dated(_NEXT):
+            # It has signed nothing.
+            path.unlink(missing_ok=True)
+        begins = self._now() + lifetime
+        write_private(self._folder / f"{_NEXT}-{int(begins.timestamp())}.pem", pem)
+        return fingerprint(root)
+
+    def _settle(self) -> None:
+        """Let the next key sign whose time has come, and forget what is trusted no more."""
+        now = self._now()
+        for at, path in self._dated(_NEXT):
+            if at > now:
+                continue
+            old = read_private(self._folder / _FILE) or b""
+            root = read_certificates(old, f"File '{self._folder / _FILE}'")[0]
+            # Signed by the old key were, at the last, certificates of as long a life as it took to tell of the new one.
+            until = at + max(timedelta(hours=1), 2 * (at - _read_pem(path)[1].not_valid_before_utc))
+            # Whom to trust first: a crash in between leaves one too many, never one too few.
+            write_private(self._folder / f"{_FORMER}-{int(until.timestamp())}.pem", pem_of([root]))
+            path.replace(self._folder / _FILE)
+            self._key = self._root = None
+        for at, path in self._dated(_FORMER):
+            if at <= now:
+                path.unlink(missing_ok=True)
+
+    def _dated(self, kind: str) -> list[tuple[datetime, Path]]:
+        found = []
+        for path in sorted(self._folder.glob(f"{kind}-*.pem")):
+            seconds = path.stem.removeprefix(f"{kind}-")
+            if seconds.isdigit():
+                found.append((datetime.fromtimestamp(int(seconds), UTC), path))
+        return found
+
+    def _read(self) -> None:
+        pem = read_private(self._folder / _FILE)
+        if pem is None:
+            raise ConfigurationError(f"There is no authority in '{self._folder}'.")
+        what = f"File '{self._folder / _FILE}'"
+        self._key = read_key(pem, what)
+        self._root = read_certificates(pem, what)[0]
+
+    def _opened(self) -> tuple[Key, x509.Certificate]:
+        if self._key is None or self._root is None:
+            self._read()
+        if self._key is None or self._root is None:
+            raise ConfigurationError(f"There is no authority in '{self._folder}'.")
+        return self._key, self._root
+
+
+def _read_pem(path: Path) -> tuple[bytes, x509.Certificate]:
+    pem = read_private(path)
+    if pem is None:
+        raise ConfigurationError(f"File '{path}' has gone.")
+    return pem, read_certificates(pem, f"File '{path}'")[0]

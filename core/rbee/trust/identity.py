@@ -1,0 +1,209 @@
+"""A program's own key and certificate, and whom it trusts: the files, and what TLS makes of them."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from rbee.contract.errors import AuthenticationError, ConfigurationError
+from rbee.trust.certificates import (
+    Key,
+    check_signed,
+    key_pem,
+    make_request,
+    new_key,
+    peer_of,
+    pem_of,
+    read_certificates,
+    read_key,
+)
+from rbee.trust.names import Peer
+from rbee.trust.private import make_folder, read_private, write_private
+
+_KEY, _ROOTS = "identity.pem", "roots.pem"
+"""Key and certificate are one file: of two, a crash could leave those that do not belong together."""
+
+
+class Identity:
+    """What a program shows to others, and what it asks of them.
+
+    The contexts are live: a renewed certificate holds for every connection made from then on, and open ones go on.
+
+    Args:
+        folder: of the files, 0700.
+
+    Attributes:
+        revoked: serial numbers of certificates that hold no more, as far as the program has heard.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._certificate: x509.Certificate | None = None
+        self._key: Key | None = None
+        self._server: ssl.SSLContext | None = None
+        self._client: ssl.SSLContext | None = None
+        self._trusted: list[x509.Certificate] | None = None
+        self.revoked: frozenset[int] = frozenset()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a certificate to show."""
+        return (self._folder / _KEY).is_file() and self.trusts
+
+    @property
+    def trusts(self) -> bool:
+        """Whether it is known whom to trust."""
+        return (self._folder / _ROOTS).is_file()
+
+    def open(self) -> None:
+        """Read the files.
+
+        Raises:
+            ConfigurationError: one is missing, damaged, or can be read by others.
+        """
+        pem = read_private(self._folder / _KEY)
+        if pem is None:
+            raise ConfigurationError(f"There is no certificate in '{self._folder}'. {JOIN}")
+        what = f"File '{self._folder / _KEY}'"
+        self._key = read_key(pem, what)
+        self._certificate = read_certificates(pem, what)[0]
+        if _raw(self._certificate.public_key()) != _raw(self._key.public_key()):
+            raise ConfigurationError(f"{what} holds a certificate of another key. {JOIN}")
+
+    @property
+    def peer(self) -> Peer:
+        """Who this program is, by its certificate."""
+        peer = peer_of(self._opened()[1].public_bytes(serialization.Encoding.DER))
+        if peer is None:
+            raise ConfigurationError(f"The certificate in '{self._folder}' names no program of a colony. {JOIN}")
+        return peer
+
+    def judge(self, der: bytes) -> Peer | None:
+        """Who the holder of a certificate is, in DER; None when it is none of this colony's, or was revoked.
+
+        TLS has judged it before.  It cannot forget an authority that was given up, or know what was revoked.
+        """
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            check_signed(certificate, self._roots())
+        except (ValueError, AuthenticationError):
+            return None
+        peer = peer_of(der)
+        return None if peer is None or peer.serial in self.revoked else peer
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the certificate ends."""
+        return self._opened()[1].not_valid_after_utc
+
+    def wants_renewal(self, now: datetime) -> bool:
+        """Whether half of its time is over."""
+        certificate = self._opened()[1]
+        whole: timedelta = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        return now >= certificate.not_valid_before_utc + whole / 2
+
+    @staticmethod
+    def ask() -> tuple[Key, bytes]:
+        """A fresh key, and the request for its certificate in PEM; kept by `take`."""
+        key = new_key()
+        return key, make_request(key)
+
+    def certificate_pem(self) -> bytes:
+        """The certificate, in PEM."""
+        return self._opened()[1].public_bytes(serialization.Encoding.PEM)
+
+    def key(self) -> Key:
+        """The private key."""
+        return self._opened()[0]
+
+    def take(self, key: Key, certificate: bytes, roots: bytes) -> None:
+        """Keep a new certificate and whom to trust, and use them from now on.
+
+        Args:
+            key: of the certificate.
+            certificate: PEM.
+            roots: PEM.
+
+        Raises:
+            ConfigurationError: they are damaged, do not belong together, or cannot be written.
+        """
+        made = read_certificates(certificate, "The certificate")[0]
+        if _raw(made.public_key()) != _raw(key.public_key()):
+            raise ConfigurationError("The certificate is of another key than the one it was asked for.")
+        make_folder(self._folder)
+        self.trust(roots)
+        write_private(self._folder / _KEY, key_pem(key) + certificate)
+        self._key, self._certificate = key, made
+        for context in (self._server, self._client):
+            if context is not None:
+                context.load_cert_chain(self._folder / _KEY)
+
+    def trust(self, roots: bytes) -> None:
+        """Keep whom to trust.
+
+        Raises:
+            ConfigurationError: they are damaged, or cannot be written.
+        """
+        self._trusted = read_certificates(roots, "What to trust")
+        make_folder(self._folder)
+        write_private(self._folder / _ROOTS, roots)
+        for context in (self._server, self._client):
+            if context is not None:
+                context.load_verify_locations(cadata=roots.decode("ascii"))
+
+    def server_context(self) -> ssl.SSLContext:
+        """For connections from others, who may show a certificate of the colony's and need not."""
+        if self._server is None:
+            self._opened()
+            context = self._context(ssl.PROTOCOL_TLS_SERVER)
+            context.verify_mode = ssl.CERT_OPTIONAL
+            # A resumed session would not show again whose it is.
+            context.num_tickets = 0
+            context.load_cert_chain(self._folder / _KEY)
+            self._server = context
+        return self._server
+
+    def client_context(self) -> ssl.SSLContext:
+        """For connections to others; shows the certificate where there is one."""
+        if self._client is None:
+            context = self._context(ssl.PROTOCOL_TLS_CLIENT)
+            if (self._folder / _KEY).is_file():
+                self._opened()
+                context.load_cert_chain(self._folder / _KEY)
+            self._client = context
+        return self._client
+
+    def _context(self, protocol: int) -> ssl.SSLContext:
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(cadata=pem_of(self._roots()).decode("ascii"))
+        return context
+
+    def _roots(self) -> list[x509.Certificate]:
+        if self._trusted is None:
+            path = self._folder / _ROOTS
+            roots = read_private(path)
+            if roots is None:
+                raise ConfigurationError(f"It is not known whom to trust: there is no '{path}'. {JOIN}")
+            self._trusted = read_certificates(roots, f"File '{path}'")
+        return self._trusted
+
+    def _opened(self) -> tuple[Key, x509.Certificate]:
+        if self._key is None or self._certificate is None:
+            self.open()
+        if self._key is None or self._certificate is None:
+            raise ConfigurationError(f"There is no certificate in '{self._folder}'. {JOIN}")
+        return self._key, self._certificate
+
+
+JOIN = "Let this machine join the colony: `rbee hive invite` on the queen's machine prints the command."
+
+
+def _raw(key: object) -> bytes:
+    return key.public_bytes(  # type: ignore[attr-defined, no-any-return]  # of any public key
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
