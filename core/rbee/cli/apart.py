@@ -21,6 +21,7 @@ from rbee.cli.format import duration
 from rbee.cli.locate import expected_registry_url
 from rbee.cli.programs import ProgramFiles, ProgramName, ProgramRecord
 from rbee.clients import Credentials, HiveClient, Transport
+from rbee.clients.who import SOME_HIVE, the_program
 from rbee.contract.errors import ConflictError, UnreachableError
 
 _HEALTH_S = 3.0
@@ -130,7 +131,7 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
 
 
 async def _ask_to_keep(record: ProgramRecord, credentials: Credentials) -> None:
-    transport = Transport(record.url, credentials, "The hive", timeout_s=_HEALTH_S)
+    transport = Transport(record.url, credentials, SOME_HIVE, timeout_s=_HEALTH_S)
     try:
         await HiveClient(transport).shutdown(keep_workers=True)
     finally:
@@ -138,7 +139,7 @@ async def _ask_to_keep(record: ProgramRecord, credentials: Credentials) -> None:
 
 
 async def _health(record: ProgramRecord, credentials: Credentials) -> dict[str, Any]:
-    transport = Transport(record.url, credentials, f"The {record.program}", timeout_s=_HEALTH_S)
+    transport = Transport(record.url, credentials, the_program(record.program), timeout_s=_HEALTH_S)
     try:
         return await transport.call("GET", "/health", dict)
     finally:

@@ -14,6 +14,7 @@ from rbee.cli.locate import queen_url
 from rbee.cli.outcomes import Outcome, job, on_each
 from rbee.cli.transfers import transferring
 from rbee.clients import Transport
+from rbee.clients.who import QUEEN
 
 T = TypeVar("T")
 
@@ -98,7 +99,7 @@ def _run(url: str, question: Callable[[Transport], Awaitable[T]]) -> T:
     credentials = current().credentials()
 
     async def ask() -> T:
-        transport = Transport(url, credentials, "The queen")
+        transport = Transport(url, credentials, QUEEN)
         try:
             return await question(transport)
         finally:

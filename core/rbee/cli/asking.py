@@ -14,6 +14,7 @@ from rbee.cli.console import Talk
 from rbee.cli.work import started
 from rbee.clients import Credentials, QueenClient, Transport
 from rbee.clients.jobs import raise_for
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import InvalidRequestError, UnreachableError
 from rbee.contract.model_refs import parse_ref
 
@@ -51,7 +52,7 @@ async def ask(
     Raises:
         RbeeError: why there is no answer.
     """
-    transport = Transport(queen_url, credentials, "The queen")
+    transport = Transport(queen_url, credentials, QUEEN)
     parts: list[str] = []
     result: dict[str, Any] = {}
     try:

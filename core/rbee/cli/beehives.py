@@ -10,6 +10,7 @@ from rbee.beehives import Beehive, BeehiveChanges, Entered
 from rbee.cli.context import Context
 from rbee.cli.locate import find_queen
 from rbee.clients import BeehivesClient, Transport
+from rbee.clients.who import QUEEN
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def with_beehives(context: Context, work: Callable[[BeehiveAccess], Awaitable[T]
 
 
 async def _by_queen(context: Context, url: str, work: Callable[[BeehiveAccess], Awaitable[T]]) -> T:
-    transport = Transport(url, context.credentials(), "The queen")
+    transport = Transport(url, context.credentials(), QUEEN)
     try:
         return await work(BeehivesClient(transport))
     finally:

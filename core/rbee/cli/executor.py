@@ -14,6 +14,7 @@ from rbee.cli.exits import NotRunningError
 from rbee.cli.locate import find_queen, refused, registry_url
 from rbee.cli.programs import ProgramFiles
 from rbee.clients import Credentials, RegistryClient, Transport
+from rbee.clients.who import QUEEN, REGISTRY, SOME_HIVE, Who, the_hive
 from rbee.contract.errors import AuthenticationError, InvalidRequestError, NotFoundError, RbeeError, UnreachableError
 
 T = TypeVar("T")
@@ -33,9 +34,9 @@ class Executor(msgspec.Struct, frozen=True, kw_only=True):
     hive_id: str | None = None
 
     @property
-    def name(self) -> str:
-        """For messages."""
-        return "The queen" if self.hive_id is None else f"Hive {self.hive_id!r}"
+    def who(self) -> Who:
+        """Which one it is."""
+        return QUEEN if self.hive_id is None else the_hive(self.hive_id)
 
 
 def find_executor(context: Context, hive_id: str | None = None, *, prefer_own: bool = False) -> Executor:
@@ -79,7 +80,7 @@ def ask_executor(context: Context, executor: Executor, question: Callable[[Trans
     """
 
     async def ask() -> T:
-        transport = Transport(executor.url, context.credentials(), executor.name)
+        transport = Transport(executor.url, context.credentials(), executor.who)
         try:
             return await question(transport)
         finally:
@@ -123,7 +124,7 @@ def _choose(hives: list[Executor], wanted: str | None) -> Executor:
 
 async def _silent(url: str, credentials: Credentials) -> RbeeError | None:
     """Why a program does not answer; None when it does, with an error perhaps, which is then its own word."""
-    transport = Transport(url, credentials, "The queen", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, QUEEN, timeout_s=_LOOKUP_S)
     try:
         await transport.call("GET", "/health", dict)
     except UnreachableError as error:
@@ -134,7 +135,7 @@ async def _silent(url: str, credentials: Credentials) -> RbeeError | None:
 
 
 async def _health(url: str, credentials: Credentials) -> dict[str, Any]:
-    transport = Transport(url, credentials, "The hive", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, SOME_HIVE, timeout_s=_LOOKUP_S)
     try:
         return await transport.call("GET", "/health", dict)
     finally:
@@ -142,7 +143,7 @@ async def _health(url: str, credentials: Credentials) -> dict[str, Any]:
 
 
 async def _registered(url: str, credentials: Credentials) -> list[Executor]:
-    transport = Transport(url, credentials, "The registry", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, REGISTRY, timeout_s=_LOOKUP_S)
     try:
         components = await RegistryClient(transport).components("hive")
     except UnreachableError:

@@ -12,6 +12,7 @@ from rbee.cli.outcomes import Outcome
 from rbee.cli.pulling import pull
 from rbee.cli.transfers import Transfers, transferring
 from rbee.clients import Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.wire import ModelDownloaded
 
 _STARTING = "Starting a colony for this download"
@@ -54,7 +55,7 @@ async def _each(
     from_hive: str | None,
 ) -> Pulled:
     """One model after the other, so that the first is whole as soon as can be."""
-    transport = Transport(queen_url, context.credentials(), "The queen")
+    transport = Transport(queen_url, context.credentials(), QUEEN)
     try:
         return [(model, one) for model in models for one in await pull(transport, model, hives, display, from_hive)]
     finally:

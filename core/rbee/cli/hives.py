@@ -13,6 +13,7 @@ from rbee.cli.context import Context
 from rbee.cli.format import line
 from rbee.cli.words import NOT_EMPTY
 from rbee.clients import QueenClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import InvalidRequestError, NotFoundError, UnavailableError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -98,7 +99,7 @@ def _names(hives: list[str]) -> str:
 
 async def _ask(context: Context, queen_url: str) -> dict[str, bool]:
     """Every hive that the queen knows, and whether it is online."""
-    transport = Transport(queen_url, context.credentials(), "The queen")
+    transport = Transport(queen_url, context.credentials(), QUEEN)
     try:
         info = await QueenClient(transport).info()
     finally:

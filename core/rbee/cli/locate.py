@@ -8,6 +8,7 @@ from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
 from rbee.cli.programs import ProgramFiles, ProgramName
 from rbee.clients import Credentials, RegistryClient, Transport
+from rbee.clients.who import REGISTRY
 from rbee.contract.errors import AuthenticationError, RbeeError
 from rbee.http.ports import url_of
 
@@ -88,7 +89,7 @@ def refused(context: Context, url: str, credentials: Credentials) -> Authenticat
 
 async def _ask_registry(context: Context, url: str) -> str | None:
     credentials = context.present_credentials()
-    transport = Transport(url, credentials, "The registry", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, REGISTRY, timeout_s=_LOOKUP_S)
     try:
         found = await RegistryClient(transport).queen()
     except AuthenticationError as error:

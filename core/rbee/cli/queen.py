@@ -9,6 +9,7 @@ from typing import TypeVar
 from rbee.cli.context import Context
 from rbee.cli.locate import queen_url
 from rbee.clients import QueenClient, Transport
+from rbee.clients.who import QUEEN
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ def ask_queen(context: Context, question: Callable[[QueenClient], Awaitable[T]])
     url = queen_url(context)
 
     async def ask() -> T:
-        transport = Transport(url, context.credentials(), "The queen")
+        transport = Transport(url, context.credentials(), QUEEN)
         try:
             return await question(QueenClient(transport))
         finally:

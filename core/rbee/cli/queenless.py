@@ -16,6 +16,7 @@ from rbee.cli.format import duration
 from rbee.cli.known import KnownFile
 from rbee.cli.locate import refused, registry_url
 from rbee.clients import Credentials, RegistryClient, Transport, WorkerClient
+from rbee.clients.who import REGISTRY, the_worker
 from rbee.contract.errors import (
     AuthenticationError,
     ModelNotFoundError,
@@ -156,7 +157,7 @@ async def _workers(context: Context) -> list[Component]:
     away: RbeeError = NotFoundError("No registry is known. Start one (rbee registry start), or set registry.url.")
     if url is not None:
         credentials = context.present_credentials()
-        transport = Transport(url, credentials, "The registry", timeout_s=_LOOKUP_S)
+        transport = Transport(url, credentials, REGISTRY, timeout_s=_LOOKUP_S)
         try:
             found = await RegistryClient(transport).components()
         except UnreachableError as error:
@@ -216,7 +217,7 @@ async def _generate(
 
 @contextlib.asynccontextmanager
 async def _worker(worker_id: str, url: str, credentials: Credentials) -> AsyncIterator[WorkerClient]:
-    transport = Transport(url, credentials, f"Worker {worker_id!r}", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, the_worker(worker_id), timeout_s=_LOOKUP_S)
     try:
         yield WorkerClient(transport)
     finally:

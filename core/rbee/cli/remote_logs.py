@@ -11,6 +11,7 @@ from rbee.cli.context import Context
 from rbee.cli.locate import find_queen
 from rbee.cli.logprint import LogPrinter
 from rbee.clients import Credentials, HiveClient, QueenClient, Transport
+from rbee.clients.who import QUEEN, the_hive
 from rbee.contract.errors import NotFoundError, RbeeError, UnreachableError
 
 _LOOKUP_S = 5.0
@@ -50,12 +51,12 @@ async def print_remote(
         RbeeError: as the hive raises.
     """
     hive_id = place.workers[worker_id]
-    url = place.hives.get(hive_id) if hive_id is not None else None
-    if url is None:
+    url = None if hive_id is None else place.hives.get(hive_id)
+    if hive_id is None or url is None:
         raise NotFoundError(
             f"Worker {worker_id!r} was not started by a hive that is known; its log is where it was started."
         )
-    transport = Transport(url, context.credentials(), f"Hive {hive_id!r}")
+    transport = Transport(url, context.credentials(), the_hive(hive_id))
     try:
         hive = HiveClient(transport)
         part = await hive.worker_log(worker_id, lines=lines)
@@ -81,7 +82,7 @@ async def print_remote(
 
 
 async def _ask(url: str, credentials: Credentials) -> Elsewhere:
-    transport = Transport(url, credentials, "The queen", timeout_s=_LOOKUP_S)
+    transport = Transport(url, credentials, QUEEN, timeout_s=_LOOKUP_S)
     try:
         queen = QueenClient(transport)
         workers, info = await queen.workers(), await queen.info()

@@ -9,6 +9,7 @@ from rbee.clients.credentials import Credentials
 from rbee.clients.refusals import Refusals
 from rbee.clients.registry import RegistryClient
 from rbee.clients.transport import Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Component, Registration
 
@@ -157,7 +158,7 @@ class QueenLookup:
     def _use(self, url: str) -> Transport:
         if self._transport is None or self._transport.url != url.rstrip("/"):
             self._retire()
-            self._transport = Transport(url, self._credentials, "The queen", timeout_s=self._timeout_s)
+            self._transport = Transport(url, self._credentials, QUEEN, timeout_s=self._timeout_s)
         return self._transport
 
     def _retire(self) -> None:

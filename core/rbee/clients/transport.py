@@ -14,6 +14,7 @@ import msgspec
 
 from rbee.clients.credentials import Credentials
 from rbee.clients.sse import SseEvent, decode
+from rbee.clients.who import Who
 from rbee.contract.errors import RbeeError, UnreachableError, error_types
 
 T = TypeVar("T")
@@ -37,16 +38,16 @@ class Transport:
     Args:
         url: base address.
         credentials: shown to the other side.
-        name: what to call the other side in messages.
+        who: the other side.
         timeout_s: for a whole answer.
         silence_s: how long a stream may say nothing, not even a comment.
     """
 
     def __init__(
-        self, url: str, credentials: Credentials, name: str, timeout_s: float = 10.0, silence_s: float = SILENCE_S
+        self, url: str, credentials: Credentials, who: Who, timeout_s: float = 10.0, silence_s: float = SILENCE_S
     ) -> None:
         self.url = url.rstrip("/")
-        self.name = name
+        self.name = who.title
         self._timeout_s = timeout_s
         self._silence_s = silence_s
         # The colony's machines are reached directly: a proxy of the environment would only see the token.

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 
 from rbee.clients import Credentials, Transport, WorkerClient
+from rbee.clients.who import the_worker
 from rbee.contract.errors import ConflictError, RbeeError, WorkerFailedError
 from rbee.contract.types import WorkerState
 from rbee.hive.children import Child, is_alive
@@ -56,7 +57,7 @@ async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerStat
         on_state: told its state before each further try; None when it does not answer.
     """
     # Without the token: who listens at that port is known only by the tag of a process.
-    transport = Transport(url, Credentials(), f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+    transport = Transport(url, Credentials(), the_worker(worker_id), timeout_s=_ANSWER_S)
     try:
         while True:
             with contextlib.suppress(RbeeError):
@@ -79,7 +80,7 @@ async def check_serving(url: str, worker_id: str) -> None:
     Raises:
         ConflictError: it drains.
     """
-    transport = Transport(url, Credentials(), f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+    transport = Transport(url, Credentials(), the_worker(worker_id), timeout_s=_ANSWER_S)
     try:
         state = await _told(transport)
     finally:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from rbee.clients import Credentials, Transport, WorkerClient
+from rbee.clients.who import the_worker
 from rbee.contract.errors import NoPlacementError, RbeeError
 from rbee.contract.wire import HiveDrain, WorkerDrain
 
@@ -59,7 +60,7 @@ class Draining:
             await self._tell(worker_id, url, on=True)
 
     async def _tell(self, worker_id: str, url: str, *, on: bool) -> WorkerDrain:
-        transport = Transport(url, self._credentials, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+        transport = Transport(url, self._credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
         try:
             return await WorkerClient(transport).drain(on=on)
         except RbeeError as error:

@@ -12,6 +12,7 @@ import msgspec
 
 from rbee.catalog.layout import folder_name
 from rbee.clients import Credentials, HiveClient, Transport
+from rbee.clients.who import the_hive
 from rbee.contract.errors import NotFoundError, RbeeError
 from rbee.contract.wire import ModelStanding
 from rbee.hive.offers import answers
@@ -97,7 +98,7 @@ class PeerLines:
     async def _ask(self, hive_id: str, url: str, model_id: str) -> Heard | None:
         transport = self._transports.get(url)
         if transport is None:
-            transport = self._transports[url] = Transport(url, self._credentials, f"Hive {hive_id!r}", timeout_s=_ASK_S)
+            transport = self._transports[url] = Transport(url, self._credentials, the_hive(hive_id), timeout_s=_ASK_S)
         try:
             found = await HiveClient(transport).standing(folder_name(model_id))
         except NotFoundError:

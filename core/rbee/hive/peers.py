@@ -12,6 +12,7 @@ from rbee.catalog.matching import called, several
 from rbee.catalog.provisioner import Peer
 from rbee.clients import Credentials, HiveClient, Transport
 from rbee.clients.transport import segment
+from rbee.clients.who import the_hive
 from rbee.contract.checksums import content_key
 from rbee.contract.errors import ConflictError, ModelNotFoundError, NotFoundError, UnreachableError
 from rbee.contract.http_vendor import FileSource, HttpModelVendor
@@ -135,7 +136,7 @@ class Peers:
         if hive_id not in hives:
             names = ", ".join(sorted(hives)) or "none"
             raise NotFoundError(f"Hive {hive_id!r} is not online. Online besides this one: {names}.")
-        transport = Transport(hives[hive_id], self._credentials, f"Hive {hive_id!r}")
+        transport = Transport(hives[hive_id], self._credentials, the_hive(hive_id))
         try:
             client = HiveClient(transport)
             held = await client.catalog()

@@ -21,6 +21,7 @@ from rbee.clients import (
     jittered,
     keep_running,
 )
+from rbee.clients.who import REGISTRY, the_worker
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import ColonyAddresses, HiveHeartbeat, Registration
 from rbee.hive.children import Child, address
@@ -62,7 +63,7 @@ class Reporter:
         self._registry_url = registry_url
         self._queen_url = queen_url
         self._registry_transport = (
-            Transport(registry_url, credentials, "The registry", timeout_s=5.0) if registry_url else None
+            Transport(registry_url, credentials, REGISTRY, timeout_s=5.0) if registry_url else None
         )
         registry = RegistryClient(self._registry_transport) if self._registry_transport else None
         self._lookup = QueenLookup(registry, queen_url, credentials)
@@ -135,7 +136,7 @@ class Reporter:
 
     async def introduce(self, child: Child) -> None:
         """Tell a worker where queen and registry are: one of an earlier life, or one that cannot find out itself."""
-        transport = Transport(address(self._settings, child), self._credentials, f"Worker {child.worker_id!r}")
+        transport = Transport(address(self._settings, child), self._credentials, the_worker(child.worker_id))
         try:
             for wait_s in (0.0, 1.0, 2.0, 4.0):
                 await asyncio.sleep(wait_s)

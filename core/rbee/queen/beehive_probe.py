@@ -12,6 +12,7 @@ import msgspec
 
 from rbee.beehives import HIVE_PORT, SSH_PORT, Beehive, BeehiveStatus
 from rbee.clients import Credentials, Transport
+from rbee.clients.who import SOME_HIVE
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveCapabilities
 
@@ -95,7 +96,7 @@ async def _ask(url: str, credentials: Credentials) -> Finding | None:
 
 
 async def _get(url: str, credentials: Credentials, path: str, kind: Any) -> Any:
-    transport = Transport(url, credentials, "The hive", timeout_s=_ANSWER_S)
+    transport = Transport(url, credentials, SOME_HIVE, timeout_s=_ANSWER_S)
     try:
         return await transport.call("GET", path, kind)
     finally:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from rbee.clients import Credentials, Membership, RegistryClient, Transport, backoff, jittered, keep_running
+from rbee.clients.who import REGISTRY
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Component, Registration
 from rbee.settings import Settings
@@ -36,7 +37,7 @@ class Discovery:
         on_component: Callable[[Component], None],
         on_hive_left: Callable[[str | None], None] = lambda hive_id: None,
     ) -> None:
-        self._transport = Transport(url, credentials, "The registry", timeout_s=5.0)
+        self._transport = Transport(url, credentials, REGISTRY, timeout_s=5.0)
         self._client = RegistryClient(self._transport)
         self._membership = Membership(self._client, registration, settings.registry.heartbeat_s)
         self._on_component = on_component

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rbee.clients import Credentials, HiveClient, Transport, WorkerClient
+from rbee.clients.who import the_hive, the_worker
 from rbee.contract.errors import ConflictError, NotFoundError
 from rbee.contract.types import WorkerState
 from rbee.contract.wire import HiveDrain, WorkerDrain
@@ -42,7 +43,7 @@ class Drains:
         if on and entry.state.serving:
             # Its own word comes a moment later: until then nothing more is to be sent.
             self._telemetry.set_state(worker_id, WorkerState.DRAINING)
-        transport = Transport(entry.url, self._credentials, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+        transport = Transport(entry.url, self._credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
         try:
             return await WorkerClient(transport).drain(on=on)
         finally:
@@ -60,7 +61,7 @@ class Drains:
             for entry in self._telemetry.list_all_workers():
                 if entry.hive_id == hive_id and entry.state.serving:
                     self._telemetry.set_state(entry.worker_id, WorkerState.DRAINING)
-        transport = Transport(self._hives.address(hive_id), self._credentials, f"Hive {hive_id!r}", timeout_s=_ANSWER_S)
+        transport = Transport(self._hives.address(hive_id), self._credentials, the_hive(hive_id), timeout_s=_ANSWER_S)
         try:
             return await HiveClient(transport).drain(on=on)
         finally:

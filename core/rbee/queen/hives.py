@@ -11,6 +11,7 @@ import msgspec
 
 from rbee.clients import Credentials, HiveClient, Transport
 from rbee.clients.jobs import raise_for
+from rbee.clients.who import the_hive
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError, UnreachableError
 from rbee.contract.wire import HeldModels, JobEvent, LearnedMemory
 from rbee.queen.remote_job import RemoteJob
@@ -194,7 +195,7 @@ class Hives:
             url = self.address(hive_id)
         except NotFoundError as error:
             raise UnreachableError(f"Hive {hive_id!r} has not been heard for long.") from error
-        transport = Transport(url, self._credentials, f"Hive {hive_id!r}")
+        transport = Transport(url, self._credentials, the_hive(hive_id))
         try:
             yield HiveClient(transport)
         finally:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from rbee.clients import Credentials, Transport, WorkerClient
+from rbee.clients.who import the_worker
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import WorkerHeartbeat
 
@@ -63,7 +64,7 @@ class Inquiries:
         async with self._free:
             if not self._wanted(worker_id):
                 return
-            transport = Transport(url, self._credentials, f"Worker {worker_id!r}", timeout_s=_ANSWER_S)
+            transport = Transport(url, self._credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
             try:
                 answer = await WorkerClient(transport).info(self._queen_url)
                 # Another process may have taken the port of one that is gone.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from rbee.clients import Credentials, HiveClient, Transport, backoff, jittered, keep_running
+from rbee.clients.who import the_hive
 from rbee.contract.errors import ConflictError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, HiveTelemetry
 from rbee.queen.subscription import Subscription
@@ -130,7 +131,7 @@ class HiveSubscriptions:
         transport = Transport(
             one.url,
             self._credentials,
-            f"Hive {one.hive_id!r}",
+            the_hive(one.hive_id),
             timeout_s=5.0,
             # A stream is silent for as long as its hive may be before it counts as down, and is then opened anew.
             silence_s=self._limits.hive_down_s,

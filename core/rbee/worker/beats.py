@@ -11,6 +11,7 @@ import time
 import psutil
 
 from rbee.clients import Credentials, Membership, QueenClient, QueenLookup, RegistryClient, Transport, keep_running
+from rbee.clients.who import REGISTRY
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import ColonyAddresses, Registration
 from rbee.settings import Settings
@@ -182,9 +183,7 @@ class Beats:
         self._registry_transport = self._membership = self._renewing = None
         client: RegistryClient | None = None
         if self._registry_url is not None:
-            self._registry_transport = Transport(
-                self._registry_url, self._credentials, "The registry", timeout_s=_ANSWER_S
-            )
+            self._registry_transport = Transport(self._registry_url, self._credentials, REGISTRY, timeout_s=_ANSWER_S)
             client = RegistryClient(self._registry_transport)
             interval_s = self._settings.registry.heartbeat_s
             self._membership = Membership(client, self._registration, interval_s, self._lookup.named)

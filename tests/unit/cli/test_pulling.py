@@ -11,6 +11,7 @@ from rbee.cli.outcomes import raise_failures
 from rbee.cli.pulling import pull, told
 from rbee.cli.transfers import Transfers
 from rbee.clients import Credentials, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import ModelDownloaded
 from unit.cli.scripted import Script, ScriptedQueen
@@ -23,7 +24,7 @@ FAILED = {"type": "error", "code": "MODEL_NOT_FOUND", "message": "There is no de
 
 @pytest.fixture
 async def transport(queen: ScriptedQueen) -> AsyncIterator[Transport]:
-    found = Transport(queen.url, Credentials(), "The queen")
+    found = Transport(queen.url, Credentials(), QUEEN)
     yield found
     await found.close()
 

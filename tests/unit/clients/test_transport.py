@@ -21,6 +21,7 @@ from rbee.clients import (
 )
 from rbee.clients.jobs import raise_for
 from rbee.clients.transport import error_from_body
+from rbee.clients.who import QUEEN, Who
 from rbee.contract.errors import (
     ContextLengthError,
     ModelNotFoundError,
@@ -59,7 +60,7 @@ async def test_nobody_there_is_unreachable_and_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        transport = Transport(url, Credentials(), "The queen")
+        transport = Transport(url, Credentials(), QUEEN)
         with pytest.raises(UnreachableError, match=f"The queen at {url}"):
             await transport.call("GET", "/health", dict)
         await transport.close()
@@ -112,7 +113,7 @@ async def gather(transport: Transport, **more: Any) -> list[str]:
 
 async def test_a_stream_that_falls_silent_is_unreachable() -> None:
     async with Peer(b"data: 1\n\n") as peer:
-        transport = Transport(peer.url, Credentials(), "The queen", silence_s=0.1)
+        transport = Transport(peer.url, Credentials(), QUEEN, silence_s=0.1)
         with pytest.raises(UnreachableError, match=r"The queen .* silent"):
             await gather(transport)
         await asyncio.wait_for(peer.left.wait(), 10)
@@ -121,7 +122,7 @@ async def test_a_stream_that_falls_silent_is_unreachable() -> None:
 
 async def test_a_stream_that_does_not_even_begin_is_unreachable() -> None:
     async with Peer() as peer:
-        transport = Transport(peer.url, Credentials(), "The queen")
+        transport = Transport(peer.url, Credentials(), QUEEN)
         with pytest.raises(UnreachableError, match="nothing came"):
             await gather(transport, answer_s=0.1)
         await transport.close()
@@ -129,7 +130,7 @@ async def test_a_stream_that_does_not_even_begin_is_unreachable() -> None:
 
 async def test_comments_keep_a_stream_alive_and_are_no_events() -> None:
     async with Peer(*[b": ping\n\n"] * 8, b"data: 1\n\n", pause_s=0.05) as peer:
-        transport = Transport(peer.url, Credentials(), "The queen", silence_s=0.3)
+        transport = Transport(peer.url, Credentials(), QUEEN, silence_s=0.3)
         async with asyncio.timeout(10), transport.stream("GET", "/events") as events:
             assert (await anext(events)).data == "1"
         await transport.close()
@@ -138,7 +139,7 @@ async def test_comments_keep_a_stream_alive_and_are_no_events() -> None:
 @pytest.mark.parametrize("data", [b"no json", b"7", b"[]"])
 async def test_an_odd_event_is_an_error_of_ours_that_names_who_sent_it(data: bytes) -> None:
     async with Peer(b"data: " + data + b"\n\n") as peer:
-        transport = Transport(peer.url, Credentials(), "The peer")
+        transport = Transport(peer.url, Credentials(), Who("The peer"))
         answer = WorkerClient(transport).infer(InferRequest(prompt="x"))
         for events in (JobsClient(transport).events("j"), RegistryClient(transport).events(), answer):
             with pytest.raises(UnreachableError, match=f"The peer at {peer.url}"):
@@ -148,7 +149,7 @@ async def test_an_odd_event_is_an_error_of_ours_that_names_who_sent_it(data: byt
 
 async def test_who_leaves_a_stream_in_the_middle_closes_it() -> None:
     async with Peer(b'data: {"type": "error", "job_id": "j", "emitted_at_ms": 1, "message": "no"}\n\n') as peer:
-        transport = Transport(peer.url, Credentials(), "The peer")
+        transport = Transport(peer.url, Credentials(), Who("The peer"))
         async with contextlib.aclosing(JobsClient(transport).events("j")) as events:
             with pytest.raises(RbeeError, match="no"):
                 raise_for(await anext(events))
@@ -188,7 +189,7 @@ class Trickle:
 
 async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
     async with Trickle(b" ", 0.02) as peer:
-        transport = Transport(peer.url, Credentials(), "The peer", timeout_s=0.2)
+        transport = Transport(peer.url, Credentials(), Who("The peer"), timeout_s=0.2)
         with pytest.raises(UnreachableError, match=r"The peer .* no whole answer came within 0\.2 s"):
             async with asyncio.timeout(10):
                 await transport.call("GET", "/health", dict)
@@ -198,7 +199,7 @@ async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
 async def test_an_answer_too_large_to_be_one_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rbee.clients.transport.LARGEST_ANSWER", 100_000)
     async with Trickle(b" " * 10_000, 0) as peer:
-        transport = Transport(peer.url, Credentials(), "The peer")
+        transport = Transport(peer.url, Credentials(), Who("The peer"))
         with pytest.raises(UnreachableError, match=r"The peer at .* more than 100000 bytes"):
             async with asyncio.timeout(10):
                 await transport.call("GET", "/health", dict)
@@ -216,7 +217,7 @@ async def test_a_name_in_a_path_leads_to_no_other_route(name: str) -> None:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        transport = Transport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Credentials(), "The queen")
+        transport = Transport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Credentials(), QUEEN)
         await QueenClient(transport).remove_worker(name)
         await transport.close()
     prefix, _, last = asked[0].rpartition("/")

@@ -16,6 +16,7 @@ from rbee.catalog import CatalogEntry
 from rbee.catalog.layout import folder_name
 from rbee.clients import Credentials, Transport
 from rbee.clients.jobs import JobsClient, raise_for
+from rbee.clients.who import SOME_HIVE
 from rbee.contract import ModelFile
 from rbee.contract.errors import ConflictError, ModelFileError, NotFoundError
 from rbee.contract.wire import HeldModels, ModelStanding
@@ -64,7 +65,7 @@ async def colony(programs: Programs, *names: str) -> list[Program]:
 
 async def do(hive: Program, operation: str, **fields: object) -> dict:
     """Run an operation as a client does."""
-    transport = Transport(hive.url, Credentials(TOKEN), "The hive")
+    transport = Transport(hive.url, Credentials(TOKEN), SOME_HIVE)
     jobs = JobsClient(transport)
     result = {}
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from rbee.clients import AliasesClient, Credentials, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract import CancelToken, FetchProgress, ModelVendor
 from rbee.contract.errors import (
     AuthenticationError,
@@ -64,7 +65,7 @@ async def queen(programs: Programs) -> Program:
 
 @pytest.fixture
 async def transport(queen: Program) -> AsyncIterator[Transport]:
-    made = Transport(queen.url, Credentials(TOKEN), "The queen")
+    made = Transport(queen.url, Credentials(TOKEN), QUEEN)
     yield made
     await made.close()
 
@@ -118,7 +119,7 @@ async def test_what_cannot_be_is_refused_with_the_reason(aliases: AliasesClient)
 
 
 async def test_the_routes_need_the_token(queen: Program) -> None:
-    stranger = Transport(queen.url, Credentials(), "The queen")
+    stranger = Transport(queen.url, Credentials(), QUEEN)
     for question in (AliasesClient(stranger).list(), AliasesClient(stranger).put("a", "org/b")):
         with pytest.raises(AuthenticationError):
             await question
@@ -177,7 +178,7 @@ async def test_a_stranger_does_not_learn_where_files_lie(
     everything = await models(transport)
     assert {paths[0], "called", "fast"} <= everything.keys()
     assert everything["fast"]["rbee"]["alias_of"] == paths[0]
-    stranger = Transport(queen.url, Credentials(), "The queen")
+    stranger = Transport(queen.url, Credentials(), QUEEN)
     try:
         told = await models(stranger)
         # What is served can be asked for, and could not without its name.

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from rbee.catalog import Resolver
 from rbee.clients import Credentials, QueenClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import InvalidRequestError, ModelNotFoundError
 from rbee.contract.wire import (
     AggregateHeartbeat,
@@ -141,7 +142,7 @@ async def test_late_news_of_a_process_does_not_hit_the_one_started_under_its_id(
     programs: Programs, told: dict[str, Any]
 ) -> None:
     program = await programs.queen()
-    queen, transport = program.service, Transport(program.url, Credentials(TOKEN), "The queen")
+    queen, transport = program.service, Transport(program.url, Credentials(TOKEN), QUEEN)
     client = QueenClient(transport)
     queen.reports.register_worker(Registration(worker_id="w", url="http://a:1", instance_id="old", pid=1))
     queen.reports.register_worker(Registration(worker_id="w", url="http://a:2", instance_id="new", pid=2))
@@ -170,7 +171,7 @@ async def test_what_lies_on_a_hives_disk_is_known_listed_and_planned_with(progra
     (listed,) = [one for one in await queen.models(trusted=True) if one["id"] == "m"]
     assert listed["rbee"] == {"model_id": "shelf:m", "state": "available", "hives": ["h"]}
     assert (await queen.names.resolve("m", trusted=False)).model_ids == ("shelf:m",)
-    transport = Transport(program.url, Credentials(TOKEN), "The queen")
+    transport = Transport(program.url, Credentials(TOKEN), QUEEN)
     try:
         jobs = QueenClient(transport).jobs
         events = [event async for event in jobs.events(await jobs.submit("model_plan", model="m", slots=2))]

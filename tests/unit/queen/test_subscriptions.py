@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 import pytest
 from rbee.clients import Credentials, HiveClient, Transport
+from rbee.clients.who import SOME_HIVE
 from rbee.contract.errors import InvalidRequestError, NotFoundError
 from rbee.contract.wire import Registration
 from rbee.hive import reporter
@@ -175,7 +176,7 @@ async def test_two_hives_under_one_id_are_told_to_both_and_the_later_is_heard(
 async def test_a_hive_without_a_queen_reports_to_the_one_that_introduces_herself(programs: Programs) -> None:
     hive = await programs.hive()
     queen = await programs.queen()
-    transport = Transport(hive.url, Credentials(TOKEN), "The hive")
+    transport = Transport(hive.url, Credentials(TOKEN), SOME_HIVE)
     await HiveClient(transport).capabilities(queen.url)
     await until(lambda: queen.asked[PUSH] and hive.service.supervisor.queen_url == queen.url)
     await transport.close()

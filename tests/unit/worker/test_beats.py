@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from rbee.clients import Credentials, Transport, WorkerClient
+from rbee.clients.who import Who
 from rbee.contract import (
     Availability,
     Backend,
@@ -277,7 +278,7 @@ async def test_a_queen_who_introduces_herself_to_a_worker_that_has_one_is_not_ta
 
 async def test_what_is_no_address_introduces_nobody(programs: Programs) -> None:
     worker = await start(programs)
-    transport = Transport(worker.url, Credentials(TOKEN), "The worker")
+    transport = Transport(worker.url, Credentials(TOKEN), Who("The worker"))
     with pytest.raises(InvalidRequestError, match="no queen's address"):
         await WorkerClient(transport).info("file:///etc/passwd")
     await transport.close()

@@ -19,6 +19,7 @@ from rbee.cli.locate import find_queen
 from rbee.cli.programs import PROGRAMS, ProgramFiles
 from rbee.cli.work import run_job
 from rbee.clients import Credentials, QueenClient, RegistryClient, Transport
+from rbee.clients.who import QUEEN, REGISTRY, SOME_HIVE
 from rbee.contract.checks import Check
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import Checks, utc_now
@@ -91,7 +92,7 @@ async def _registry(context: Context, url: str, credentials: Credentials) -> tup
             remedy = "Start it: rbee registry start"
             return (Check(name="registry", status="warn", detail=detail, remedy=remedy),)
         return (found,)
-    transport = Transport(url, credentials, "The registry", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, REGISTRY, timeout_s=_PATIENCE_S)
     try:
         await RegistryClient(transport).queen()
     except AuthenticationError as error:
@@ -131,7 +132,7 @@ async def _by_queen(url: str, credentials: Credentials) -> tuple[list[Section], 
     alive = await health(url, credentials, "queen")
     if alive.status == "fail":
         return [Section(where="Queen", checks=(alive,))], False
-    transport = Transport(url, credentials, "The queen", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, QUEEN, timeout_s=_PATIENCE_S)
     try:
         try:
             info = await QueenClient(transport).info()
@@ -160,7 +161,7 @@ async def _by_queen(url: str, credentials: Credentials) -> tuple[list[Section], 
 
 
 async def _directly(url: str, credentials: Credentials) -> tuple[Check, ...]:
-    transport = Transport(url, credentials, "The hive", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, SOME_HIVE, timeout_s=_PATIENCE_S)
     try:
         return await _ask(transport, "hive_check", {})
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rbee.cli.context import Context
 from rbee.cli.programs import PROGRAMS, ProgramFiles, ProgramName, ProgramRecord
 from rbee.clients import Credentials, Transport
+from rbee.clients.who import the_program
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 from rbee.contract.version import __version__
@@ -39,7 +40,7 @@ def leftovers(context: Context) -> Iterator[Check]:
 
 async def health(url: str, credentials: Credentials, name: str) -> Check:
     """Whether a program answers, and in the version that is installed here."""
-    transport = Transport(url, credentials, f"The {name}", timeout_s=_PATIENCE_S)
+    transport = Transport(url, credentials, the_program(name), timeout_s=_PATIENCE_S)
     try:
         told = await transport.call("GET", "/health", dict)
     except RbeeError as error:

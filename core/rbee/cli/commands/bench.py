@@ -18,6 +18,7 @@ from rbee.cli.named import by_prefix
 from rbee.cli.outcomes import job
 from rbee.cli.words import MODEL, NOT_EMPTY
 from rbee.clients import QueenClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.wire import Benched
 
 _MOST = 16
@@ -65,7 +66,7 @@ def command(*, model: str | None, worker: str | None, as_json: bool, **asked: An
     url = queen_url(context)
 
     async def ask() -> Benched:
-        transport = Transport(url, context.credentials(), "The queen")
+        transport = Transport(url, context.credentials(), QUEEN)
         try:
             if worker is not None:
                 workers = await QueenClient(transport).workers()

@@ -17,6 +17,7 @@ from rbee.cli.context import Context, current
 from rbee.cli.ending import drain_s, end_process, patience_s
 from rbee.cli.programs import PROGRAMS
 from rbee.clients import Credentials, QueenClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
 
 _POLL_S = 0.05
@@ -55,7 +56,7 @@ def _stop(context: Context, files: ColonyFiles, record: ColonyRecord) -> None:
 
 
 async def _ask(url: str, credentials: Credentials) -> bool:
-    transport = Transport(url, credentials, "The queen", timeout_s=3.0)
+    transport = Transport(url, credentials, QUEEN, timeout_s=3.0)
     try:
         await QueenClient(transport).shutdown()
     except RbeeError:

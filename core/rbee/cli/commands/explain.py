@@ -18,6 +18,7 @@ from rbee.cli.format import line
 from rbee.cli.locate import queen_url
 from rbee.cli.words import NOT_EMPTY
 from rbee.clients import DecisionsClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.own_files import write_whole
 
@@ -82,7 +83,7 @@ def _asked(question: Callable[[DecisionsClient], Awaitable[T]]) -> T:
     url = queen_url(context)
 
     async def ask() -> T:
-        transport = Transport(url, context.credentials(), "The queen")
+        transport = Transport(url, context.credentials(), QUEEN)
         try:
             return await question(DecisionsClient(transport))
         finally:

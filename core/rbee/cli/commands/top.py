@@ -18,6 +18,7 @@ from rbee.cli.live import LiveColony
 from rbee.cli.live_table import render
 from rbee.cli.locate import find_queen, queen_url
 from rbee.clients import QueenClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
 
 _LISTS_S = 2.0
@@ -47,7 +48,7 @@ def command(*, once: bool, as_json: bool) -> int:
 
 
 async def _snapshot(context: Context, url: str, live: LiveColony) -> None:
-    transport = Transport(url, context.credentials(), "The queen", timeout_s=_ANSWER_S)
+    transport = Transport(url, context.credentials(), QUEEN, timeout_s=_ANSWER_S)
     try:
         await _lists(QueenClient(transport), live)
     finally:
@@ -98,7 +99,7 @@ async def _show(context: Context, url: str, live: LiveColony) -> None:
 async def _feed(context: Context, url: str, live: LiveColony) -> None:
     """Keep the picture fresh for ever, over restarts of the queen."""
     while True:
-        transport = Transport(url, context.credentials(), "The queen", timeout_s=_ANSWER_S, silence_s=_SILENCE_S)
+        transport = Transport(url, context.credentials(), QUEEN, timeout_s=_ANSWER_S, silence_s=_SILENCE_S)
         try:
             await _listen(transport, live)
         except RbeeError as error:

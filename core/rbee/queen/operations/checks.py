@@ -7,6 +7,7 @@ from typing import Any
 
 from rbee.beehives import Beehive
 from rbee.clients import Credentials, Transport
+from rbee.clients.who import REGISTRY
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 from rbee.contract.version import __version__
@@ -147,7 +148,7 @@ class QueenChecks:
     async def _registry(self) -> Check:
         if self._registry_url is None:
             return Check(name="registry", status="ok", detail="none is configured; hives report to the queen directly")
-        transport = Transport(self._registry_url, self._credentials, "The registry", timeout_s=_PATIENCE_S)
+        transport = Transport(self._registry_url, self._credentials, REGISTRY, timeout_s=_PATIENCE_S)
         try:
             await transport.call("GET", "/health", dict)
         except RbeeError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from rbee.clients import Credentials, Transport, WorkerClient
+from rbee.clients.who import the_worker
 from rbee.contract.errors import (
     CancelledByCallerError,
     InvalidRequestError,
@@ -164,7 +165,7 @@ class Inference:
                 # The oldest may be in use; the garbage collector closes it when that answer has ended.
                 self._workers.pop(next(iter(self._workers)))
             transport = self._workers[lease.worker_id] = Transport(
-                lease.url, self._credentials, f"Worker {lease.worker_id!r}"
+                lease.url, self._credentials, the_worker(lease.worker_id)
             )
         return transport
 

@@ -19,6 +19,7 @@ from rbee.cli.locate import find_queen, queen_url
 from rbee.cli.watching import Watcher
 from rbee.clients import Credentials, Transport
 from rbee.clients.jobs import JobsClient, raise_for
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import UnavailableError, UnreachableError
 from rbee.contract.wire import JobDetail, JobEvent
 
@@ -75,7 +76,7 @@ class _Watch:
         """
         away_since: float | None = None
         while True:
-            transport = Transport(url, self._credentials, "The queen")
+            transport = Transport(url, self._credentials, QUEEN)
             try:
                 jobs = JobsClient(transport)
                 async with contextlib.aclosing(jobs.numbered(self._job_id, after)) as events:
@@ -114,7 +115,7 @@ def _end_of(job: JobDetail) -> JobEvent | None:
 
 
 async def _find(url: str, credentials: Credentials, job: str) -> str:
-    transport = Transport(url, credentials, "The queen")
+    transport = Transport(url, credentials, QUEEN)
     try:
         return await find_job(JobsClient(transport), job)
     finally:

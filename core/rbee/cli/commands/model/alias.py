@@ -16,6 +16,7 @@ from rbee.cli.format import line
 from rbee.cli.tables import print_table
 from rbee.cli.words import MODEL, NOT_EMPTY
 from rbee.clients import AliasesClient, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.wire import Alias
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ def _asked(question: Callable[[AliasesClient], Awaitable[T]]) -> T:
     context = current()
 
     async def ask(url: str) -> T:
-        transport = Transport(url, context.credentials(), "The queen")
+        transport = Transport(url, context.credentials(), QUEEN)
         try:
             return await question(AliasesClient(transport))
         finally:

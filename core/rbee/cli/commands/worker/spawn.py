@@ -61,7 +61,7 @@ def command(
     }
 
     async def spawn() -> Any:
-        transport = Transport(executor.url, context.credentials(), executor.name)
+        transport = Transport(executor.url, context.credentials(), executor.who)
         try:
             with talking() as talk:
                 talk.note(f"Asking for a worker for {model}")

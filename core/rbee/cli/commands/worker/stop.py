@@ -14,6 +14,7 @@ from rbee.cli.executor import Executor, find_executor
 from rbee.cli.named import by_prefix
 from rbee.cli.work import run_job
 from rbee.clients import Credentials, QueenClient, Transport, WorkerClient
+from rbee.clients.who import the_worker
 
 
 @click.command("stop")
@@ -35,7 +36,7 @@ def command(*, worker: str, force: bool, as_json: bool) -> None:
 
 
 async def _stop(context: Context, executor: Executor, worker: str, *, force: bool) -> dict[str, Any]:
-    transport = Transport(executor.url, context.credentials(), executor.name)
+    transport = Transport(executor.url, context.credentials(), executor.who)
     try:
         with talking() as talk:
             if executor.hive_id is not None:
@@ -62,7 +63,7 @@ async def _by_job(transport: Transport, worker_id: str, talk: Talk, *, force: bo
 
 
 async def _ask_to_leave(url: str, credentials: Credentials, worker_id: str) -> None:
-    transport = Transport(url, credentials, f"Worker {worker_id!r}")
+    transport = Transport(url, credentials, the_worker(worker_id))
     try:
         await WorkerClient(transport).shutdown()
     finally:
