@@ -27,11 +27,12 @@ class ColonyRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         pid: its process.
         registry_url: address of the registry.
-        queen_url: address of the queen and the OpenAI API.
+        queen_url: address of the queen and the OpenAI API, for this machine.
         hive_url: address of the hive.
         started_at: Unix time.
         while_used: it ends when nobody uses it.
         ollama_url: address of the queen's second port, for clients of Ollama; None when there is none.
+        public_url: address of the queen for others; None from a version that knew one alone.
     """
 
     pid: int
@@ -41,6 +42,7 @@ class ColonyRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     while_used: bool = False
     ollama_url: str | None = None
+    public_url: str | None = None
 
 
 class ColonyFiles(RecordFile[ColonyRecord]):

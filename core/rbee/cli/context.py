@@ -15,6 +15,7 @@ from rbee.settings.load import variable_of
 
 if TYPE_CHECKING:
     from rbee.clients import Credentials
+    from rbee.trust.identity import Identity
 
 
 class Context:
@@ -81,13 +82,24 @@ class Context:
         """What is shown to programs of the colony; raises as `token`."""
         from rbee.clients import Credentials
 
-        return Credentials(self.token())
+        return Credentials(self.token(), self._trusted)
 
     def present_credentials(self) -> Credentials:
         """The same, as far as there is any."""
         from rbee.clients import Credentials
 
-        return Credentials(self.present_token())
+        return Credentials(self.present_token(), self._trusted)
+
+    @cached_property
+    def _trusted(self) -> Identity | None:
+        """Whom this machine's programs trust; None where it is in no colony of several machines."""
+        for folder in (self.folders.config / "identity", self.folders.config / "identity" / "queen"):
+            if (folder / "roots.pem").is_file():
+                # Late: what reads certificates takes long to load.
+                from rbee.trust.identity import Identity
+
+                return Identity(folder, shows=False)
+        return None
 
     @property
     def copy_token(self) -> str:

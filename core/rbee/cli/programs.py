@@ -24,10 +24,11 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         program: which one.
         pid: its process.
-        url: its address.
+        url: its address for this machine.
         started_at: Unix time.
         colony: it shares its process with the others of ``rbee up``.
         detached: it runs in the background and writes to its log; None from a version that did not tell.
+        public_url: its address for others; None from a version that knew one alone.
     """
 
     program: ProgramName
@@ -36,6 +37,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     colony: bool = False
     detached: bool | None = None
+    public_url: str | None = None
 
 
 class ProgramFiles(RecordFile[ProgramRecord]):

@@ -2,6 +2,7 @@
 
 from rbee.clients.aliases import AliasesClient
 from rbee.clients.beehives import BeehivesClient
+from rbee.clients.certificates import CertificatesClient
 from rbee.clients.credentials import Credentials
 from rbee.clients.decisions import DecisionsClient
 from rbee.clients.hive import HiveClient
@@ -17,6 +18,7 @@ from rbee.clients.worker import WorkerClient
 __all__ = [
     "AliasesClient",
     "BeehivesClient",
+    "CertificatesClient",
     "Credentials",
     "DecisionsClient",
     "HiveClient",

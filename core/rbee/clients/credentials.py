@@ -7,7 +7,15 @@ from typing import Protocol
 
 
 class TlsIdentity(Protocol):
-    """A certificate of the colony's authority with its key, and whom it trusts."""
+    """Whom to trust, and a certificate to show where there is one; `rbee.trust.identity.Identity` is one."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a certificate to show."""
+
+    @property
+    def trusts(self) -> bool:
+        """Whether it is known whom to trust."""
 
     def client_context(self) -> ssl.SSLContext:
         """For connections to others; a live object, which a renewed certificate is loaded into."""
@@ -16,9 +24,13 @@ class TlsIdentity(Protocol):
 class Credentials:
     """The colony's token, and the certificate of who asks.
 
+    In plain text, which goes no further than this machine, the token is shown.  Over TLS a program shows its
+    certificate and keeps the token to itself: who it calls may be a machine that is not to have it.  A person, who has
+    no certificate, shows the token to the queen and the registry alone.
+
     Args:
         token: sent as bearer token; None sends none.
-        identity: shown where the other side speaks TLS; None shows none.
+        identity: for TLS; None where none is spoken.
     """
 
     __slots__ = ("_identity", "token")
@@ -27,12 +39,31 @@ class Credentials:
         self.token = token
         self._identity = identity
 
-    def headers(self) -> dict[str, str]:
-        """Sent with every request."""
-        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+    def without_token(self) -> Credentials:
+        """The certificate alone: for who may not be the one that is meant."""
+        return Credentials(None, self._identity)
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Sent with every request to an address."""
+        if self.token is None or (is_tls(url) and self._identity is not None and self._identity.exists):
+            return {}
+        return {"authorization": f"Bearer {self.token}"}
+
+    def raw_headers(self, url: str) -> tuple[tuple[bytes, bytes], ...]:
+        """The same, as they are written."""
+        return tuple((name.encode(), value.encode()) for name, value in self.headers(url).items())
 
     def context(self, url: str) -> ssl.SSLContext | None:
-        """For a connection to an address; None where it speaks no TLS, or this side has no certificate to show."""
-        if not url.startswith("https:") or self._identity is None:
+        """For connections to an address, which trusts the colony's authority alone.
+
+        None where no TLS is spoken, and in a home that does not know the colony's authority: there the system's are
+        trusted, as for a queen behind a server with a certificate of a public one.
+        """
+        if not is_tls(url) or self._identity is None or not self._identity.trusts:
             return None
         return self._identity.client_context()
+
+
+def is_tls(url: str) -> bool:
+    """Whether TLS is spoken at an address."""
+    return url.startswith("https:")

@@ -48,18 +48,21 @@ class Transport:
     ) -> None:
         self.url = url.rstrip("/")
         self.name = who.title
+        context = credentials.context(self.url)
+        # Wherever it is, it has to prove to be who is meant.
+        self._server_name = None if context is None else who.server_name
         self._timeout_s = timeout_s
         self._silence_s = silence_s
         # The colony's machines are reached directly: a proxy of the environment would only see the token.
         self._client = httpx2.AsyncClient(
             base_url=self.url,
-            headers=credentials.headers(),
+            headers=credentials.headers(self.url),
             timeout=timeout_s,
             follow_redirects=False,
             trust_env=False,
             transport=httpx2.AsyncHTTPTransport(
                 # Reading the system's certificates takes longer than a whole exchange; plain HTTP has no use for them.
-                verify=credentials.context(self.url) or self.url.startswith("https:"),
+                verify=context or self.url.startswith("https:"),
                 trust_env=False,
                 socket_options=_keepalive(),
             ),
@@ -101,7 +104,13 @@ class Transport:
         self._check_open()
         try:
             request = self._client.build_request(
-                method, path, content=content, headers=sent, params=query, timeout=within_s
+                method,
+                path,
+                content=content,
+                headers=sent,
+                params=query,
+                timeout=within_s,
+                extensions=self._proof(),
             )
             # httpx's limit holds for each read: one who sends a byte now and then would be waited for without end.
             async with asyncio.timeout(within_s):
@@ -115,6 +124,10 @@ class Transport:
         if kind is type(None):
             return None
         return self.decode(raw, kind, f"{method} {path}")
+
+    def _proof(self) -> dict[str, str]:
+        """What a connection for a request has to prove, in httpx's terms; a new one, which httpx writes into."""
+        return {} if self._server_name is None else {"sni_hostname": self._server_name}
 
     async def _exchange(self, request: httpx2.Request) -> tuple[int, bytes]:
         """Status and body of an answer."""
@@ -186,7 +199,13 @@ class Transport:
         self._check_open()
         try:
             request = self._client.build_request(
-                method, path, content=content, headers=sent, params=query, timeout=timeout
+                method,
+                path,
+                content=content,
+                headers=sent,
+                params=query,
+                timeout=timeout,
+                extensions=self._proof(),
             )
             async with asyncio.timeout(answer_s):
                 response = await self._client.send(request, stream=True)

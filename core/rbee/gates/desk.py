@@ -125,6 +125,7 @@ class Desk:
                 host=lease.target.host,
                 port=lease.target.port,
                 beside=lease.beside,
+                server_name=lease.target.server_name,
             )
         )
 

@@ -78,6 +78,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=20
         queen_port: of loopback, where the queen takes what gates do not serve.
         log_level: of Python's logging.
         drain_s: seconds that open requests get when the queen is gone.
+        identity: folder of what the queen shows to others; None where no TLS is spoken.
     """
 
     guard: Guard
@@ -85,6 +86,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=20
     queen_port: int
     log_level: int
     drain_s: float
+    identity: str | None = None
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=21):
@@ -98,6 +100,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=21)
     host: str
     port: int
     beside: int | None = None
+    server_name: str | None = None
+    """That the worker's certificate has to be for; None where no TLS is spoken."""
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=22):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from rbee.clients import Credentials
 from rbee.contract.errors import UnavailableError
 from rbee.gates.messages import (
     Ask,
@@ -67,16 +68,16 @@ class GatePlaces(Dispatcher):
 
     Args:
         send: tells the queen.
-        token: the colony's, sent to workers.
+        credentials: shown to workers.
     """
 
-    def __init__(self, send: Callable[[msgspec.Struct], None], token: str | None) -> None:
+    def __init__(self, send: Callable[[msgspec.Struct], None], credentials: Credentials) -> None:
         self._send = send
-        self._headers = ((b"authorization", f"Bearer {token}".encode()),) if token else ()
+        self._credentials = credentials
         self._numbers = itertools.count(1)
         self._asking: dict[int, _Asking] = {}
         self._leases: dict[int, GateLease] = {}
-        self._targets: dict[tuple[str, int], Target] = {}
+        self._targets: dict[tuple[str, int, str | None], Target] = {}
         self._alone = False
 
     async def acquire(self, route: Route) -> Lease:
@@ -125,7 +126,8 @@ class GatePlaces(Dispatcher):
         match message:
             case Placed(number=number):
                 if (asking := self._asking.pop(number, None)) is not None:
-                    lease = GateLease(message, self._target(message.host, message.port), self._finished)
+                    target = self._target(message.host, message.port, message.server_name)
+                    lease = GateLease(message, target, self._finished)
                     self._leases[number] = lease
                     asking.answer.set_result(lease)
             case Refused(number=number):
@@ -160,12 +162,21 @@ class GatePlaces(Dispatcher):
             Done(number=number, reached=outcome.reached, first_byte_s=outcome.first_byte_s, status=outcome.status)
         )
 
-    def _target(self, host: str, port: int) -> Target:
-        target = self._targets.get((host, port))
+    def _target(self, host: str, port: int, server_name: str | None) -> Target:
+        target = self._targets.get((host, port, server_name))
         if target is None:
             if len(self._targets) >= _TARGETS_KEPT:
                 self._targets.clear()
-            target = self._targets[host, port] = Target(host=host, port=port, headers=self._headers)
+            tls = server_name is not None
+            url = f"{'https' if tls else 'http'}://{host}"
+            target = self._targets[host, port, server_name] = Target(
+                host=host,
+                port=port,
+                headers=self._credentials.raw_headers(url),
+                tls=tls,
+                context=self._credentials.context(url),
+                server_name=server_name,
+            )
         return target
 
 

@@ -9,7 +9,10 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rbee.clients import Credentials, keep_running
 from rbee.contract.wire import RequestRecord
 from rbee.eventloop import fast_loop, settle_memory
 from rbee.gates.app import GateApp
@@ -21,6 +24,11 @@ from rbee.logs import configure_logging
 from rbee.observability import make_tracer
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from rbee.trust.identity import Identity
+
+_RENEWED_S = 60.0
 
 
 class Gate:
@@ -56,10 +64,17 @@ class Gate:
         except EOFError:
             return
         logging.getLogger().setLevel(welcome.log_level)
-        self._places = places = GatePlaces(channel.send, welcome.guard.token)
+        identity = None
+        if welcome.identity is not None:
+            # Late: only where TLS is spoken.
+            from rbee.trust.identity import Identity
+
+            identity = Identity(Path(welcome.identity))
+        self._places = places = GatePlaces(channel.send, Credentials(welcome.guard.token, identity))
         tracer = make_tracer(os.environ)
         app = GateApp(welcome, places, self._observe, tracer)
-        server = HttpServer(app, self._socket, direct=app.direct)
+        renewed = None if identity is None else asyncio.create_task(_take_renewed(identity), name="certificate")
+        server = HttpServer(app, self._socket, direct=app.direct, tls=identity)
         try:
             await server.start()
             settle_memory()
@@ -72,6 +87,8 @@ class Gate:
             still_open = await app.relay.drain(within_s)
             channel.send(Drained(still_open=still_open))
         finally:
+            if renewed is not None:
+                renewed.cancel()
             await app.close()
             await server.stop()
             channel.close()
@@ -100,6 +117,17 @@ class Gate:
     def _observe(self, record: RequestRecord) -> None:
         if self._channel is not None:
             self._channel.send(Ended(record=record))
+
+
+async def _take_renewed(identity: Identity) -> None:
+    """The queen renews the certificate in its file."""
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(_RENEWED_S)
+            identity.take_renewed()
+
+    await keep_running("the certificate", look)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,12 +60,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         port: port.
         headers: added to the request, credentials for one.
         tls: the connection is encrypted, and the server's certificate checked.
+        context: for that; None for the system's.
+        server_name: that the certificate has to be for; None for the address.
     """
 
     host: str
     port: int
     headers: Headers = ()
     tls: bool = False
+    context: ssl.SSLContext | None = None
+    server_name: str | None = None
     head: bytes = b""
     """What is the same in every request: from behind the path up to the number of Content-Length."""
 

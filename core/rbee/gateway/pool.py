@@ -14,7 +14,7 @@ from rbee.gateway.waited import Exchange
 _CONNECT_S = 5.0
 _IDLE_PER_TARGET = 256
 
-_Key = tuple[str, int, bool]
+_Key = tuple[str, int, bool, str | None]
 
 
 class Pool:
@@ -57,7 +57,8 @@ class Pool:
                     lambda: Connection(self._buffer, lambda one: self._free(key, one), self._writes),
                     target.host,
                     target.port,
-                    ssl=self._trusted if target.tls else None,
+                    ssl=(target.context or self._trusted) if target.tls else None,
+                    server_hostname=target.server_name,
                 )
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"{key[0]}:{key[1]}: {str(error) or 'no answer'}", answered=False) from error
@@ -104,4 +105,4 @@ class Pool:
 
 
 def _key(target: Target) -> _Key:
-    return target.host, target.port, target.tls
+    return target.host, target.port, target.tls, target.server_name

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rbee.hive.app import make_app
     from rbee.hive.service import HiveService
+    from rbee.hive.telling import default_hive_id
 
-_HOME = MappingProxyType({"HiveService": "rbee.hive.service", "make_app": "rbee.hive.app"})
+_HOME = MappingProxyType(
+    {"HiveService": "rbee.hive.service", "default_hive_id": "rbee.hive.telling", "make_app": "rbee.hive.app"}
+)
 """Where each name is: who looks for workers that were left needs no hive, which takes long to load."""
 
-__all__ = ["HiveService", "make_app"]
+__all__ = ["HiveService", "default_hive_id", "make_app"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,13 +18,18 @@ _ANSWER_S = 2.0
 
 
 async def until_ended(
-    child: Child, url: str, ready: asyncio.Future[Child], on_state: Callable[[WorkerState | None], None]
+    child: Child,
+    url: str,
+    credentials: Credentials,
+    ready: asyncio.Future[Child],
+    on_state: Callable[[WorkerState | None], None],
 ) -> None:
     """Wait for the end of a process that is not a child by parentage; tell when it serves.
 
     Args:
         child: which.
         url: its address.
+        credentials: shown to it; see `until_serving`.
         ready: gets the child once it has loaded, also when it drains, or why it never will.
         on_state: told where it is in its life until then; None when it does not answer.
     """
@@ -35,7 +40,7 @@ async def until_ended(
         if state in {WorkerState.READY, WorkerState.DRAINING} and not ready.done():
             ready.set_result(child)
 
-    asking = asyncio.create_task(until_serving(url, child.worker_id, note))
+    asking = asyncio.create_task(until_serving(url, credentials, child.worker_id, note))
     try:
         # The system tells its end to somebody else, and has no event for us.
         while is_alive(child):  # noqa: ASYNC110
@@ -48,16 +53,18 @@ async def until_ended(
         ready.exception()  # often nobody waits for it, and that is no mistake
 
 
-async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerState | None], None]) -> None:
+async def until_serving(
+    url: str, credentials: Credentials, worker_id: str, on_state: Callable[[WorkerState | None], None]
+) -> None:
     """Ask a worker until it serves.
 
     Args:
         url: its address.
-        worker_id: for messages.
+        credentials: shown to it; without a token: who listens at that port is known only by the tag of a process.
+        worker_id: which.
         on_state: told its state before each further try; None when it does not answer.
     """
-    # Without the token: who listens at that port is known only by the tag of a process.
-    transport = Transport(url, Credentials(), the_worker(worker_id), timeout_s=_ANSWER_S)
+    transport = Transport(url, credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
     try:
         while True:
             with contextlib.suppress(RbeeError):
@@ -70,17 +77,18 @@ async def until_serving(url: str, worker_id: str, on_state: Callable[[WorkerStat
         await transport.close()
 
 
-async def check_serving(url: str, worker_id: str) -> None:
+async def check_serving(url: str, credentials: Credentials, worker_id: str) -> None:
     """Pass unless a worker that has loaded says that it drains; what does not answer is not known to.
 
     Args:
         url: its address.
-        worker_id: for messages.
+        credentials: shown to it; without a token.
+        worker_id: which.
 
     Raises:
         ConflictError: it drains.
     """
-    transport = Transport(url, Credentials(), the_worker(worker_id), timeout_s=_ANSWER_S)
+    transport = Transport(url, credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
     try:
         state = await _told(transport)
     finally:

@@ -12,6 +12,7 @@ import msgspec
 
 from rbee.contract.types import LoadSpec
 from rbee.contract.worker_args import WorkerArgs
+from rbee.hive.certificates import VARIABLE, WorkerCertificates
 from rbee.hive.children import Child, born, start_ticks, tags
 from rbee.hive.spawn import Spawned, free_socket, spawn
 from rbee.http.ports import port_of
@@ -26,13 +27,22 @@ class Launcher:
         folders: the tag of this hive.
         hive_id: told to the workers.
         environment: what workers inherit.
+        certificates: of workers, where they listen beyond loopback.
     """
 
-    def __init__(self, settings: Settings, folders: Folders, hive_id: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folders: Folders,
+        hive_id: str,
+        environment: Mapping[str, str],
+        certificates: WorkerCertificates | None = None,
+    ) -> None:
         self._settings = settings
         self._folders = folders
         self._hive_id = hive_id
         self._environment = environment
+        self._certificates = certificates
         self.pythons: Mapping[str, str] = MappingProxyType({})
         """The interpreter of an engine that is not in rbee's own environment."""
 
@@ -51,8 +61,10 @@ class Launcher:
 
         Raises:
             PortTakenError: no port is left.
+            RbeeError: it gets no certificate.
             OSError: it could not be started.
         """
+        identity = None if self._certificates is None else await self._certificates.make(worker_id)
         settings, host = self._settings, self._settings.server.host
         sock = free_socket(host, settings.hive.worker_port_first, settings.hive.worker_port_last)
         port = port_of(sock)
@@ -80,6 +92,7 @@ class Launcher:
             # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": str(max(1, spec.threads)),
+            **({} if identity is None else {VARIABLE: str(identity)}),
             **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id, spec.device, spec.memory_bytes),
         }
         spawned = await spawn(args, sock, environment, log, self.pythons.get(engine, sys.executable))

@@ -61,7 +61,7 @@ class PeerVendor(HttpModelVendor):
         """Where the hive serves the file."""
         key = segment(folder_name(variant.model_id))
         query = f"?sha256={file.sha256}" if file.sha256 is not None else ""
-        headers = tuple(self._credentials.headers().items())
+        headers = tuple(self._credentials.headers(self._url).items())
         url = f"{self._url}/v1/models/{key}/files/{quote(file.name)}{query}"
         return FileSource(url=url, headers=headers, direct=True)
 

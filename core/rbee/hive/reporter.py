@@ -110,6 +110,12 @@ class Reporter:
         """
         return self._lookup.introduced(url)
 
+    @property
+    def queen_url(self) -> str | None:
+        """Where the queen is, as far as is known."""
+        queen = self._lookup.current
+        return self._queen_url if queen is None else queen.url
+
     async def hives(self) -> dict[str, str]:
         """Addresses of the colony's hives that are online, by their ids: the queen's word, else the registry's."""
         queen = self._lookup.current

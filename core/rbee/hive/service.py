@@ -29,6 +29,7 @@ from rbee.contract.wire import (
     utc_now,
 )
 from rbee.hive.budgets import Budgets
+from rbee.hive.certificates import Ask, WorkerCertificates
 from rbee.hive.children import Child, address
 from rbee.hive.draining import Draining
 from rbee.hive.engines import EnginesFound, described, in_environments, installed_engines, merged
@@ -62,6 +63,7 @@ class HiveService:
         queen_url: None asks the registry.
         registry_url: None for no registry.
         environment: what workers inherit; settings of the command line must be in it.
+        ask_certificate: asks for the certificate of a worker; None where all listen on loopback alone.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class HiveService:
         queen_url: str | None,
         registry_url: str | None,
         environment: Mapping[str, str],
+        ask_certificate: Ask | None = None,
     ) -> None:
         self.hive_id = settings.hive.id or default_hive_id()
         self.instance_id = uuid.uuid4().hex
@@ -95,7 +98,19 @@ class HiveService:
         peers = Peers(self.hive_id, credentials, self.other_hives)
         self.catalog = ModelCatalog(folders.models, resolver, peers.having, environment)
         self.shelf = Shelf(self.hive_id, self.catalog)
-        self.supervisor = Supervisor(settings, folders, self.hive_id, self.budgets, self._on_exit, environment)
+        self._certificates = (
+            None if ask_certificate is None else WorkerCertificates(folders.state / "identities", ask_certificate)
+        )
+        self.supervisor = Supervisor(
+            settings,
+            folders,
+            self.hive_id,
+            self.budgets,
+            self._on_exit,
+            environment,
+            credentials.without_token(),
+            self._certificates,
+        )
         self.supervisor.queen_url = queen_url
         self.supervisor.registry_url = registry_url
         self._sampler = Sampler(
@@ -151,9 +166,25 @@ class HiveService:
             asyncio.create_task(keep_running("telemetry", self._measure_forever), name="telemetry"),
             asyncio.create_task(keep_running("the workers' logs", self.supervisor.logs.run), name="worker logs"),
             asyncio.create_task(self._reporter.run(), name="reporter"),
+            *self._renewing(),
             *(asyncio.create_task(self._reporter.introduce(child), name="introduce") for child in adopted),
         ]
         self._started = True
+
+    def _renewing(self) -> list[asyncio.Task[None]]:
+        certificates = self._certificates
+        if certificates is None:
+            return []
+
+        async def renew() -> None:
+            await certificates.run(lambda: [child.worker_id for child in self.supervisor.children()])
+
+        return [asyncio.create_task(keep_running("the workers' certificates", renew), name="certificates")]
+
+    @property
+    def queen_url(self) -> str | None:
+        """Where the queen is, as far as is known."""
+        return self._reporter.queen_url
 
     def shut_down(self, *, keep_workers: bool = False) -> None:
         """Ask whoever runs the hive to stop it.

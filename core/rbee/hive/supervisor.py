@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from rbee.clients import Credentials
 from rbee.contract.errors import (
     CancelledByCallerError,
     ConflictError,
@@ -22,6 +23,7 @@ from rbee.contract.types import LoadSpec, WorkerState
 from rbee.hive import cgroups
 from rbee.hive.adopted import check_serving, until_ended
 from rbee.hive.budgets import Budgets
+from rbee.hive.certificates import WorkerCertificates
 from rbee.hive.children import Child, address, find, is_alive, send_signal, signal_own
 from rbee.hive.launching import Launcher
 from rbee.hive.leftovers import end_leftovers
@@ -54,6 +56,8 @@ class Supervisor:
         budgets: what workers may use.
         on_exit: told each child whose process has ended.
         environment: what workers inherit.
+        credentials: shown to workers, without a token; None shows nothing.
+        certificates: of workers, where they listen beyond loopback.
     """
 
     def __init__(
@@ -64,13 +68,17 @@ class Supervisor:
         budgets: Budgets,
         on_exit: Callable[[Child], None],
         environment: Mapping[str, str],
+        credentials: Credentials | None = None,
+        certificates: WorkerCertificates | None = None,
     ) -> None:
         self._settings = settings
         self._folders = folders
         self._hive_id = hive_id
         self._budgets = budgets
         self._on_exit = on_exit
-        self._launcher = Launcher(settings, folders, hive_id, environment)
+        self._launcher = Launcher(settings, folders, hive_id, environment, certificates)
+        self._credentials = Credentials() if credentials is None else credentials
+        self._certificates = certificates
         self._starts: dict[str, _Start] = {}
         self._children: dict[str, Child] = {}
         self._spawned: dict[str, Spawned] = {}
@@ -161,7 +169,7 @@ class Supervisor:
                 )
             # Shielded: who waits along may leave without ending it for the others.
             child = await asyncio.shield(under_way.ready)
-            await check_serving(address(self._settings, child), identity)
+            await self.check_serving(child)
             return child
         # Taken before anything is awaited, or two callers would start two processes.
         start = self._starts[identity] = _Start(spec.model_id, asyncio.get_running_loop().create_future())
@@ -207,6 +215,10 @@ class Supervisor:
             raise
         self._note(identity, WorkerState.READY)
         return child
+
+    async def check_serving(self, child: Child) -> None:
+        """Pass unless a worker that has loaded says that it drains; raises as `adopted.check_serving`."""
+        await check_serving(address(self._settings, child), self._credentials, child.worker_id)
 
     async def stop(self, worker_id: str, *, at_once: bool = False) -> None:
         """Let a worker drain and end; kill it when it does not.  Harmless when it has ended.
@@ -320,7 +332,7 @@ class Supervisor:
         else:
             ready = self._starts[child.worker_id].ready
             url = address(self._settings, child)
-            await until_ended(child, url, ready, lambda state: self._note(child.worker_id, state))
+            await until_ended(child, url, self._credentials, ready, lambda state: self._note(child.worker_id, state))
             log.info("adopted worker %s (process %d) ended", child.worker_id, child.pid)
         try:
             await asyncio.to_thread(end_leftovers, child, self._folders.state)
@@ -335,6 +347,8 @@ class Supervisor:
         if start is not None and start.ready.done():
             del self._starts[child.worker_id]
         self._budgets.give_back(child.worker_id)
+        if self._certificates is not None:
+            self._certificates.drop(child.worker_id)
         if group is not None:
             cgroups.leave(group)
         self._on_exit(child)

@@ -13,6 +13,7 @@ import msgspec
 
 from rbee.contract.errors import PayloadTooLargeError, RbeeError, RequestTimeoutError
 from rbee.http.errors import public_error
+from rbee.trust.names import Peer
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,7 +89,7 @@ class DirectRoutes(Protocol):
     def takes(self, method: bytes, url: bytes) -> str | None:
         """The path, without prefix, of a request that is served here; None for all others."""
 
-    def admit(self, path: str, headers: Headers, *, local: bool) -> Admitted:
+    def admit(self, path: str, headers: Headers, *, local: bool, peer: Peer | None = None) -> Admitted:
         """Check the head of a request.
 
         Raises:
@@ -178,14 +179,14 @@ class DirectCycle:
 
     # --- the request ---------------------------------------------------------------------------------------------
 
-    def admit(self, headers: Headers, *, local: bool) -> None:
+    def admit(self, headers: Headers, *, local: bool, peer: Peer | None = None) -> None:
         """The head has come."""
         try:
             for name, value in headers:
                 if name == b"content-length" and int(value) > self._limit:
                     self._size = int(value)
                     raise _too_large(self._size, self._limit)
-            self._admitted = self._routes.admit(self._path, headers, local=local)
+            self._admitted = self._routes.admit(self._path, headers, local=local, peer=peer)
         except RbeeError as error:
             self._refused = error
 

@@ -15,6 +15,7 @@ from rbee.http.cors import allowed_origin, is_preflight, preflight_answer, telli
 from rbee.http.direct import DirectRoutes
 from rbee.http.errors import ErrorResponse, public_error, render
 from rbee.http.guard import Access, Guard
+from rbee.trust.names import Peer
 
 log = logging.getLogger(__name__)
 
@@ -119,12 +120,13 @@ class Front:
                 # Said before a token is asked for: whoever mistyped a path would look for a token in vain.
                 self._guard.check(scope["headers"], Access.OPEN)
                 raise NotFoundError(f"There is no route {scope['path']!r} here.")
-            self._guard.check(scope["headers"], self._access(path))
+            peer: Peer | None = scope.get("rbee.peer")
+            self._guard.check(scope["headers"], self._access(path), peer, (method, path))
             receive = within(receive)
             if door is None and path in OPENAI_POSTS:
                 door = self._plane(method, path)
             if door is not None:
-                scope.setdefault("state", {})["trusted"] = self._guard.knows(scope["headers"])
+                scope.setdefault("state", {})["trusted"] = peer is not None or self._guard.knows(scope["headers"])
                 await door(scope, receive, send, path=path, request_id=request_id)
                 return
             if path in self._door_paths:
@@ -138,8 +140,8 @@ class Front:
             return
         inner = dict(scope, path=path, raw_path=path.encode())
         inner.setdefault("state", {})
-        trusted = self._guard.knows(scope["headers"])
-        inner["state"] = dict(inner["state"], request_id=request_id, openai=openai, trusted=trusted)
+        trusted = peer is not None or self._guard.knows(scope["headers"])
+        inner["state"] = dict(inner["state"], request_id=request_id, openai=openai, trusted=trusted, peer=peer)
         await self._app(inner, receive, send)
 
     def _access(self, path: str) -> Access:

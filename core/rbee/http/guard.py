@@ -11,10 +11,14 @@ from enum import Enum
 import msgspec
 
 from rbee.contract.errors import AuthenticationError, InvalidRequestError, PermissionDeniedError
+from rbee.http.roles import may
+from rbee.trust.names import Peer, Role
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 Headers = list[tuple[bytes, bytes]]
+
+_ROOT = ("GET", "/")
 
 
 class Access(Enum):
@@ -48,6 +52,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         allowed_hosts: further names in the Host header, without port.
         allowed_origins: further web origins.
         require_token: ask for the token for inference on loopback too.
+        role: what the program is, which decides what others may ask of it by their certificates.
     """
 
     token: str | None
@@ -55,9 +60,16 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: Collection[str] = ()
     allowed_origins: Collection[str] = ()
     require_token: bool = False
+    role: Role | None = None
 
-    def check(self, headers: Headers, access: Access) -> None:
+    def check(self, headers: Headers, access: Access, peer: Peer | None = None, asked: tuple[str, str] = _ROOT) -> None:
         """Let a request pass.
+
+        Args:
+            headers: of the request, names in lower case.
+            access: what its route asks for.
+            peer: who has sent it, by its certificate; None without one.
+            asked: its method, and its path without prefix.
 
         Raises:
             InvalidRequestError: no Host header, or two.
@@ -65,8 +77,22 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
             AuthenticationError: no token or a wrong one, where one is needed.
         """
         self.check_place(headers)
+        if peer is not None and access is not Access.OPEN and bearer(headers) is None:
+            self.check_peer(peer, asked)
+            return
         if access is Access.CONTROL or (access is Access.INFERENCE and self.asks_for_token):
             self.check_token(headers)
+
+    def check_peer(self, peer: Peer, asked: tuple[str, str]) -> None:
+        """Whether a program of the colony may ask for something.
+
+        Raises:
+            PermissionDeniedError: it is not for its kind.
+        """
+        if self.role is None or not may(self.role, peer, *asked):
+            raise PermissionDeniedError(
+                f"The {peer.role} {peer.id!r} may not call {asked[0]} {asked[1]!r} here by its certificate."
+            )
 
     @property
     def asks_for_token(self) -> bool:

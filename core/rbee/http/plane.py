@@ -14,6 +14,7 @@ from rbee.http.direct import Admitted, DirectCycle, Headers, Underway
 from rbee.http.errors import public_error, render
 from rbee.http.front import OPENAI_POSTS, harmless_id
 from rbee.http.guard import Guard
+from rbee.trust.names import Peer
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Plane:
         path = unquote_to_bytes(url.partition(b"?")[0].partition(b"#")[0])
         return self._paths.get(path)
 
-    def admit(self, path: str, headers: Headers, *, local: bool) -> Admitted:
+    def admit(self, path: str, headers: Headers, *, local: bool, peer: Peer | None = None) -> Admitted:
         """See `DirectRoutes.admit`."""
         guard = self._guard
         request_id = host = origin = token = None
@@ -81,6 +82,9 @@ class Plane:
                 self._hosts.add(host)
         # The common case compares once; the other says what is wrong.
         trusted = token is not None and guard.is_token(token)
+        if not trusted and token is None and peer is not None:
+            guard.check_peer(peer, ("POST", path))
+            trusted = True
         if not trusted:
             if self._asks_for_token:
                 guard.check_token(headers)

@@ -5,13 +5,65 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from typing import NamedTuple
 
 from rbee.contract.errors import ConfigurationError, PortTakenError
+from rbee.http.guard import is_loopback
 
 _BACKLOG = 2048
 _LOOK_S = 0.5
 _SHARING = ("darwin", "freebsd", "openbsd", "netbsd", "dragonfly")
 """Systems on which, with SO_REUSEADDR, an address and the wildcard may listen on one port at the same time."""
+
+
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})
+
+
+class Entrance(NamedTuple):
+    """A listening socket, and whether TLS is spoken there."""
+
+    sock: socket.socket
+    tls: bool
+
+
+def listen_private(
+    host: str, port: int, what: str, setting: str | None = None, *, shared: bool = False
+) -> list[Entrance]:
+    """Sockets for a program: on loopback in plain text, and on any other address over TLS, at the same port.
+
+    Args:
+        host: address.
+        port: 0 takes a free one.
+        what: who wants it, for the message.
+        setting: name of the setting that chooses the port, for the message.
+        shared: `listen_too` may follow, with the first of them.
+
+    Returns:
+        The one that was asked for, then those on loopback.
+
+    Raises:
+        PortTakenError, ConfigurationError: as `listen`.
+    """
+    if is_loopback(host):
+        return [Entrance(listen(host, port, what, setting, shared=shared), tls=False)]
+    everywhere = host in _EVERYWHERE
+    # The system prefers the closer address of two that share a port.
+    found = [Entrance(listen(host, port, what, setting, shared=shared or everywhere), tls=True)]
+    port = port_of(found[0].sock)
+    try:
+        for near in ("127.0.0.1", "::1") if host == "::" else ("127.0.0.1",):
+            family = socket.AF_INET6 if ":" in near else socket.AF_INET
+            near_sock = _listen_shared(family, near, port) if everywhere else listen(near, port, what, setting)
+            found.append(Entrance(near_sock, tls=False))
+    except OSError as error:
+        for one in found:
+            one.sock.close()
+        raise _taken(port, what, setting) from error
+    except PortTakenError:
+        for one in found:
+            one.sock.close()
+        raise
+    return found
 
 
 def listen(host: str, port: int, what: str, setting: str | None = None, *, shared: bool = False) -> socket.socket:
@@ -120,9 +172,15 @@ def port_of(sock: socket.socket) -> int:
 
 def url_of(host: str, port: int) -> str:
     """Base address of a program for others on this machine or, where it listens more widely, on the network."""
-    if host in {"0.0.0.0", "::"}:
+    scheme = "http" if is_loopback(host) else "https"
+    if host in _EVERYWHERE:
         host = advertised_address()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def near_url(host: str, port: int) -> str:
+    """Base address of a program for others on this machine: in plain text, which stays there."""
+    return url_of(host if is_loopback(host) else "127.0.0.1", port)
 
 
 def advertised_address() -> str:

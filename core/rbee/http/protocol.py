@@ -16,11 +16,13 @@ from rbee.http.head_checks import head_fault
 from rbee.http.known import KnownHead, may_be_known
 from rbee.http.strict import StrictProtocol
 from rbee.http.upgrades import BodyParser, body_framing
+from rbee.trust.names import Peer
 
 HEAD_BYTES = 64 * 1024
 HEAD_S = 30.0
 _WRITE_HIGH = 16 * 1024
 """Bytes that wait for a slow client before its worker is read no further."""
+Judge = Callable[[bytes], Peer | None]
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 _FRAMING = 16
 """Bytes around each byte of a body: five where every byte is a chunk of its own, without extensions."""
@@ -35,11 +37,17 @@ class BoundedProtocol(StrictProtocol):
         args: as uvicorn gives them.
         direct: serves some routes below ASGI; None where a program has none.
         writes: of all connections; what they send leaves together.  None where each sends for itself.
+        judge: says who the holder of a certificate is, in DER; None where nobody shows any.
         kwargs: as uvicorn gives them.
     """
 
     def __init__(
-        self, *args: Any, direct: DirectRoutes | None = None, writes: Writes | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        direct: DirectRoutes | None = None,
+        writes: Writes | None = None,
+        judge: Judge | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, direct=direct, **kwargs)
         self._writes = writes
@@ -47,6 +55,8 @@ class BoundedProtocol(StrictProtocol):
             # The event loop sends files by transports of its own alone.
             self.app = with_files(self.app)
         self._local = False
+        self._judge = judge
+        self._peer: Peer | None = None
         self._head_bytes = 0
         """Of the head, at most: what came in one piece with it is counted, too.  Behind it, of the body's coding."""
         self._strange_bytes = 0
@@ -64,6 +74,14 @@ class BoundedProtocol(StrictProtocol):
             transport.set_write_buffer_limits(high=_WRITE_HIGH)
         super().connection_made(transport if self._writes is None else GatheredTransport(transport, self._writes))
         self._local = self.client is not None and self.client[0].startswith(_LOOPBACK)
+        if self._judge is not None:
+            shown = transport.get_extra_info("ssl_object")
+            der = None if shown is None else shown.getpeercert(binary_form=True)
+            if der is not None:
+                self._peer = self._judge(der)
+                if self._peer is None:
+                    # Whose certificate holds no more is not served as somebody without one.
+                    transport.abort()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,6 +176,7 @@ class BoundedProtocol(StrictProtocol):
                 raise _too_many()
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
+            self.scope["rbee.peer"] = self._peer  # type: ignore[typeddict-unknown-key]  # read by `Front` alone
             self.url, self.expect_100_continue = url, expects
             self.headers.extend(headers)
             super().on_headers_complete()
@@ -213,7 +232,7 @@ class BoundedProtocol(StrictProtocol):
             keep_alive=keep_alive,
             expects_continue=self.expect_100_continue,
         )
-        cycle.admit(self.headers, local=self._local)
+        cycle.admit(self.headers, local=self._local, peer=self._peer)
         if cycle.admitted is not None and one_point_one and may_be_known(self.headers):
             self._known = KnownHead(self.url, self.headers, cycle.admitted, keep_alive=keep_alive)
         self._take_turn(cycle)

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import functools
 import socket
+import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
 from rbee.eventloop import Writes
 from rbee.http.direct import DirectRoutes
 from rbee.http.protocol import BoundedProtocol
+from rbee.trust.names import Peer
 
 _KEEP_ALIVE_S = 75
 _GRACE_S = 3
@@ -27,6 +29,16 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Tls(Protocol):
+    """What a server shows to its callers, and whom it believes; `rbee.trust.identity.Identity` is one."""
+
+    def server_context(self) -> ssl.SSLContext:
+        """For connections from others."""
+
+    def judge(self, der: bytes) -> Peer | None:
+        """Who the holder of a certificate is; None when it is not to be believed."""
+
+
 class HttpServer:
     """One application on one socket.
 
@@ -36,6 +48,7 @@ class HttpServer:
         grace_s: seconds that open requests get when it stops.
         direct: serves some routes below ASGI; None where a program has none.
         first: no other server has this application: it is told of its start and end once.
+        tls: speaks TLS; None for plain text.
     """
 
     def __init__(
@@ -46,10 +59,16 @@ class HttpServer:
         direct: DirectRoutes | None = None,
         *,
         first: bool = True,
+        tls: Tls | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=functools.partial(BoundedProtocol, direct=direct, writes=None if direct is None else Writes()),  # type: ignore[arg-type]  # called as the class is
+            http=functools.partial(
+                BoundedProtocol,
+                direct=direct,
+                writes=None if direct is None else Writes(),
+                judge=None if tls is None else tls.judge,
+            ),  # type: ignore[arg-type]  # called as the class is
             loop="none",
             lifespan="on" if first else "off",
             log_config=None,
@@ -61,6 +80,9 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=grace_s,
         )
+        # uvicorn would make one of its own from files, and could not take a renewed certificate.
+        config.load()
+        config.ssl = None if tls is None else tls.server_context()
         self._server = _Server(config)
         self._socket = sock
         self._task: asyncio.Task[None] | None = None

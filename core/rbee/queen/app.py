@@ -21,10 +21,12 @@ from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import Front
 from rbee.http.guard import Guard
 from rbee.http.jobs import JOB_ROUTES
+from rbee.http.peers import check_speaks_for, peer_of
 from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.queen.alias_routes import ALIAS_ROUTES
 from rbee.queen.beehive_routes import BEEHIVE_ROUTES
+from rbee.queen.ca_routes import CA_ROUTES
 from rbee.queen.drain_routes import DRAIN_ROUTES
 from rbee.queen.explain_routes import EXPLAIN_ROUTES
 from rbee.queen.hive_beats import hive_beat
@@ -32,6 +34,7 @@ from rbee.queen.inference_paths import inference_paths
 from rbee.queen.memory_routes import MEMORY_ROUTES
 from rbee.queen.metrics_routes import METRICS_ROUTES
 from rbee.queen.service import QueenService
+from rbee.trust.names import Role
 
 
 class StateUpdate(msgspec.Struct, frozen=True):
@@ -78,8 +81,9 @@ async def model(service: QueenService, request: Request[Any, Any, Any], name: st
 
 
 @post("/v1/queen/register-worker", status_code=200)
-async def register_worker(service: QueenService, data: Registration) -> dict[str, str]:
+async def register_worker(service: QueenService, request: Request[Any, Any, Any], data: Registration) -> dict[str, str]:
     """The fast path: a spawner tells of a worker."""
+    _check_of_worker(service, request, data.identity)
     created = service.reports.register_worker(data)
     return {"status": "ok", "message": "registered" if created else "updated"}
 
@@ -89,8 +93,11 @@ async def register_worker(service: QueenService, data: Registration) -> dict[str
     status_code=201,
     responses={200: ResponseSpec(dict[str, str], generate_examples=False, description="It was known.")},
 )
-async def ready_callback(service: QueenService, data: Registration) -> Response[dict[str, str]]:
+async def ready_callback(
+    service: QueenService, request: Request[Any, Any, Any], data: Registration
+) -> Response[dict[str, str]]:
     """The ready callback: 201 registered, 200 updated."""
+    _check_of_worker(service, request, data.identity)
     created = service.reports.register_worker(data)
     return Response(
         {"status": "ok", "message": "registered" if created else "updated"}, status_code=201 if created else 200
@@ -98,15 +105,17 @@ async def ready_callback(service: QueenService, data: Registration) -> Response[
 
 
 @post("/v1/queen/register-hive", status_code=200)
-async def register_hive(service: QueenService, data: Registration) -> dict[str, str]:
+async def register_hive(service: QueenService, request: Request[Any, Any, Any], data: Registration) -> dict[str, str]:
     """The fast path for a hive."""
+    check_speaks_for(peer_of(request), Role.HIVE, data.identity)
     service.reports.register_hive(data)
     return _taken(True)
 
 
 @post("/v1/hive/ready", status_code=200)
-async def hive_ready(service: QueenService, data: HiveReady) -> dict[str, str]:
+async def hive_ready(service: QueenService, request: Request[Any, Any, Any], data: HiveReady) -> dict[str, str]:
     """A hive introduces itself."""
+    check_speaks_for(peer_of(request), Role.HIVE, data.hive_id)
     service.reports.register_hive(Registration(component_type="hive", component_id=data.hive_id, url=data.hive_url))
     return _taken(True)
 
@@ -118,8 +127,9 @@ async def workers(service: QueenService) -> dict[str, list[WorkerRecord]]:
 
 
 @post("/v1/workers/update", status_code=200)
-async def update_worker(service: QueenService, data: StateUpdate) -> dict[str, str]:
+async def update_worker(service: QueenService, request: Request[Any, Any, Any], data: StateUpdate) -> dict[str, str]:
     """A worker's state, told by somebody."""
+    _check_of_worker(service, request, data.worker_id)
     if not service.reports.set_state(data.worker_id, data.state):
         raise NotFoundError(f"Worker {data.worker_id!r} is not known.")
     return _taken(True)
@@ -127,15 +137,23 @@ async def update_worker(service: QueenService, data: StateUpdate) -> dict[str, s
 
 @delete("/v1/workers/{worker_id:str}", status_code=204)
 async def remove_worker(
-    service: QueenService, worker_id: str, instance_id: str | None = None, pid: int | None = None
+    service: QueenService,
+    request: Request[Any, Any, Any],
+    worker_id: str,
+    instance_id: str | None = None,
+    pid: int | None = None,
 ) -> None:
     """A worker is gone; harmless when it is not known, or when another process has its id by now."""
+    _check_of_worker(service, request, worker_id)
     service.reports.remove_worker(worker_id, instance_id, pid)
 
 
 @post("/v1/worker-heartbeat", status_code=200)
-async def worker_heartbeat(service: QueenService, data: WorkerHeartbeat) -> dict[str, str]:
+async def worker_heartbeat(
+    service: QueenService, request: Request[Any, Any, Any], data: WorkerHeartbeat
+) -> dict[str, str]:
     """A worker's beat."""
+    _check_of_worker(service, request, data.worker.id)
     return _taken(service.reports.beat_worker(data))
 
 
@@ -143,8 +161,11 @@ async def worker_heartbeat(service: QueenService, data: WorkerHeartbeat) -> dict
 async def hive_heartbeat(service: QueenService, request: Request[Any, Any, Any]) -> HiveBeatAnswer:
     """A hive's beat with telemetry, in either form; says whether the queen hears the hive's own stream."""
     beat = hive_beat(await request.body())
+    peer = peer_of(request)
     if isinstance(beat, AggregateHeartbeat):
+        check_speaks_for(peer, Role.HIVE, beat.hive_id)
         return HiveBeatAnswer(message=_taken(service.reports.beat_aggregate(beat))["message"])
+    check_speaks_for(peer, Role.HIVE, beat.hive.id)
     message = _taken(service.reports.beat_hive(beat))["message"]
     return HiveBeatAnswer(message=message, subscribed=service.subscriptions.hears(beat.hive.id))
 
@@ -186,6 +207,7 @@ HANDLERS = (
     shutdown,
     *ALIAS_ROUTES,
     *BEEHIVE_ROUTES,
+    *CA_ROUTES,
     *DRAIN_ROUTES,
     *EXPLAIN_ROUTES,
     *MEMORY_ROUTES,
@@ -217,6 +239,19 @@ def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics
 def _is_trusted(request: Request[Any, Any, Any]) -> bool:
     """Whether the caller has sent the colony's token, where none was asked for."""
     return bool(request.scope["state"].get("trusted"))
+
+
+def _check_of_worker(service: QueenService, request: Request[Any, Any, Any], worker_id: str | None) -> None:
+    """Whether the caller may speak of a worker: itself, its hive, or an operator.
+
+    Raises:
+        PermissionDeniedError: it is another one's.
+    """
+    peer = peer_of(request)
+    check_speaks_for(peer, Role.WORKER, worker_id)
+    owner = None if worker_id is None else service.hive_of(worker_id)
+    if owner is not None:
+        check_speaks_for(peer, Role.HIVE, owner)
 
 
 def _taken(taken: bool) -> dict[str, str]:

@@ -85,7 +85,7 @@ class OpenLeases:
             entry,
             model_id,
             traits.keep_alive_s,
-            self._targets.at(entry.url or ""),
+            self._targets.at(entry.url or "", entry.worker_id),
             self._finished,
             among,
             self._policy,

@@ -7,9 +7,10 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +35,7 @@ from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.breakers import Breakers
 from rbee.queen.catalogs import HiveCatalogs
+from rbee.queen.certificates import Certificates
 from rbee.queen.clocks import HiveClocks
 from rbee.queen.demand import Demand
 from rbee.queen.departures import Departures
@@ -71,6 +73,9 @@ from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
 
+if TYPE_CHECKING:
+    from rbee.trust.authority import Authority
+
 log = logging.getLogger(__name__)
 
 _CLEANUP_S = 1.0
@@ -87,6 +92,7 @@ class QueenService:
         credentials: shown to the others.
         registry_url: None for no registry.
         environment: whose variables for OpenTelemetry say where traces go.
+        authority: the colony's; None where all of it is on loopback.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class QueenService:
         credentials: Credentials,
         registry_url: str | None,
         environment: Mapping[str, str] = MappingProxyType({}),
+        authority: Authority | None = None,
     ) -> None:
         self.url = url
         self.instance_id = uuid.uuid4().hex
@@ -109,6 +116,7 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
+        self.certificates = Certificates(authority, timedelta(hours=settings.security.certificate_hours), self.hive_of)
         self._hives = Hives(self.telemetry, credentials, learned=self._learned_of)
         self.drains = Drains(self.telemetry, self._hives, credentials)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
@@ -297,6 +305,11 @@ class QueenService:
         meant, trusted = self.names.meant(name, trusted=trusted)
         found = self.names.present(meant, trusted=trusted)
         self._residence.expire((meant,) if found is None else found.model_ids)
+
+    def hive_of(self, worker_id: str) -> str | None:
+        """The hive of a worker; None when it has none that is known."""
+        entry = self.telemetry.get_worker(worker_id)
+        return None if entry is None else entry.hive_id
 
     def registration(self) -> Registration:
         """The queen as she registers."""

@@ -212,6 +212,15 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     cleanup_s: Annotated[Seconds, Meta(description="Age from which a silent record is forgotten.")] = 60.0
 
 
+class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Certificates between machines."""
+
+    certificate_hours: Annotated[
+        float,
+        Meta(ge=0.05, le=8760, description="Hours for which a program's certificate holds; renewed at half of them."),
+    ] = 24.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings; groups are tables of ``config.toml``.
 
@@ -226,4 +235,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hive: HiveSettings = HiveSettings()
     worker: WorkerSettings = WorkerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    security: SecuritySettings = SecuritySettings()
     engines: dict[str, dict[str, OptionValue]] = {}

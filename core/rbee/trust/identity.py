@@ -35,24 +35,32 @@ class Identity:
 
     Args:
         folder: of the files, 0700.
+        shows: the certificate; False for a person at this machine, who trusts whom it trusts and is not it.
 
     Attributes:
         revoked: serial numbers of certificates that hold no more, as far as the program has heard.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shows: bool = True) -> None:
         self._folder = folder
+        self._shows = shows
         self._certificate: x509.Certificate | None = None
         self._key: Key | None = None
         self._server: ssl.SSLContext | None = None
         self._client: ssl.SSLContext | None = None
         self._trusted: list[x509.Certificate] | None = None
+        self._stamp = 0
         self.revoked: frozenset[int] = frozenset()
+
+    @property
+    def folder(self) -> Path:
+        """Of the files."""
+        return self._folder
 
     @property
     def exists(self) -> bool:
         """Whether there is a certificate to show."""
-        return (self._folder / _KEY).is_file() and self.trusts
+        return self._shows and (self._folder / _KEY).is_file() and self.trusts
 
     @property
     def trusts(self) -> bool:
@@ -68,6 +76,7 @@ class Identity:
         pem = read_private(self._folder / _KEY)
         if pem is None:
             raise ConfigurationError(f"There is no certificate in '{self._folder}'. {JOIN}")
+        self._stamp = self._stamped()
         what = f"File '{self._folder / _KEY}'"
         self._key = read_key(pem, what)
         self._certificate = read_certificates(pem, what)[0]
@@ -106,6 +115,30 @@ class Identity:
         whole: timedelta = certificate.not_valid_after_utc - certificate.not_valid_before_utc
         return now >= certificate.not_valid_before_utc + whole / 2
 
+    def take_renewed(self) -> None:
+        """Use what another program of this home has renewed in the files; nothing when they are as they were.
+
+        Raises:
+            ConfigurationError: they are damaged.
+        """
+        stamp = self._stamped()
+        if self._certificate is None or stamp == self._stamp:
+            return
+        self._trusted = None
+        self._stamp = stamp
+        self.open()
+        roots = pem_of(self._roots()).decode("ascii")
+        for context in (self._server, self._client):
+            if context is not None:
+                context.load_verify_locations(cadata=roots)
+                context.load_cert_chain(self._folder / _KEY)
+
+    def _stamped(self) -> int:
+        try:
+            return (self._folder / _KEY).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     @staticmethod
     def ask() -> tuple[Key, bytes]:
         """A fresh key, and the request for its certificate in PEM; kept by `take`."""
@@ -137,6 +170,7 @@ class Identity:
         make_folder(self._folder)
         self.trust(roots)
         write_private(self._folder / _KEY, key_pem(key) + certificate)
+        self._stamp = self._stamped()
         self._key, self._certificate = key, made
         for context in (self._server, self._client):
             if context is not None:
@@ -171,7 +205,7 @@ class Identity:
         """For connections to others; shows the certificate where there is one."""
         if self._client is None:
             context = self._context(ssl.PROTOCOL_TLS_CLIENT)
-            if (self._folder / _KEY).is_file():
+            if self.exists:
                 self._opened()
                 context.load_cert_chain(self._folder / _KEY)
             self._client = context

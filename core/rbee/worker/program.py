@@ -10,22 +10,24 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rbee.clients import Credentials
 from rbee.contract.engine import Engine, ServedEngine
 from rbee.contract.engine_options import OptionValue, checked_options
-from rbee.contract.errors import EngineUnavailableError, InvalidRequestError, RbeeError
+from rbee.contract.errors import ConfigurationError, EngineUnavailableError, InvalidRequestError, RbeeError
 from rbee.contract.token_engine import TokenEngine
 from rbee.contract.types import LoadSpec, ModelVariant
 from rbee.contract.worker_args import LoadReport, WorkerArgs, parse
-from rbee.http.guard import Guard
+from rbee.http.guard import Guard, is_loopback
 from rbee.http.ports import listen, port_of, url_of
 from rbee.http.server import HttpServer
 from rbee.plugins import Plugins, load_plugins
 from rbee.settings import Folders, Settings, load_settings, load_token
+from rbee.trust.names import Role
 from rbee.worker.app import make_app
 from rbee.worker.beats import Beats
 from rbee.worker.face import EngineFace
@@ -34,7 +36,12 @@ from rbee.worker.report import ReportPipe
 from rbee.worker.served import ServedFace
 from rbee.worker.tokens.face import TokenFace
 
+if TYPE_CHECKING:
+    from rbee.trust.identity import Identity
+
 log = logging.getLogger(__name__)
+
+_RENEWED_S = 30.0
 
 _CHATTY = ("httpx2", "httpcore2", "uvicorn")
 """Libraries that would write a line for every beat."""
@@ -80,14 +87,51 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
         require_token=settings.server.require_token,
+        role=Role.WORKER,
     )
-    server = HttpServer(make_app(host, guard, max_body), sock, grace_s=1)
+    identity = None if is_loopback(args.host) else _identity(args.host)
+    server = HttpServer(make_app(host, guard, max_body), sock, grace_s=1, tls=identity)
     await server.start()
-    beats = Beats(host, settings, Credentials(token), args.queen_url, args.registry_url, args.hive_id, args.parent_pid)
+    renewed = asyncio.create_task(_take_renewed(identity), name="certificate")
+    beats = Beats(
+        host, settings, Credentials(token, identity), args.queen_url, args.registry_url, args.hive_id, args.parent_pid
+    )
     try:
         await _live(host, beats, pipe, settings)
     finally:
+        renewed.cancel()
         await server.stop()
+
+
+def _identity(host: str) -> Identity:
+    """What the worker shows to others.
+
+    Raises:
+        ConfigurationError: nothing was given.
+    """
+    from rbee.trust.identity import Identity
+
+    folder = os.environ.get("RBEE_IDENTITY")
+    if not folder:
+        raise ConfigurationError(
+            f"A worker that listens on {host} needs a certificate: let a hive of the colony start it, or listen on "
+            "127.0.0.1."
+        )
+    found = Identity(Path(folder))
+    found.open()
+    return found
+
+
+async def _take_renewed(identity: Identity | None) -> None:
+    """Its hive renews the certificate in its file."""
+    if identity is None:
+        return
+    while True:
+        await asyncio.sleep(_RENEWED_S)
+        try:
+            identity.take_renewed()
+        except ConfigurationError as error:
+            log.warning("a renewed certificate is not used: %s", error)
 
 
 async def _live(host: WorkerHost, beats: Beats, pipe: ReportPipe, settings: Settings) -> None:

@@ -53,22 +53,27 @@ async def _host(
     ends.watch()
     async with contextlib.AsyncExitStack() as stack:
         parts = Parts(context, stack, ends)
-        sock, url = parts.listen(files.program)
+        place = parts.listen(files.program)
         registry_url = expected_registry_url(context)
         asked: list[asyncio.Event] = []
         if files.program == "registry":
-            await parts.registry(sock)
+            await parts.registry(place)
         elif files.program == "queen":
-            asked = [(await parts.queen(sock, url, registry_url)).shutdown_asked]
+            asked = [(await parts.queen(place, registry_url)).shutdown_asked]
         else:
-            hive = await parts.hive(sock, url, context.settings.queen.url, registry_url)
+            hive = await parts.hive(place, context.settings.queen.url, registry_url)
             usual = usual_queen_url(context)
             if usual is not None:
                 # Where nothing else is said of her, she may be on this machine, now or later.
                 hive.introduce_queen(usual)
             asked = [hive.shutdown_asked]
         record = ProgramRecord(
-            program=files.program, pid=os.getpid(), url=url, started_at=time.time(), detached=detached
+            program=files.program,
+            pid=os.getpid(),
+            url=place.near,
+            public_url=place.url,
+            started_at=time.time(),
+            detached=detached,
         )
         files.write(record)
         on_ready(record)

@@ -84,11 +84,11 @@ async def _host(
         _refuse_equal_ports(context, free=while_used)
         parts = Parts(context, stack, ends)
         # All of them before anything starts: a taken port is told at once.
-        sockets = {program: parts.listen(program, free=while_used) for program in PROGRAMS}
-        urls = {program: url for program, (_, url) in sockets.items()}
-        await parts.registry(sockets["registry"][0])
-        queen = await parts.queen(*sockets["queen"], urls["registry"])
-        hive = await parts.hive(*sockets["hive"], urls["queen"], urls["registry"])
+        places = {program: parts.listen(program, free=while_used) for program in PROGRAMS}
+        near = {program: place.near for program, place in places.items()}
+        await parts.registry(places["registry"])
+        queen = await parts.queen(places["queen"], near["registry"])
+        hive = await parts.hive(places["hive"], near["queen"], near["registry"])
         try:
             async with asyncio.timeout(_HIVE_S):
                 await queen.first_hive()
@@ -96,12 +96,13 @@ async def _host(
             raise UnreachableError(f"The hive did not report to the queen within {_HIVE_S:.0f} s.") from error
         record = ColonyRecord(
             pid=os.getpid(),
-            registry_url=urls["registry"],
-            queen_url=urls["queen"],
-            hive_url=urls["hive"],
+            registry_url=near["registry"],
+            queen_url=near["queen"],
+            hive_url=near["hive"],
             started_at=time.time(),
             while_used=while_used,
             ollama_url=parts.ollama_url,
+            public_url=places["queen"].url,
         )
         files.keep.unlink(missing_ok=True)
         files.write(record)
@@ -110,7 +111,8 @@ async def _host(
                 ProgramRecord(
                     program=one.program,
                     pid=record.pid,
-                    url=urls[one.program],
+                    url=near[one.program],
+                    public_url=places[one.program].url,
                     started_at=record.started_at,
                     colony=True,
                     detached=detached,

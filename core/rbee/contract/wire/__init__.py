@@ -7,6 +7,7 @@ UTC, unknown values are ``null``.
 from rbee.contract.wire.aggregate import AggregateHeartbeat, AggregateWorker
 from rbee.contract.wire.aliases import Alias, AliasList, AliasTarget
 from rbee.contract.wire.benching import Bench, Benched, BenchFailure, BenchRow, WorkerBench
+from rbee.contract.wire.certificates import CertificateGiven, CertificateWish, WorkerCertificateWish
 from rbee.contract.wire.draining import HiveDrain, WorkerDrain
 from rbee.contract.wire.explanation import (
     Decided,
@@ -93,6 +94,8 @@ __all__ = [
     "BenchFailure",
     "BenchRow",
     "Benched",
+    "CertificateGiven",
+    "CertificateWish",
     "Checks",
     "ColonyAddresses",
     "Component",
@@ -157,6 +160,7 @@ __all__ = [
     "WorkerBeat",
     "WorkerBench",
     "WorkerCatalogGet",
+    "WorkerCertificateWish",
     "WorkerDrain",
     "WorkerHeartbeat",
     "WorkerProcess",

@@ -16,7 +16,6 @@ from rbee.contract.engine_options import checked_options
 from rbee.contract.errors import InvalidRequestError, RequestTimeoutError, UnavailableError
 from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import LearnedMemory, Registration, WorkerSpawn, WorkerSpawned
-from rbee.hive.adopted import check_serving
 from rbee.hive.children import Child, address
 from rbee.hive.operations.choosing import looked_into
 from rbee.hive.operations.naming import Naming
@@ -209,7 +208,7 @@ class Starting:
                 while (state := self._supervisor.states().get(child.worker_id)) is not WorkerState.READY:
                     self._supervisor.get(child.worker_id)
                     if state is WorkerState.DRAINING:
-                        await check_serving(address(self._settings, child), child.worker_id)
+                        await self._supervisor.check_serving(child)
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
             raise RequestTimeoutError(
