@@ -8,22 +8,27 @@ A `Machine` is a home with the colony's token; where a network is given, it has 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
+import httpx2
 import psutil
 
 from rbee.contract.worker_args import WorkerArgs
 from rbee.hive.children import TAG_ID
+from rbee.http.ports import url_of
 from rbee.settings.load import variable_of
 from rbee.testing.colony import Command, Home, eventually
+from rbee.trust.authority import Authority
+from rbee.trust.identity import Identity
+from rbee.trust.names import Role
 
 ProgramKind = Literal["registry", "queen", "hive", "worker"]
 
@@ -31,6 +36,7 @@ _START_S = 60.0
 _STOP_S = 40.0
 _ANSWER_S = 5.0
 _POLL_S = 0.05
+_CERTIFICATE = timedelta(hours=24)
 LOOPBACK = "127.0.0.1"
 
 
@@ -70,6 +76,23 @@ class Machine(Home):
             file.write(self._token + "\n")
         return self
 
+    def join(self, authority: Authority, role: Role, subject: str, folder: Path | None = None) -> Path:
+        """Give a program of this machine its certificate, as joining the colony does.
+
+        Args:
+            authority: the colony's.
+            role: what the program is.
+            subject: its id.
+            folder: of its files; None for that of the machine's hive.
+
+        Returns:
+            The folder.
+        """
+        found = Identity(folder or self.home / "config" / "identity")
+        key, request = found.ask()
+        found.take(key, authority.issue(request, role, subject, (), _CERTIFICATE).certificate, authority.roots_pem())
+        return found.folder
+
     def argv(self, *args: str) -> list[str]:
         """The command line of `rbee`, on this machine."""
         return [*self._prefix, *super().argv(*args)]
@@ -77,6 +100,9 @@ class Machine(Home):
     def worker_command(self, args: WorkerArgs) -> Command:
         """Start a worker as a person or another program does, without a hive."""
         environment = {variable_of(name): value for name, value in self.settings.items()}
+        identity = self.folder / "identities" / args.worker_id
+        if identity.is_dir():
+            environment["RBEE_IDENTITY"] = str(identity)
         return Command(self, [*self._prefix, sys.executable, "-m", "rbee.worker", *args.to_argv()], environment)
 
     def end_workers(self) -> None:
@@ -114,7 +140,7 @@ class Program:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://{self.machine.address}:{self.port}"
+        return url_of(self.machine.address, self.port)
 
     @property
     def pid(self) -> int:
@@ -169,16 +195,14 @@ class Program:
         if self.worker is None:
             line, newline, _ = command.stdout.partition("\n")
             if newline:
-                assert json.loads(line)["url"] == self.url
+                assert json.loads(line)["public_url"] == self.url
             return bool(newline)
-        connection = http.client.HTTPConnection(self.machine.address, self.port, timeout=_ANSWER_S)
         try:
-            connection.request("GET", "/ready")
-            return connection.getresponse().status == 200
-        except OSError:
+            # Whether it answers is asked, and nothing told: whoever it may be.
+            answer = httpx2.get(f"{self.url}/ready", timeout=_ANSWER_S, trust_env=False, verify=False)
+        except httpx2.HTTPError:
             return False
-        finally:
-            connection.close()
+        return answer.status_code == 200
 
     def kill9(self) -> None:
         """Kill it, and nothing else, without warning."""

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,8 @@ import httpx2
 from rbee.contract.worker_args import WorkerArgs
 from rbee.testing.programs import LOOPBACK, Machine, Program, ProgramKind
 from rbee.testing.questions import Questions
+from rbee.trust.authority import Authority
+from rbee.trust.names import Role
 
 _ASK_S = 60.0
 _TOLD = 2000
@@ -49,8 +52,11 @@ class Site(Questions):
         self._settings = dict(settings or {})
         self._held: list[socket.socket] = []
         self._stopped_pids: set[int] = set()
-        self._http = httpx2.Client(headers={"authorization": f"Bearer {self.token}"}, timeout=_ASK_S, trust_env=False)
+        self._authority: Authority | None = None
         first = self.machine("first", address, prefix)
+        self._http = httpx2.Client(
+            headers={"authorization": f"Bearer {self.token}"}, timeout=_ASK_S, trust_env=False, verify=self._trusting()
+        )
         self.registry = self.program("registry", first)
         self.queen = self.program("queen", first)
 
@@ -70,7 +76,22 @@ class Site(Questions):
         folder = self.folder / name
         found = Machine(name, folder, self.token, {**ports, **self._settings, **settings}, address, prefix)
         self.machines[name] = found.prepare()
+        if address != LOOPBACK:
+            if self._authority is None:
+                # On the first machine, where the queen finds it.
+                self._authority = Authority(found.home / "config" / "ca")
+                self._authority.open()
+            else:
+                found.join(self._authority, Role.HIVE, name)
         return found
+
+    def _trusting(self) -> ssl.SSLContext | bool:
+        """Trusts the colony's programs, each for any of them: they are asked by their addresses."""
+        if self._authority is None:
+            return False
+        context = ssl.create_default_context(cadata=self._authority.roots_pem().decode("ascii"))
+        context.check_hostname = False
+        return context
 
     def program(self, kind: ProgramKind, machine: Machine, worker: WorkerArgs | None = None) -> Program:
         """Add a program, which is not started; it is told where the registry is, but for a worker."""
@@ -107,6 +128,8 @@ class Site(Questions):
             queen_url=queen_url,
             model_path=model_path,
         )
+        if self._authority is not None:
+            where.join(self._authority, Role.WORKER, worker_id, where.folder / "identities" / worker_id)
         found = Program("worker", where, port, args)
         self.programs.append(found)
         return found
