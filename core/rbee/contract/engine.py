@@ -73,6 +73,8 @@ class Engine(ABC):
         remote: it computes somewhere else: its workers take no threads, memory or device of this machine.
         note: what a person should know before choosing it, in a sentence (that upstream is archived, say); None for
             nothing.
+        splits: of `backends`, those over several of whose devices it spreads one model that fits none of them alone; it
+            keeps to `LoadSpec.devices` then.  None by default: its workers get one device each.
     """
 
     name: ClassVar[str]
@@ -84,6 +86,7 @@ class Engine(ABC):
     options: ClassVar[Sequence[EngineOption]] = ()
     remote: ClassVar[bool] = False
     note: ClassVar[str | None] = None
+    splits: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     @abstractmethod
@@ -107,6 +110,7 @@ class Engine(ABC):
             options=tuple(cls.options),
             remote=cls.remote,
             note=cls.note,
+            splits=tuple(sorted(cls.splits)),
         )
 
     @abstractmethod

@@ -45,12 +45,13 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
         io_r_mb_s: bytes read from storage, in MiB a second, since the previous sample.
         io_w_mb_s: bytes written to storage, likewise.
         uptime_s: seconds since the process started.
-        gpu: id of the device in use.
-        gpu_util_pct: 0 to 100.
-        vram_mb: device memory in use, in MiB.
-        total_vram_mb: the device's memory, in MiB.
+        gpu: id of the device in use; of several with commas between, ``GPU-0,GPU-1``.
+        gpu_util_pct: 0 to 100; of several devices the largest.
+        vram_mb: device memory in use, in MiB, of several devices in all.
+        total_vram_mb: the device's memory, in MiB, of several devices in all.
         cgroup: path of the cgroup it runs in, where it has one of its own.
         pids: ids of the process and its descendants.
+        vram_by_gpu_mb: of `vram_mb`, what is in use of each of several devices, by id; None for one.
     """
 
     cpu_pct: float | None = None
@@ -65,6 +66,7 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     total_vram_mb: int | None = None
     cgroup: str | None = None
     pids: tuple[int, ...] = ()
+    vram_by_gpu_mb: dict[str, int] | None = None
 
 
 class Probe(ABC):

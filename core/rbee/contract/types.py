@@ -162,6 +162,18 @@ class ModelVariant(msgspec.Struct, frozen=True, kw_only=True):
         return total
 
 
+class DeviceShare(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has of one of its devices.
+
+    Attributes:
+        device: id.
+        memory_bytes: of it; None when unknown, or unbounded.
+    """
+
+    device: str
+    memory_bytes: int | None = None
+
+
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker host asks its engine to load, with the share of the machine it may use.
 
@@ -169,13 +181,16 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
         model_id: canonical name, to be reported back unchanged.
         model_path: file or folder on this machine; None for an engine that needs none.
         variant: what the files are.
-        device: id of the device to run on.
-        backend: how that device is driven.
+        device: id of the device to run on; of several the one that has most of the model.
+        backend: how that device is driven, and the others.
         threads: processor threads the engine may keep busy; never more, or workers side by side collapse.  0 for one
             that computes somewhere else.
         slots: requests to be served at the same time.
         context_length: tokens a slot, None for the engine's default.
-        memory_bytes: the most memory of the device that the engine may use, given by the hive; None when unbounded.
+        memory_bytes: the most memory of the device that the engine may use, given by the hive, of several devices in
+            all; None when unbounded.
+        devices: all that the model is to be spread over, `device` first, each with the most memory that may be used of
+            it; empty for `device` alone, as it always is for an engine whose `Engine.splits` lacks the backend.
         options: of the engine, checked against its class's `options`, those left out at their defaults.
         keep_in: folder of this machine where the engine may keep files of its own, for workers to come too; whoever
             wants it makes it, for this user alone (0700).  All workers of the engine have the same one.  None where
@@ -193,6 +208,12 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     options: dict[str, OptionValue] = {}
     keep_in: str | None = None
+    devices: tuple[DeviceShare, ...] = ()
+
+    @property
+    def device_ids(self) -> tuple[str, ...]:
+        """Ids of all devices, one at least."""
+        return tuple(share.device for share in self.devices) or (self.device,)
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +232,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         options: what may be set for its workers.
         remote: its workers take nothing of this machine.
         note: what a person should know before choosing it.
+        splits: of `backends`, those over several of whose devices it spreads one model; see `Engine`.
     """
 
     name: str
@@ -225,3 +247,4 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[EngineOption, ...] = ()
     remote: bool = False
     note: str | None = None
+    splits: tuple[str, ...] = ()

@@ -16,8 +16,8 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
         worker_id: identity in the colony.
         model: name of the model, or its canonical id when `variant` is given.
         engine: registered name of the engine; None lets the model's format decide.
-        device: id of the device.
-        backend: how it is driven.
+        device: id of the device, or of several with commas between.
+        backend: how it is driven, and the others.
         host: address to listen on.
         port: 0 takes a free one.
         socket_fd: a listening socket handed down by the hive, instead of host and port.
@@ -33,7 +33,9 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
         context_length: tokens a slot; None for the engine's choice.
         options: of the engine, as a JSON object.  A hive passes all of them; of a worker that was started by hand the
             settings of the machine give those that are missing.
-        memory_bytes: the most memory of the device that it may use; None for no bound.
+        memory_bytes: the most memory of the device that it may use, of several in all; None for no bound.
+        device_memory: of several devices, the most bytes of each, in their order, with commas between; None for no
+            bound.
     """
 
     worker_id: str
@@ -56,6 +58,7 @@ class WorkerArgs(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     options: str | None = None
     memory_bytes: int | None = None
+    device_memory: str | None = None
 
     def to_argv(self) -> list[str]:
         """The flags that give these values, defaults left out."""

@@ -9,6 +9,7 @@ from rbee.contract.wire import DeviceBudget
 from rbee.hive.children import Child
 from rbee.hive.memory_budget import MemoryBudget
 from rbee.hive.thread_budget import ThreadBudget
+from rbee.scheduler.spread import together
 
 
 class Budgets:
@@ -28,8 +29,8 @@ class Budgets:
 
         Args:
             worker_id: whose; one that has its share keeps it.
-            spec: what it is to load: its device, and as `memory_bytes` what it is thought to need there.  One of no
-                threads, which computes somewhere else, gets nothing and is let in.
+            spec: what it is to load: its device, or several, and as `memory_bytes` what it is thought to need there in
+                all.  One of no threads, which computes somewhere else, gets nothing and is let in.
 
         Returns:
             The spec with the threads and the memory that the worker may use.
@@ -41,20 +42,27 @@ class Budgets:
         if spec.threads == 0:
             return spec
         memory = None
-        if self._memory is not None:
+        devices = spec.devices
+        if self._memory is not None and devices:
+            devices = self._memory.spread(worker_id, spec.model_id, spec.device_ids, spec.memory_bytes)
+            memory = together([share.memory_bytes for share in devices])
+        elif self._memory is not None:
             memory = self._memory.grant(worker_id, spec.model_id, spec.device, spec.memory_bytes)
         try:
             threads = self.threads.grant(worker_id)
         except BaseException:
             self.give_back(worker_id)
             raise
-        return msgspec.structs.replace(spec, threads=threads, memory_bytes=memory)
+        return msgspec.structs.replace(spec, threads=threads, memory_bytes=memory, devices=devices)
 
     def note(self, child: Child) -> None:
         """A worker of an earlier life of the hive has what its tags tell."""
         self.threads.note(child.worker_id, child.threads)
         if self._memory is not None:
-            self._memory.note(child.worker_id, child.device, child.memory_bytes)
+            if child.shares:
+                self._memory.note_shares(child.worker_id, child.shares)
+            else:
+                self._memory.note(child.worker_id, child.device, child.memory_bytes)
 
     def give_back(self, worker_id: str) -> None:
         """The worker has ended, or never began; harmless when it had nothing."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import psutil
 
+from rbee.contract.devices import shares_from, shares_text
 from rbee.contract.errors import NotFoundError
+from rbee.contract.types import DeviceShare
 from rbee.http.ports import url_of
 from rbee.settings import Settings
 
@@ -22,6 +24,7 @@ TAG_THREADS = "RBEE_WORKER_THREADS"
 TAG_MODEL = "RBEE_WORKER_MODEL"
 TAG_DEVICE = "RBEE_WORKER_DEVICE"
 TAG_MEMORY = "RBEE_WORKER_MEMORY"
+TAG_SHARES = "RBEE_WORKER_SHARES"
 
 _CLOCK_SLACK_S = 5.0
 _TICKS_FIELD = 19
@@ -40,8 +43,10 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
         model_id: what it was started for.
         ticks: when it started, in ticks since boot; with `pid` it names one process for ever.  None where the
             system does not tell.
-        device: id of its device; None for one of an earlier version of rbee.
-        memory_bytes: memory of that device that the budget promised it; None when nobody could tell what it needs.
+        device: id of its device, of several with commas between; None for one of an earlier version of rbee.
+        memory_bytes: memory of that device that the budget promised it, of several in all; None when nobody could tell
+            what it needs.
+        shares: of several devices, what the budget promised it of each; empty for one.
     """
 
     worker_id: str
@@ -53,6 +58,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int | None = None
     device: str | None = None
     memory_bytes: int | None = None
+    shares: tuple[DeviceShare, ...] = ()
 
 
 def address(settings: Settings, child: Child) -> str:
@@ -68,9 +74,11 @@ def tags(
     model_id: str,
     device: str | None = None,
     memory_bytes: int | None = None,
+    shares: Sequence[DeviceShare] = (),
 ) -> dict[str, str]:
     """The environment that marks a child of the hive whose state is kept in `root`."""
-    share = {TAG_DEVICE: device, TAG_MEMORY: None if memory_bytes is None else str(memory_bytes)}
+    memory = None if memory_bytes is None else str(memory_bytes)
+    share = {TAG_DEVICE: device, TAG_MEMORY: memory, TAG_SHARES: shares_text(shares)}
     return {
         TAG_ID: worker_id,
         TAG_ROOT: str(root.resolve()),
@@ -115,6 +123,7 @@ def identify(pid: int, root: Path) -> Child | None:
                 ticks=start_ticks(pid),
                 device=found.get(TAG_DEVICE) or None,
                 memory_bytes=int(found.get(TAG_MEMORY) or 0) or None,
+                shares=shares_from(found.get(TAG_DEVICE), found.get(TAG_SHARES)),
             )
     except (psutil.Error, OSError, ValueError):
         return None

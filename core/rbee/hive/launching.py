@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from rbee.contract.devices import set_name, shares_text
 from rbee.contract.types import LoadSpec
 from rbee.contract.worker_args import WorkerArgs
 from rbee.hive.certificates import VARIABLE, WorkerCertificates
@@ -67,12 +68,12 @@ class Launcher:
         identity = None if self._certificates is None else await self._certificates.make(worker_id)
         settings, host = self._settings, self._settings.server.host
         sock = free_socket(host, settings.hive.worker_port_first, settings.hive.worker_port_last)
-        port = port_of(sock)
+        port, device = port_of(sock), set_name(spec.device_ids)
         args = WorkerArgs(
             worker_id=worker_id,
             model=spec.model_id,
             engine=engine,
-            device=spec.device,
+            device=device,
             backend=spec.backend,
             host=host,
             queen_url=queen_url,
@@ -86,14 +87,16 @@ class Launcher:
             context_length=spec.context_length,
             options=msgspec.json.encode(spec.options).decode() if spec.options else None,
             memory_bytes=spec.memory_bytes,
+            device_memory=shares_text(spec.devices),
         )
+        shares = (device, spec.memory_bytes, spec.devices)
         environment = {
             **self._environment,
             # Threads of an engine that wait must sleep: spinning, they starve the worker beside them.
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": str(max(1, spec.threads)),
             **({} if identity is None else {VARIABLE: str(identity)}),
-            **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id, spec.device, spec.memory_bytes),
+            **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id, *shares),
         }
         spawned = await spawn(args, sock, environment, log, self.pythons.get(engine, sys.executable))
         pid = spawned.process.pid
@@ -105,7 +108,8 @@ class Launcher:
             threads=spec.threads,
             model_id=spec.model_id,
             ticks=start_ticks(pid),
-            device=spec.device,
+            device=device,
             memory_bytes=spec.memory_bytes,
+            shares=spec.devices,
         )
         return child, spawned

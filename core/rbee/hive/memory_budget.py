@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from rbee.contract.errors import InsufficientMemoryError
-from rbee.contract.types import Backend, Device, DeviceType
+from rbee.contract.types import Backend, Device, DeviceShare, DeviceType
 from rbee.contract.wire import DeviceBudget, HiveHeartbeat, ProcessStats
-from rbee.scheduler import gpu_free, ram_free
-from rbee.scheduler.wording import size
+from rbee.scheduler import gpu_free, ram_free, shares_of
+from rbee.scheduler.spread import together
+from rbee.scheduler.wording import free_on, size
 
 _MIB = 1024 * 1024
 _PART = 8
 _LEAST = 256 * _MIB
 """What is added to the estimate on a GPU: one part in so many, and no less than this."""
-
-
-class Promise(msgspec.Struct, frozen=True):
-    """What one worker was promised.
-
-    Attributes:
-        device: id of its device; None when that is not known.
-        memory_bytes: of that device; None when nobody could tell what it needs.
-    """
-
-    device: str | None
-    memory_bytes: int | None
 
 
 class MemoryBudget:
@@ -61,7 +48,8 @@ class MemoryBudget:
         self._beat = beat
         self._share = share
         self._most = None if most_mb is None else most_mb * _MIB
-        self._promised: dict[str, Promise] = {}
+        self._promised: dict[str, tuple[DeviceShare, ...]] = {}
+        """Of each device; None for the bytes where nobody could tell what the worker needs."""
 
     def grant(self, worker_id: str, model: str, device_id: str, need: int | None) -> int | None:
         """Promise memory of a device to a worker.
@@ -79,8 +67,8 @@ class MemoryBudget:
             InsufficientMemoryError: there is not so much left, with the figures.
         """
         if worker_id in self._promised:
-            return self._promised[worker_id].memory_bytes
-        device = next((one for one in self._devices() if one.id == device_id), None)
+            return together([share.memory_bytes for share in self._promised[worker_id]])
+        device = self._device(device_id)
         free = None if device is None else self._free(device)
         if device is not None and need is not None and free is not None and need > free:
             raise self._refusal(model, device, need, free)
@@ -88,14 +76,50 @@ class MemoryBudget:
             _check_limit(model, need, self._most)
         promised = need
         if device is not None and need is not None and not _is_host(device):
-            promised = need + max(_LEAST, need // _PART)
-            promised = promised if free is None else min(promised, free)
-        self._promised[worker_id] = Promise(device_id, promised)
+            promised = _roomy(need, free)
+        self._promised[worker_id] = (DeviceShare(device=device_id, memory_bytes=promised),)
         return promised
+
+    def spread(self, worker_id: str, model: str, ids: Sequence[str], need: int | None) -> tuple[DeviceShare, ...]:
+        """Promise a worker memory of several devices: of all of them, or of none.
+
+        Args:
+            worker_id: whose.
+            model: for the message.
+            ids: of the devices.
+            need: of all together; None when it is unknown, as in `grant`.
+
+        Returns:
+            Bytes of each that are promised, in proportion to what is left of it; None where the need is unknown.
+
+        Raises:
+            InsufficientMemoryError: together they have not so much left, with the figures of each.
+        """
+        if worker_id in self._promised:
+            return self._promised[worker_id]
+        devices = [device for one in ids if (device := self._device(one)) is not None]
+        free = [self._free(device) for device in devices] if len(devices) == len(ids) else [None] * len(ids)
+        have = together(free)
+        if need is not None and have is not None and need > have:
+            raise self._refusal_of_all(model, devices, need, free)
+        shares = tuple(
+            DeviceShare(
+                device=share.device,
+                memory_bytes=None if share.memory_bytes is None else _roomy(share.memory_bytes, left),
+            )
+            for share, left in zip(shares_of(need, ids, free), free, strict=True)
+        )
+        self._promised[worker_id] = shares
+        return shares
 
     def note(self, worker_id: str, device_id: str | None, memory_bytes: int | None) -> None:
         """A worker found running was promised this."""
-        self._promised[worker_id] = Promise(device_id, memory_bytes)
+        known = () if device_id is None else (DeviceShare(device=device_id, memory_bytes=memory_bytes),)
+        self.note_shares(worker_id, known)
+
+    def note_shares(self, worker_id: str, shares: tuple[DeviceShare, ...]) -> None:
+        """A worker found running was promised this of several devices."""
+        self._promised[worker_id] = shares
 
     def give_back(self, worker_id: str) -> None:
         """The worker has ended; harmless when it had none."""
@@ -140,7 +164,8 @@ class MemoryBudget:
         backends = {one.id: one.backend for one in self._devices()}
         held = coming = 0
         for worker_id, promise in self._of(device).items():
-            used = _used(samples.get(worker_id), backends.get(promise.device or "", device.backend))
+            several = len(self._promised[worker_id]) > 1
+            used = _used(samples.get(worker_id), promise.device, backends, several=several)
             promised = promise.memory_bytes or 0
             held += max(promised, used or 0)
             # Of one that is measured without this figure, what the device has in use tells.
@@ -148,12 +173,33 @@ class MemoryBudget:
             coming += max(0, promised - used) if used is not None else promised if unseen else 0
         return held, coming
 
-    def _of(self, device: Device) -> Mapping[str, Promise]:
+    def _of(self, device: Device) -> Mapping[str, DeviceShare]:
         """Promises that are taken from the memory of a device."""
         sharing = {device.id}
         if _is_host(device):
             sharing |= {one.id for one in self._devices() if _is_shared(one)}
-        return {name: one for name, one in self._promised.items() if one.device in sharing}
+        return {name: one for name, shares in self._promised.items() for one in shares if one.device in sharing}
+
+    def _device(self, device_id: str) -> Device | None:
+        return next((one for one in self._devices() if one.id == device_id), None)
+
+    def _refusal_of_all(
+        self, model: str, devices: Sequence[Device], need: int, free: Sequence[int | None]
+    ) -> InsufficientMemoryError:
+        workers = sorted({name for device in devices for name in self._of(device)})
+        others = f" Workers hold the rest: {', '.join(workers)}." if workers else ""
+        stop = f"Stop one of them (rbee worker stop {workers[0]}), name" if workers else "Name"
+        return InsufficientMemoryError(
+            f"{model!r} needs about {size(need)} of {len(devices)} devices together, and "
+            f"{free_on(devices, free, 'are left')}.{others} {stop} another device as well, ask for less context or "
+            "fewer slots, or take a smaller quantisation.",
+            details={
+                "devices": [device.id for device in devices],
+                "needed_bytes": need,
+                "free_bytes": list(free),
+                "workers": workers,
+            },
+        )
 
     def _refusal(self, model: str, device: Device, need: int, free: int) -> InsufficientMemoryError:
         workers = sorted(self._of(device))
@@ -176,6 +222,12 @@ class MemoryBudget:
         )
 
 
+def _roomy(need: int, free: int | None) -> int:
+    """What is promised of a GPU for a need that fits it."""
+    promised = need + max(_LEAST, need // _PART)
+    return promised if free is None else min(promised, free)
+
+
 def _check_limit(model: str, need: int, most: int) -> None:
     """Refuse what the system would kill."""
     if need > most:
@@ -195,10 +247,14 @@ def _is_shared(device: Device) -> bool:
     return device.device_type is DeviceType.GPU and device.backend == Backend.METAL
 
 
-def _used(sample: ProcessStats | None, backend: str) -> int | None:
-    """Memory of its device that a worker is measured to use; None when unknown."""
+def _used(sample: ProcessStats | None, device_id: str, backends: Mapping[str, str], *, several: bool) -> int | None:
+    """Memory of a device that a worker is measured to use; None when unknown."""
     if sample is None:
         return None
+    if several:
+        used = (sample.vram_by_gpu_mb or {}).get(device_id)
+        return None if used is None else used * _MIB
+    backend = backends.get(device_id, "")
     of_process = backend in {Backend.CPU, Backend.METAL}
     used = sample.vram_mb if sample.vram_mb is not None or not of_process else sample.rss_mb
     return None if used is None else used * _MIB

@@ -160,6 +160,11 @@ def _is_known(value: Any) -> bool:
     return value is not None and value != ()
 
 
+def _granted(child: Child) -> dict[str, int] | None:
+    """What a worker on several GPUs was promised of each; None for one, and when unknown."""
+    return {one.device: one.memory_bytes // _MIB for one in child.shares if one.memory_bytes is not None} or None
+
+
 def _stats(child: Child, sample: ProcessSample, state: WorkerState | None) -> ProcessStats:
     return ProcessStats(
         pid=child.pid,
@@ -171,5 +176,6 @@ def _stats(child: Child, sample: ProcessSample, state: WorkerState | None) -> Pr
         state=state,
         threads=child.threads,
         memory_granted_mb=None if child.memory_bytes is None else child.memory_bytes // _MIB,
+        granted_by_gpu_mb=_granted(child),
         **msgspec.structs.asdict(sample),
     )

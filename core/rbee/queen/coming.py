@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from rbee.contract.types import Backend, Device, DeviceType
+from rbee.contract.types import Backend, Device, DeviceShare, DeviceType
 from rbee.telemetry import HiveRecord
 
 
@@ -14,15 +14,17 @@ class Coming(NamedTuple):
 
     Attributes:
         worker_id: that it will have.
-        device: id of its device.
-        memory_bytes: of that device; None when nobody can tell what it needs.
+        device: id of its device, of several with commas between.
+        memory_bytes: of that device, of several in all; None when nobody can tell what it needs.
         threads: of the processor.
+        shares: of several devices, what it will have of each.
     """
 
     worker_id: str
     device: str
     memory_bytes: int | None
     threads: int
+    shares: tuple[DeviceShare, ...] = ()
 
 
 class Held(NamedTuple):
@@ -54,9 +56,10 @@ def held_by(starts: Sequence[Coming], record: HiveRecord) -> Held:
     devices = {device.id: device for device in record.devices or ()}
     gpu: dict[str, int] = {}
     ram = 0
-    for one in unseen:
-        device = devices.get(one.device)
-        need = one.memory_bytes or 0
+    takes = [share for one in unseen for share in one.shares or (_whole(one),)]
+    for share in takes:
+        device = devices.get(share.device)
+        need = share.memory_bytes or 0
         if device is not None and device.device_type is DeviceType.GPU:
             gpu[device.id] = gpu.get(device.id, 0) + need
         if device is None or device.device_type is not DeviceType.GPU or _is_shared(device):
@@ -66,6 +69,10 @@ def held_by(starts: Sequence[Coming], record: HiveRecord) -> Held:
             # It has no memory but the machine's.
             gpu[device.id] = ram
     return Held(ram, gpu, sum(one.threads for one in unseen))
+
+
+def _whole(one: Coming) -> DeviceShare:
+    return DeviceShare(device=one.device, memory_bytes=one.memory_bytes)
 
 
 def less(figure: int | None, held: int) -> int | None:

@@ -110,7 +110,7 @@ class Demand:
     def coming(self, hive_id: str) -> list[Coming]:
         """Starts under way on a hive, from the decision on, what they wait for included."""
         return [
-            Coming(load.worker_id, load.start.device, load.start.memory_bytes, load.start.threads)
+            Coming(load.worker_id, load.start.device, load.start.memory_bytes, load.start.threads, load.start.shares)
             for loads in self._loads.values()
             for load in loads
             if load.start.hive_id == hive_id

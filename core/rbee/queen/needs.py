@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rbee.contract.devices import device_ids
 from rbee.queen.held import HeldIndex
 from rbee.scheduler import Estimate, estimate
 from rbee.telemetry import WorkerEntry
@@ -23,4 +24,7 @@ class Needs:
             return None
         there = self._held.on(entry.hive_id).get(entry.model_id)
         variant = there or next(iter(self._held.holders(entry.model_id).values()), None)
-        return None if variant is None else estimate(variant, entry.context_length, entry.slots_total or 1)
+        if variant is None:
+            return None
+        plain = estimate(variant, entry.context_length, entry.slots_total or 1)
+        return plain.over(len(device_ids(entry.device)))

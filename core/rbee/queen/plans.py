@@ -81,7 +81,7 @@ class Plans:
             hive_id=hive.hive_id,
             chosen=variant,
             engine=choice.engine.name,
-            device=choice.device.id,
+            device=choice.device_name,
             file=variant.files[0].name if variant.files else variant.in_place,
             # Whoever keeps its files elsewhere has some size all the same.
             size_bytes=variant.size_bytes if variant.files else None,
@@ -102,4 +102,5 @@ class Plans:
             slots=need.slots,
             fits=choice.fits,
             reasons=reasons,
+            shares=choice.shares(choice.free) if choice.fits else (),
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rbee.contract.wire import JobEvent
+from rbee.contract.devices import device_ids
+from rbee.contract.wire import JobEvent, ProcessStats
 from rbee.jobs import narration
 from rbee.telemetry import TelemetryRegistry
 
@@ -26,7 +27,7 @@ class Footprint(NamedTuple):
         hive_id: where it is.
         worker_id: which.
         measured: its hive measures its process.
-        gpu: id of the GPU whose memory it holds; None for none, or when it is unknown.
+        gpu: id of the GPU whose memory it holds, of several with commas between; None for none, or when it is unknown.
         vram_mb: how much; None when unknown.
         strange_mb: in use on that GPU by others than workers; None when unknown.
     """
@@ -98,11 +99,19 @@ def _is_gone(telemetry: TelemetryRegistry, held: Footprint) -> bool:
 
 
 def _strange_mb(telemetry: TelemetryRegistry, hive_id: str, gpu: str) -> int | None:
-    """Memory of a GPU that is in use without a worker's being known to use it; None when unknown."""
+    """Memory of a GPU, or several, that is in use without a worker's being known to use it; None when unknown."""
+    ids = device_ids(gpu)
     record = telemetry.get_hive_state(hive_id)
     gpus = () if record is None or record.node is None else record.node.gpus
-    used = next((one.vram_used_mb for one in gpus if one.id == gpu), None)
-    if used is None:
+    used = [one.vram_used_mb for one in gpus if one.id in ids and one.vram_used_mb is not None]
+    if not ids or len(used) < len(ids):
         return None
     samples = [entry.sample for entry in telemetry.get_workers_on_hive(hive_id) if entry.sample is not None]
-    return used - sum(sample.vram_mb or 0 for sample in samples if sample.gpu == gpu)
+    return sum(used) - sum(_used_there(sample, ids) for sample in samples)
+
+
+def _used_there(sample: ProcessStats, ids: Sequence[str]) -> int:
+    if sample.vram_by_gpu_mb is not None:
+        return sum(used for gpu, used in sample.vram_by_gpu_mb.items() if gpu in ids)
+    own = device_ids(sample.gpu)
+    return sample.vram_mb or 0 if own and all(one in ids for one in own) else 0

@@ -8,6 +8,7 @@ from rbee.scheduler.place import dispensable, place, suits
 from rbee.scheduler.recorded import Recorded, Snapshot, decide
 from rbee.scheduler.room import gpu_free, idle_worker, ram_free
 from rbee.scheduler.selectors import holds, selector
+from rbee.scheduler.spread import shares_of
 from rbee.scheduler.values import (
     Candidate,
     Decision,
@@ -69,5 +70,6 @@ __all__ = [
     "selector",
     "sentence",
     "shared",
+    "shares_of",
     "suits",
 ]

@@ -6,18 +6,20 @@ format: the order of formats on a device is that of the engines which open them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
 
-from rbee.contract.devices import find_device
-from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceType, EngineInfo, ModelVariant
+from rbee.contract.devices import set_name
+from rbee.contract.types import MODEL_CAPABILITIES, Device, DeviceShare, EngineInfo, ModelVariant
 from rbee.scheduler.correction import as_seen
+from rbee.scheduler.groups import free_of, groups, room
 from rbee.scheduler.memory import Estimate, estimate
-from rbee.scheduler.selectors import asked_of_devices, device_suits, hive_lacks
-from rbee.scheduler.values import Failure, HiveView, IdleWorker, PlaceRequest
+from rbee.scheduler.selectors import asked_of_devices, hive_lacks
+from rbee.scheduler.spread import Group, fits, shares_of, together
+from rbee.scheduler.values import Failure, HiveView, PlaceRequest
 from rbee.scheduler.wording import called, has_room, too_large
 
 NO_PLACEMENT = "NO_PLACEMENT"
@@ -36,9 +38,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         variant: the artefact.
         rank: its place in the vendor's order, from 0.
         engine: opens it there.
-        device: it would run on.
-        estimate: memory that it needs.
-        free_bytes: memory of the device that is free now; None when unknown.
+        group: the devices that it would run on, mostly one.
+        estimate: memory that it needs, of all of them together.
+        free: memory of each device that is free now; None when unknown.
         fits: it fits that, if need be once idle workers have been stopped; None when unknown.
         present: it lies on the hive's disk.
         reasons: why this one and not another, in order.
@@ -47,12 +49,32 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     variant: ModelVariant
     rank: int
     engine: EngineInfo
-    device: Device
+    group: Group
     estimate: Estimate
-    free_bytes: int | None
+    free: tuple[int | None, ...]
     fits: bool | None
     present: bool
     reasons: tuple[str, ...]
+
+    @property
+    def device(self) -> Device:
+        """The device that has most of it."""
+        return self.group[0]
+
+    @property
+    def device_name(self) -> str:
+        """Id of the device, of several with commas between."""
+        return set_name(tuple(device.id for device in self.group))
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Memory of all its devices that is free now; None when unknown."""
+        return together(self.free)
+
+    def shares(self, free: Sequence[int | None]) -> tuple[DeviceShare, ...]:
+        """What each of several devices gives of so much that is free there; empty for one."""
+        ids = [device.id for device in self.group]
+        return shares_of(self.estimate.total_bytes, ids, free) if len(ids) > 1 else ()
 
 
 class Unsuitable(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,28 +104,11 @@ def estimates(request: PlaceRequest) -> tuple[Estimate, ...]:
     return tuple(estimate(variant, request.context_length, request.slots) for variant in request.variants)
 
 
-def free_bytes(hive: HiveView, device: Device) -> int | None:
-    """Memory of a device that is free now; None when unknown."""
-    return hive.gpu_free_bytes.get(device.id) if device.device_type is DeviceType.GPU else hive.ram_free_bytes
-
-
-def concerns(worker: IdleWorker, device: Device) -> bool:
-    """Whether an idle worker may hold memory of a device."""
-    return device.device_type is not DeviceType.GPU or worker.device in {device.id, None}
-
-
-def frees(worker: IdleWorker, device: Device) -> int:
-    """Memory of a device that is free once an idle worker has stopped, as far as is known; none of one that stays."""
-    if worker.pinned or not concerns(worker, device):
-        return 0
-    held = worker.vram_bytes if device.device_type is DeviceType.GPU else worker.memory_bytes
-    return held or 0
-
-
 def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> Choice | Unsuitable:
     """The variant for a hive.
 
-    Devices are gone through with GPUs first, of these the one with the most free memory.  On a device the variants come
+    Devices are gone through with GPUs first, of these the one with the most free memory; then, for engines that spread
+    a model, sets of GPUs, the smallest first (see `scheduler.spread`); then processors.  On a device the variants come
     in the order of the engines that open them, the one with the highest preference for the device's backend first; of
     those of equal preference, one that lies on the hive's disk and fits comes first, else the first in the vendor's
     order that fits the free memory.  Where none fits that, the same is tried with the memory that idle workers hold.
@@ -124,17 +129,17 @@ def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
         return Unsuitable(reasons=tuple(notes))
     short: list[tuple[int, int, Choice]] = []
     suited = False
-    for device in _devices(request, hive):
-        offers = _offers(request, hive, variants, engines, needs, device)
+    for group in groups(request, hive, engines):
+        offers = _offers(request, hive, variants, engines, needs, group)
         suited = suited or bool(offers)
-        found = _fitting(hive, device, offers, notes)
+        found = _fitting(hive, group, offers, notes)
         if found is not None:
             return found
         if offers:
-            lacking = _shortest(hive, device, offers, notes)
+            lacking = _shortest(hive, group, offers, notes)
             short.append((_shortage(lacking), len(short), lacking))
             # Told of the next device, too: why it is not this one.
-            notes += too_large([(lacking.variant, lacking.estimate)], lacking.free_bytes, device)
+            notes += too_large([(lacking.variant, lacking.estimate)], lacking.free, group)
     if not suited:
         wanted = f" {request.device}" if request.device else ""
         asked = " and ".join(map(str, asked_of_devices(request.where)))
@@ -203,32 +208,19 @@ def _rest_s(failure: Failure) -> float:
     return min(_LONGEST_RETRY_S, RETRY_S * 2.0 ** min(failure.times - _TWICE, _DOUBLINGS))
 
 
-def _devices(request: PlaceRequest, hive: HiveView) -> Iterator[Device]:
-    """Devices that may be used, GPUs before processors, and of these the emptiest first.
-
-    Workers of one GPU share its speed: on the first one with room they would pile up beside others that do nothing.
-    """
-    devices = hive.devices or ()
-    wanted = None if request.device is None else find_device(devices, request.device)
-
-    def order(device: Device) -> tuple[bool, int, str]:
-        return (device.device_type is not DeviceType.GPU, -(free_bytes(hive, device) or 0), device.id)
-
-    for device in sorted(devices, key=order):
-        if (request.device is None or device is wanted) and device_suits(request.where, device):
-            yield device
-
-
 def _offers(
     request: PlaceRequest,
     hive: HiveView,
     places: Sequence[int],
     engines: Sequence[EngineInfo],
     needs: Sequence[Estimate],
-    device: Device,
+    group: Group,
 ) -> list[_Offer]:
-    """What could run on a device, best first."""
+    """What could run on a device, or spread over several, best first."""
+    device = group[0]
     driving = [engine for engine in engines if device.backend in engine.backends]
+    if len(group) > 1:
+        driving = [engine for engine in driving if device.backend in engine.splits]
     found = []
     for place in places:
         variant = request.variants[place]
@@ -236,7 +228,8 @@ def _offers(
         if opening:
             # The first by name among equals, whatever the order in which they were told.
             best = min(opening, key=lambda engine: (-_preference(engine, device), engine.name))
-            need = as_seen(needs[place], hive.learned, variant.model_id, best.name, device.backend, hive.hive_id)
+            plain = needs[place].over(len(group))
+            need = as_seen(plain, hive.learned, variant.model_id, best.name, device.backend, hive.hive_id)
             found.append(_Offer(_preference(best, device), place, variant, best, need))
     return sorted(found, key=lambda offer: (-offer.preference, offer.rank))
 
@@ -245,51 +238,54 @@ def _preference(engine: EngineInfo, device: Device) -> int:
     return engine.preference.get(device.backend, 0)
 
 
-def _fitting(hive: HiveView, device: Device, offers: Sequence[_Offer], notes: Sequence[str]) -> Choice | None:
-    """The best of the offers that fits a device: now, or once idle workers have been stopped."""
-    free = free_bytes(hive, device)
-    room = None if free is None else free + _held_by_idle(hive, device)
-    for limit in dict.fromkeys((free, room)):
+def _fitting(hive: HiveView, group: Group, offers: Sequence[_Offer], notes: Sequence[str]) -> Choice | None:
+    """The best of the offers that fits a device, or several: now, or once idle workers have been stopped."""
+    free = free_of(hive, group)
+    could = tuple(room(hive, device) for device in group)
+    for limit in dict.fromkeys((free, could)):
         told = list(notes)
-        for _, group in groupby(offers, key=lambda offer: offer.preference):
-            equals = list(group)
-            fitting = [offer for offer in equals if _fits(offer.estimate, limit)]
+        for _, same in groupby(offers, key=lambda offer: offer.preference):
+            equals = list(same)
+            fitting = [offer for offer in equals if fits(offer.estimate, limit) is not False]
             if fitting:
                 best = min(fitting, key=lambda offer: (offer.variant.model_id not in hive.held, offer.rank))
                 passed = [offer for offer in equals if offer.rank < best.rank and offer not in fitting]
-                told += too_large(_needs(passed), limit, device, stopping=limit != free)
-                told.append(_why(hive, device, best, offers, stopping=limit != free))
-                return _choice(hive, device, best, told, fits=None if _unknown(best.estimate, limit) else True)
-            told += too_large(_needs(equals), limit, device, stopping=limit != free)
+                told += too_large(_needs(passed), limit, group, stopping=limit != free)
+                told.append(_why(hive, group, best, offers, stopping=limit != free))
+                return _choice(hive, group, best, told, suits=fits(best.estimate, limit))
+            told += too_large(_needs(equals), limit, group, stopping=limit != free)
     return None
 
 
-def _shortest(hive: HiveView, device: Device, offers: Sequence[_Offer], notes: Sequence[str]) -> Choice:
+def _shortest(hive: HiveView, group: Group, offers: Sequence[_Offer], notes: Sequence[str]) -> Choice:
     """Of offers none of which fits, the one that needs the least."""
     least = min(offers, key=lambda offer: (offer.estimate.total_bytes or 0, -offer.preference, offer.rank))
-    told = [*notes, *too_large(_needs([least]), free_bytes(hive, device), device)]
+    told = [*notes, *too_large(_needs([least]), free_of(hive, group), group)]
     if len(offers) > 1:
         told.append(f"none of the other {len(offers) - 1} variants needs less")
-    return _choice(hive, device, least, told, fits=False)
+    return _choice(hive, group, least, told, suits=False)
 
 
-def _choice(hive: HiveView, device: Device, offer: _Offer, reasons: Sequence[str], *, fits: bool | None) -> Choice:
+def _choice(hive: HiveView, group: Group, offer: _Offer, reasons: Sequence[str], *, suits: bool | None) -> Choice:
     return Choice(
         variant=offer.variant,
         rank=offer.rank,
         engine=offer.engine,
-        device=device,
+        group=group,
         estimate=offer.estimate,
-        free_bytes=free_bytes(hive, device),
-        fits=fits,
+        free=free_of(hive, group),
+        fits=suits,
         present=offer.variant.model_id in hive.held,
         reasons=tuple(reasons),
     )
 
 
-def _why(hive: HiveView, device: Device, best: _Offer, offers: Sequence[_Offer], *, stopping: bool) -> str:
+def _why(hive: HiveView, group: Group, best: _Offer, offers: Sequence[_Offer], *, stopping: bool) -> str:
     """Why the chosen one: the last of the reasons."""
-    if len(offers) == 1:
+    device = group[0]
+    if len(group) > 1:
+        cause = f"is spread over {' and '.join(one.id for one in group)}"
+    elif len(offers) == 1:
         cause = f"is what there is for {device.id}"
     elif best.variant.model_id in hive.held:
         cause = "is on its disk already"
@@ -297,23 +293,12 @@ def _why(hive: HiveView, device: Device, best: _Offer, offers: Sequence[_Offer],
         cause = f"is for {best.engine.name}, which suits {device.id} ({device.backend}) better than others"
     else:
         cause = f"is the vendor's first that fits {device.id}"
-    return f"{called(best.variant)} {cause}; {has_room(best.estimate, free_bytes(hive, device), stopping=stopping)}"
+    free = together(free_of(hive, group))
+    return f"{called(best.variant)} {cause}; {has_room(best.estimate, free, stopping=stopping)}"
 
 
 def _needs(offers: Sequence[_Offer]) -> list[tuple[ModelVariant, Estimate]]:
     return [(offer.variant, offer.estimate) for offer in offers]
-
-
-def _held_by_idle(hive: HiveView, device: Device) -> int:
-    return sum(frees(worker, device) for worker in hive.idle)
-
-
-def _fits(need: Estimate, limit: int | None) -> bool:
-    return _unknown(need, limit) or (need.total_bytes or 0) <= (limit or 0)
-
-
-def _unknown(need: Estimate, limit: int | None) -> bool:
-    return need.total_bytes is None or limit is None
 
 
 def _shortage(choice: Choice) -> int:

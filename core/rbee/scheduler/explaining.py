@@ -18,6 +18,7 @@ _NAMES = MappingProxyType(
         "no_gpu": "it has a GPU for it",
         "to_stop": "fewer workers have to be stopped there",
         "to_fetch": "the files lie on its disk",
+        "further_gpus": "it fits fewer GPUs there",
         "fetch_steps": "the files are there sooner",
         "rank": "a better variant of the model fits there",
         "minus_threads_free": "more processor threads are free there",

@@ -29,6 +29,9 @@ _NUMBER = 4
 _HALF = 2
 """Bytes of a number in computation, and of one in the cache."""
 
+_LAYERS = 32
+"""Of a model that does not tell how many it has."""
+
 _BELIEVED = 1 << 60
 """Figures come out of files that anybody may have written: a part of this size is taken for unknown."""
 
@@ -51,6 +54,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         reserve_bytes: of the total, what was learned of workers; below 0 where they needed less than their parts.
         seen: what was learned; None for nothing.
         because: words for where that was; empty when it has changed nothing.
+        further_bytes: what the total grows by with every device beyond the first that the model is spread over: a
+            process's and a computation's buffers there, and as models are cut between layers, two layers.
     """
 
     weights_bytes: int | None
@@ -63,6 +68,15 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     reserve_bytes: int = 0
     seen: LearnedMemory | None = None
     because: str = ""
+    further_bytes: int = 0
+
+    def over(self, devices: int) -> Estimate:
+        """The same for a worker whose model is spread over so many devices, of all of them together."""
+        if devices <= 1 or self.total_bytes is None:
+            return self
+        more = (devices - 1) * self.further_bytes
+        overhead = None if self.overhead_bytes is None else self.overhead_bytes + more
+        return msgspec.structs.replace(self, total_bytes=self.total_bytes + more, overhead_bytes=overhead)
 
     @property
     def plain_bytes(self) -> int | None:
@@ -102,6 +116,7 @@ def estimate(variant: ModelVariant, context_length: int | None = None, slots: in
             rough=True,
             context_length=tokens,
             slots=slots,
+            further_bytes=0 if weights is None else _further(figures, weights, 0),
         )
     overhead = _overhead(figures, weights)
     return Estimate(
@@ -112,6 +127,7 @@ def estimate(variant: ModelVariant, context_length: int | None = None, slots: in
         rough=False,
         context_length=tokens,
         slots=slots,
+        further_bytes=_further(figures, weights, cache),
     )
 
 
@@ -162,6 +178,10 @@ def _overhead(figures: ModelFigures, weights: int) -> int:
     if vocabulary is None or width is None:
         return _BASE + weights // 20
     return _BASE + _BATCH * _NUMBER * (vocabulary + _WIDTHS * width)
+
+
+def _further(figures: ModelFigures, weights: int, cache: int) -> int:
+    return _overhead(figures, weights) + 2 * ((weights + cache) // (_known(figures.layers) or _LAYERS))
 
 
 def _known(figure: int | None) -> int | None:

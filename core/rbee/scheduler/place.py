@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from rbee.contract.devices import device_ids
 from rbee.contract.policy import Policy
-from rbee.contract.types import DeviceType, WorkerState
-from rbee.scheduler.artefacts import NO_PLACEMENT, Choice, Unsuitable, choose, concerns, estimates, frees
+from rbee.contract.types import DeviceShare, DeviceType, WorkerState
+from rbee.scheduler.artefacts import NO_PLACEMENT, Choice, Unsuitable, choose, estimates
+from rbee.scheduler.groups import concerns, frees
 from rbee.scheduler.memory import Estimate
+from rbee.scheduler.spread import fits
 from rbee.scheduler.values import (
     Candidate,
     Decision,
@@ -24,8 +27,8 @@ from rbee.scheduler.values import (
     Wait,
     Wish,
 )
+from rbee.scheduler.wording import free_on, size
 from rbee.scheduler.wording import needed as told
-from rbee.scheduler.wording import size
 
 BUSY = "all slots are busy"
 
@@ -97,7 +100,15 @@ def _unwanted(request: Wish, one: Candidate) -> str | None:
 
 
 def _is_device(device: str | None, wanted: str) -> bool:
-    return device == wanted or (wanted.isdecimal() and device is not None and device.rpartition("-")[2] == wanted)
+    if device == wanted:
+        return True
+    has, asked = device_ids(device), device_ids(wanted)
+    # A number is enough, and the order of several makes no difference.
+    return len(has) == len(asked) and all(any(_is_called(one, part) for one in has) for part in asked)
+
+
+def _is_called(device: str, wanted: str) -> bool:
+    return device == wanted or (wanted.isdecimal() and device.rpartition("-")[2] == wanted)
 
 
 def has_slot(one: Candidate) -> bool:
@@ -119,14 +130,14 @@ def unfit(request: Wish, one: Candidate) -> str | None:
     return None
 
 
-ORDER = ("too_large", "no_gpu", "to_stop", "to_fetch", "rank", "fetch_steps", "minus_threads_free")
+ORDER = ("too_large", "no_gpu", "further_gpus", "to_stop", "to_fetch", "rank", "fetch_steps", "minus_threads_free")
 """Names of what orders options, the most important first; the hive's name comes last."""
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """A start that would do, with what orders it: see `ORDER`."""
 
-    order: tuple[int, int, int, int, int, int, int, str]
+    order: tuple[int, int, int, int, int, int, int, int, str]
     start: Start
 
     def scores(self) -> dict[str, float]:
@@ -168,10 +179,11 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
         return Unsuitable(reasons=(room,))
     if request.device is not None and choice.fits is False:
         # An estimate is no measurement, and an engine may get by with less: what was named is tried.
-        because = (*because, f"it is tried all the same, since the request names {choice.device.id}")
+        because = (*because, f"it is tried all the same, since the request names {choice.device_name}")
     order = (
         1 if choice.fits is False else 0,
         0 if choice.device.device_type is DeviceType.GPU else 1,
+        len(choice.group) - 1,
         len(room),
         0 if choice.present else 1,
         choice.rank,
@@ -182,15 +194,26 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
     start = Start(
         hive_id=hive.hive_id,
         engine=choice.engine.name,
-        device=choice.device.id,
+        device=choice.device_name,
         model_id=choice.variant.model_id,
         evict=tuple(room),
         present=choice.present or choice.variant.in_place is not None or not choice.variant.files,
         memory_bytes=None if choice.engine.remote else choice.estimate.total_bytes,
         threads=0 if choice.engine.remote else 1,
         because=because,
+        shares=_shares(hive, choice, room),
     )
     return Option(order=order, start=start)
+
+
+def _shares(hive: HiveView, choice: Choice, evict: Sequence[str]) -> tuple[DeviceShare, ...]:
+    """What each of several devices gives, once those who make room have gone."""
+    going = [worker for worker in hive.idle if worker.worker_id in evict]
+    free = [
+        None if now is None else now + sum(frees(worker, device) for worker in going)
+        for device, now in zip(choice.group, choice.free, strict=True)
+    ]
+    return choice.shares(free)
 
 
 def _fetch_steps(hive: HiveView, choice: Choice) -> int:
@@ -218,32 +241,36 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
     if choice.engine.remote:
         return []
     threads = hive.threads_free
-    memory, needed = choice.free_bytes, choice.estimate.total_bytes
+    memory = choice.free
     evict: list[str] = []
     spare = [worker for worker in hive.idle if not worker.pinned]
     waiting = sorted(spare, key=lambda worker: (-dispensable(worker), worker.worker_id))
     while True:
         short_of_threads = threads is not None and threads < 1
-        short_of_memory = memory is not None and needed is not None and memory < needed
+        short_of_memory = fits(choice.estimate, memory) is False
         if not short_of_threads and not short_of_memory:
             return evict
         # Who has no thread gives none, and who is on another device would make no room on this one.
         helping = [
             worker
             for worker in waiting
-            if (worker.threads != 0 if short_of_threads else concerns(worker, choice.device))
+            if (worker.threads != 0 if short_of_threads else any(concerns(worker, one) for one in choice.group))
         ]
         if not helping:
             if named and not short_of_threads:
                 return evict
-            if not named and short_of_memory and memory is not None and needed is not None:
-                return f"it {told(choice.estimate)} and {size(memory)} are free{_but_for_pinned(hive, choice)}"
+            if not named and short_of_memory:
+                free = f"{size(memory[0] or 0)} are free" if len(memory) == 1 else free_on(choice.group, memory)
+                return f"it {told(choice.estimate)} and {free}{_but_for_pinned(hive, choice)}"
             return f"all its processor threads are taken by workers that are busy{_or_pinned(hive)}"
         victim = helping[0]
         waiting.remove(victim)
         evict.append(victim.worker_id)
         threads = None if threads is None else threads + 1
-        memory = None if memory is None else memory + frees(victim, choice.device)
+        memory = tuple(
+            None if now is None else now + frees(victim, device)
+            for device, now in zip(choice.group, memory, strict=True)
+        )
 
 
 def _or_pinned(hive: HiveView) -> str:
@@ -252,7 +279,9 @@ def _or_pinned(hive: HiveView) -> str:
 
 def _but_for_pinned(hive: HiveView, choice: Choice) -> str:
     """Who would make room if it had not to stay."""
-    stay = sorted(one.worker_id for one in hive.idle if one.pinned and concerns(one, choice.device))
+    stay = sorted(
+        one.worker_id for one in hive.idle if one.pinned and any(concerns(one, device) for device in choice.group)
+    )
     return f"; pinned: {', '.join(stay)}" if stay else ""
 
 

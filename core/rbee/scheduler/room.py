@@ -71,8 +71,8 @@ def idle_worker(
     Args:
         worker_id: identity.
         idle_s: seconds since its last request.
-        device: id of its device; None when unknown.
-        backend: how that is driven.
+        device: id of its device, of several with commas between; None when unknown.
+        backend: how that is driven, and the others.
         sample: of its process.
         load_s: seconds that its model took to load; None when unknown.
         pinned: it has to stay.
@@ -88,6 +88,9 @@ def idle_worker(
         rss = _more(rss, promised)
     if backend != Backend.CPU:
         vram = _more(vram, promised)
+    gpu_bytes = {} if sample is None else _by_gpu(sample)
+    if gpu_bytes:
+        vram = _more(vram, sum(gpu_bytes.values()) // _MIB)
     return IdleWorker(
         worker_id=worker_id,
         idle_s=idle_s,
@@ -97,7 +100,14 @@ def idle_worker(
         device=device,
         vram_bytes=None if vram is None else vram * _MIB,
         threads=sample.threads if sample is not None else None,
+        gpu_bytes=gpu_bytes,
     )
+
+
+def _by_gpu(sample: ProcessStats) -> dict[str, int]:
+    """What a worker on several GPUs holds of each."""
+    used, granted = sample.vram_by_gpu_mb or {}, sample.granted_by_gpu_mb or {}
+    return {gpu: max(used.get(gpu, 0), granted.get(gpu, 0)) * _MIB for gpu in sorted(used.keys() | granted.keys())}
 
 
 def _type(budget: DeviceBudget, devices: Sequence[Device]) -> DeviceType | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from rbee.contract.devices import find_devices
 from rbee.contract.types import Device, DeviceType
 from rbee.scheduler.values import HiveView, Selector
 
@@ -50,11 +51,11 @@ def device_suits(where: Sequence[Selector], device: Device) -> bool:
 
 
 def holds(where: Sequence[Selector], hive: HiveView, device_id: str | None) -> bool:
-    """Whether all demands hold of one device of a hive; None is a device that is not known."""
+    """Whether all demands hold of one device of a hive, or of each of several; None is one that is not known."""
     if hive_lacks(where, hive) is not None:
         return False
-    device = next((one for one in hive.devices or () if one.id == device_id), None)
-    return not asked_of_devices(where) if device is None else device_suits(where, device)
+    devices = find_devices(hive.devices or (), device_id or "")
+    return not asked_of_devices(where) if devices is None else all(device_suits(where, one) for one in devices)
 
 
 def asked_of_devices(where: Sequence[Selector]) -> tuple[Selector, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from rbee.contract.policy import RequestView, WorkerView
-from rbee.contract.types import Device, EngineInfo, ModelVariant, WorkerState
+from rbee.contract.types import Device, DeviceShare, EngineInfo, ModelVariant, WorkerState
 from rbee.contract.wire import LearnedMemory
 
 
@@ -72,9 +72,10 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
         load_s: seconds that its model lately took to load there; None when unknown.
         pinned: it has to stay.
         memory_bytes: memory of the machine that it holds; None when unknown.
-        device: id of its device; None when it has not told.
-        vram_bytes: memory of that device that it holds, where it has its own; None when unknown.
+        device: id of its device, of several with commas between; None when it has not told.
+        vram_bytes: memory of that device that it holds, of several in all, where it has its own; None when unknown.
         threads: of the processor, that it was given; 0 where it computes elsewhere, None when unknown.
+        gpu_bytes: of several devices, what it holds of each, by id; one of which it is unknown is left out.
     """
 
     worker_id: str
@@ -85,6 +86,7 @@ class IdleWorker(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None
     vram_bytes: int | None = None
     threads: int | None = None
+    gpu_bytes: Mapping[str, int] = {}
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -148,7 +150,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         capability: what the route needs.
         hive_id: only there, when given.
         worker_id: only that one, when given.
-        device: only on that device, when given.
+        device: only on that device, when given, or on exactly these, with commas between.
     """
 
     capability: str | None = None
@@ -188,15 +190,16 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     Attributes:
         hive_id: where.
         engine: with what.
-        device: id of the device.
+        device: id of the device, of several with commas between.
         model_id: canonical name of the variant.
         evict: workers to stop before, in this order.
         present: nothing has to be fetched before.
         context_length: tokens a slot; None for the hive's setting.
-        memory_bytes: of the device that it is thought to need; None when unknown.
+        memory_bytes: of the device that it is thought to need, of several in all; None when unknown.
         threads: of the processor that it needs at least; 0 for what computes elsewhere.
         because: why this variant, in order, for a person.
         reasons: why other hives and workers fell out.
+        shares: of several devices, what it is thought to need of each; empty for one.
     """
 
     hive_id: str
@@ -210,6 +213,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     threads: int = 1
     because: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    shares: tuple[DeviceShare, ...] = ()
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True, tag="wait"):

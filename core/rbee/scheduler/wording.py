@@ -29,6 +29,14 @@ def needed(need: Estimate) -> str:
     return f"needs about {size(need.total_bytes or 0)}{f', {need.because},' if need.because else ''}"
 
 
+def free_on(group: Sequence[Device], free: Sequence[int | None], are: str = "are free") -> str:
+    """What devices have, with their names: ``3.0 GiB are free on GPU-0``."""
+    if len(group) == 1:
+        return f"{size(free[0] or 0)} {are} on {group[0].id}"
+    parts = [f"{size(one or 0)} on {device.id}" for device, one in zip(group, free, strict=True)]
+    return f"{', '.join(parts[:-1])} and {parts[-1]} {are}"
+
+
 def has_room(need: Estimate, free: int | None, *, stopping: bool) -> str:
     """What a variant needs and what there is, of one that may be taken.
 
@@ -46,17 +54,21 @@ def has_room(need: Estimate, free: int | None, *, stopping: bool) -> str:
 
 
 def too_large(
-    variants: Sequence[tuple[ModelVariant, Estimate]], limit: int | None, device: Device, *, stopping: bool = False
+    variants: Sequence[tuple[ModelVariant, Estimate]],
+    limit: Sequence[int | None],
+    group: Sequence[Device],
+    *,
+    stopping: bool = False,
 ) -> list[str]:
-    """What variants need that do not fit a device, one sentence each.
+    """What variants need that do not fit a device, or several together, one sentence each.
 
     Args:
         variants: with their needs.
-        limit: what there is.
-        device: where.
+        limit: what there is of each device.
+        group: these devices; the needs are of all of them together.
         stopping: there is so much once idle workers have been stopped.
     """
-    free = f"{size(limit or 0)} {'could be made free' if stopping else 'are free'} on {device.id}"
+    free = free_on(group, limit, "could be made free" if stopping else "are free")
     told = [f"{called(variant)} {needed(need)} and {free}" for variant, need in variants[:_TOLD]]
     more = len(variants) - _TOLD
     return [*told, f"{more} more variants need too much as well"] if more > 0 else told

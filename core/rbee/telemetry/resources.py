@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from rbee.contract.devices import device_ids
 from rbee.contract.types import Device, DeviceType
 from rbee.contract.wire import GpuStats, NodeStats, ProcessStats
 from rbee.telemetry.records import HiveRecord
@@ -66,17 +67,17 @@ def resources_of(record: HiveRecord, *, online: bool) -> HiveResources:
 
 
 def free_vram_mb(sample: ProcessStats, node: NodeStats | None) -> int | None:
-    """MiB left on a worker's GPU.
+    """MiB left on a worker's GPU, of several on all of them together.
 
     The machine's own figure counts the others on that GPU too; without it, what the worker does not hold itself is
     all that is known.
     """
     if node is not None and sample.gpu is not None:
-        for gpu in node.gpus:
-            if gpu.id == sample.gpu:
-                left = _less(gpu.vram_total_mb, gpu.vram_used_mb)
-                if left is not None:
-                    return left
+        own = device_ids(sample.gpu)
+        left = [_less(gpu.vram_total_mb, gpu.vram_used_mb) for gpu in node.gpus if gpu.id in own]
+        in_all = _sum(left) if len(left) == len(own) else None
+        if in_all is not None:
+            return in_all
     return _less(sample.total_vram_mb, sample.vram_mb)
 
 

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator
 
+from rbee.contract.devices import set_name
 from rbee.contract.engine import Engine, EngineStatus
 from rbee.contract.errors import InvalidRequestError, RbeeError, WorkerFailedError, WorkerNotReadyError
 from rbee.contract.infer_rules import validated
@@ -290,7 +291,7 @@ class WorkerHost:
                 id=self.worker_id,
                 model_id=self.spec.model_id,
                 model_name=self.spec.variant.name,
-                device=self.spec.device,
+                device=set_name(self.spec.device_ids),
                 port=int(self.url.rpartition(":")[2]),
                 status=state,
                 implementation=self._engine.name,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rbee.clients import Credentials
+from rbee.contract.devices import shares_from
 from rbee.contract.engine import Engine, ServedEngine
 from rbee.contract.engine_options import OptionValue, checked_options
 from rbee.contract.errors import ConfigurationError, EngineUnavailableError, InvalidRequestError, RbeeError
@@ -187,11 +188,19 @@ def _stop_on_signals(host: WorkerHost) -> None:
 
 def _spec(args: WorkerArgs, settings: Settings, plugins: Plugins) -> LoadSpec:
     variant = _variant(args, plugins)
+    try:
+        devices = shares_from(args.device, args.device_memory)
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"--device-memory={args.device_memory} is no number of bytes for each of {args.device}.",
+            param="device_memory",
+        ) from error
     return LoadSpec(
         model_id=variant.model_id,
         model_path=args.model_path or variant.in_place,
         variant=variant,
-        device=args.device,
+        device=devices[0].device if devices else args.device,
+        devices=devices,
         backend=args.backend,
         threads=args.threads,
         slots=args.slots or settings.worker.slots,
@@ -228,6 +237,10 @@ def _engine(args: WorkerArgs, spec: LoadSpec, plugins: Plugins) -> type[Engine]:
     found = chosen.availability()
     if not found.available:
         raise EngineUnavailableError(found.reason or f"Engine {chosen.name!r} is not available here.")
+    if spec.devices and spec.backend not in chosen.splits:
+        raise EngineUnavailableError(
+            f"Engine {chosen.name!r} spreads no model over several devices driven by {spec.backend}; name one device."
+        )
     return chosen
 
 

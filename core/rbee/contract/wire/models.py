@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from rbee.contract.figures import ModelFigures
-from rbee.contract.types import ModelFile, ModelVariant
+from rbee.contract.types import DeviceShare, ModelFile, ModelVariant
 from rbee.contract.vendor import ModelHit
 
 
@@ -177,7 +177,7 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
         hive_id: which.
         chosen: the artefact it would take; None when none suits.
         engine: that would open it.
-        device: id of the device it would run on.
+        device: id of the device it would run on, of several with commas between.
         file: the file that the engine is pointed at.
         size_bytes: to be on its disk.
         present: it is there already.
@@ -191,7 +191,8 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
         peak_hive_id: where that was: there, or elsewhere where none was seen there.
         peak_context_length, peak_slots: that worker's; None when unknown.
         error_pct: how far the estimate for that worker was off, in per cent of its peak; above 0 for too much.
-        free_bytes: memory of the device that is free now; None when unknown.
+        free_bytes: memory of the device that is free now, of several in all; None when unknown.
+        shares: of several devices, what it would be given of each; empty for one, and where it does not fit.
         context_length: tokens a slot the estimate is for.
         slots: requests at the same time, likewise.
         fits: None when unknown.
@@ -221,6 +222,7 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
     slots: int | None = None
     fits: bool | None = None
     reasons: tuple[str, ...] = ()
+    shares: tuple[DeviceShare, ...] = ()
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

@@ -144,7 +144,8 @@ class WorkerSpawn(ModelRequest, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         worker: an engine's name, or a backend; None lets the model's format decide.
         worker_id: None makes one.
-        device: id or number of a device; None for the first that an engine for the model drives.
+        device: id or number of a device, or of several with commas between, ``GPU-0,GPU-1``, over which the model is
+            spread; None for the first that an engine for the model drives.
         slots: requests at the same time; None for the setting.
         context_length: tokens a slot; None for the setting.
         options: of the engine, over those that the hive's settings give it.  A worker that is there already keeps its

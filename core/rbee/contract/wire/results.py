@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from rbee.contract.checks import Check
+from rbee.contract.types import DeviceShare
 
 
 class WorkerSpawned(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,9 +19,12 @@ class WorkerSpawned(msgspec.Struct, frozen=True, kw_only=True):
         pid: its process.
         threads: processor threads it has.
         model_id: canonical name of its model.
-        device: id of its device; None for a worker of an earlier life that does not tell.
+        device: id of its device, of several with commas between; None for a worker of an earlier life that does not
+            tell.
         already: it served before this job began.
-        memory_bytes: memory of its device that it was promised; None when nobody could tell what it needs.
+        memory_bytes: memory of its device that it was promised, of several in all; None when nobody could tell what it
+            needs.
+        shares: of several devices, what it was promised of each; empty for one.
     """
 
     worker_id: str
@@ -31,6 +35,7 @@ class WorkerSpawned(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None
     already: bool
     memory_bytes: int | None = None
+    shares: tuple[DeviceShare, ...] = ()
 
 
 class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +50,7 @@ class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
         state: ``starting``, ``loading``, ``ready``, ``stopping``, as far as the hive can tell; None for a worker of an
             earlier life that does not answer.  Whether a ready one is busy the queen knows.
         engine: name of its engine; None when its command line cannot be read.
-        device: id of its device, likewise.
+        device: id of its device, of several with commas between, likewise.
         backend: how the device is driven, likewise.
         threads: processor threads it has.
         slots: requests at the same time; None when it decided itself.
@@ -53,7 +58,9 @@ class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
         started_at: when the process started.
         uptime_s: seconds since.
         log: file with its output.
-        memory_bytes: memory of its device that it was promised; None when nobody could tell what it needs.
+        memory_bytes: memory of its device that it was promised, of several in all; None when nobody could tell what it
+            needs.
+        shares: of several devices, what it was promised of each; empty for one.
     """
 
     worker_id: str
@@ -72,6 +79,7 @@ class WorkerProcess(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: int | None
     log: str
     memory_bytes: int | None = None
+    shares: tuple[DeviceShare, ...] = ()
 
 
 class WorkerProcessList(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: worker id.
         model_id: canonical model name; None while nothing is loaded.
-        device: id of its device.
+        device: id of its device; of several with commas between, ``GPU-0,GPU-1``.
         port: where it listens.
         status: a `WorkerState`, in any case.
         implementation: name of the engine.
@@ -76,7 +76,9 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
 class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's process in a hive's telemetry.  `pid` is None where only the aggregate form told of it.
 
-    `rss_peak_mb` and `vram_peak_mb` are the most that it has used since it began, as far as was seen.
+    `rss_peak_mb` and `vram_peak_mb` are the most that it has used since it began, as far as was seen.  Of a worker on
+    several GPUs, `gpu` names them with commas between, and `vram_by_gpu_mb` and `granted_by_gpu_mb` tell what it uses
+    and was promised of each, by id; they are None for one on a single device.
     """
 
     pid: int | None
@@ -101,6 +103,8 @@ class ProcessStats(msgspec.Struct, frozen=True, kw_only=True):
     memory_granted_mb: int | None = None
     rss_peak_mb: int | None = None
     vram_peak_mb: int | None = None
+    vram_by_gpu_mb: dict[str, int] | None = None
+    granted_by_gpu_mb: dict[str, int] | None = None
 
 
 class GpuStats(msgspec.Struct, frozen=True, kw_only=True):

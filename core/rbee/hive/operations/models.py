@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from rbee.catalog.matching import several
-from rbee.contract.devices import find_device
+from rbee.contract.devices import device_ids, find_devices
 from rbee.contract.errors import (
     CancelledByCallerError,
     ConflictError,
@@ -101,12 +101,12 @@ class ModelOperations:
     async def _serving(self, model_id: str, wanted: WorkerSpawn) -> Child | None:
         """A child that has the model, on the device and with the engine that are asked for, if any are."""
         devices = self._hive.capabilities().capabilities
-        named = None if wanted.device in {None, ""} else find_device(devices, str(wanted.device))
+        named = None if wanted.device in {None, ""} else find_devices(devices, str(wanted.device))
         for child in self._supervisor.children():
             if child.model_id != model_id:
                 continue
             told = await asyncio.to_thread(flags, child.pid)
-            if named is not None and told.get("device") != named.id:
+            if named is not None and set(device_ids(told.get("device"))) != {one.id for one in named}:
                 continue
             if wanted.worker is None or wanted.worker in {told.get("engine"), told.get("backend")}:
                 return child

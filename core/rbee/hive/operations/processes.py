@@ -58,6 +58,7 @@ def describe(child: Child, state: WorkerState | None, url: str, log: Path) -> Wo
         uptime_s=max(0, int(time.time() - child.created)) if child.created else None,
         log=str(log),
         memory_bytes=child.memory_bytes,
+        shares=child.shares,
     )
 
 

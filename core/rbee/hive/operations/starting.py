@@ -11,15 +11,16 @@ import msgspec
 from rbee.catalog import Brought, CatalogEntry, ModelCatalog
 from rbee.catalog.provisioner import Peer
 from rbee.contract.amounts import byte_size
-from rbee.contract.devices import find_device
+from rbee.contract.devices import device_ids
 from rbee.contract.engine_options import checked_options
-from rbee.contract.errors import InvalidRequestError, RequestTimeoutError, UnavailableError
-from rbee.contract.types import Backend, EngineInfo, LoadSpec, ModelVariant, WorkerState
+from rbee.contract.errors import InvalidRequestError, RequestTimeoutError
+from rbee.contract.types import Backend, DeviceShare, EngineInfo, LoadSpec, ModelVariant, WorkerState
 from rbee.contract.wire import LearnedMemory, Registration, WorkerSpawn, WorkerSpawned
 from rbee.hive.children import Child, address
 from rbee.hive.operations.choosing import looked_into
+from rbee.hive.operations.devices import devices_meant
 from rbee.hive.operations.naming import Naming
-from rbee.hive.operations.unfit import no_engine
+from rbee.hive.operations.unfit import no_engine, no_splitting
 from rbee.hive.supervisor import Supervisor
 from rbee.jobs import Narrator
 from rbee.logs import is_program_log
@@ -118,7 +119,8 @@ class Starting:
         self._hive.draining.check()
         # Before anything is fetched: who asks for the impossible shall not wait for gigabytes to hear it.
         device, backend = self.device(wanted.device, self._opening(variant, wanted.worker))
-        engine = self.engine(variant, wanted.worker, backend)
+        ids = device_ids(device)
+        engine = self.engine(variant, wanted.worker, backend, several=len(ids) > 1)
         given = {**self._settings.engines.get(engine.name, {}), **wanted.options}
         options = checked_options(engine.name, engine.options, given)
         entry = (await self.bring(variant, say)).entry
@@ -130,7 +132,8 @@ class Starting:
             model_id=variant.model_id,
             model_path=entry.path,
             variant=variant,
-            device=device,
+            device=ids[0],
+            devices=tuple(DeviceShare(device=one) for one in ids) if len(ids) > 1 else (),
             backend=backend,
             slots=wanted.slots or self._settings.worker.slots,
             context_length=wanted.context_length or self._settings.worker.context_length,
@@ -176,7 +179,7 @@ class Starting:
         """The spec with what a worker for it is thought to need; the budgets promise that, or refuse."""
         plain = estimate(looked_into(spec.variant, entry), spec.context_length, spec.slots)
         there = (spec.model_id, engine.name, spec.backend, self._hive.hive_id)
-        need = as_seen(plain, learned, *there).total_bytes
+        need = as_seen(plain.over(len(spec.device_ids)), learned, *there).total_bytes
         if need is not None:
             # A worker may have ended, or another program begun, since the last sample.
             await self._hive.measure()
@@ -226,34 +229,21 @@ class Starting:
             device=device,
             already=already,
             memory_bytes=child.memory_bytes,
+            shares=child.shares,
         )
 
     def device(self, wanted: str | int | None, engines: Sequence[EngineInfo] = ()) -> tuple[str, str]:
-        """Id and backend of a device: the one that is meant, or the first.
+        """Id and backend of a device, or of several; see `devices_meant`."""
+        return devices_meant(self._hive.capabilities().capabilities, wanted, engines)
+
+    def engine(self, variant: ModelVariant, wanted: str | None, backend: str, *, several: bool = False) -> EngineInfo:
+        """The engine for a variant: by its name, by a backend's name, or the one that suits the device best.
 
         Args:
-            wanted: id or number; None where none is meant.
-            engines: the first that one of these drives goes before the first of all.
-
-        Raises:
-            InvalidRequestError: there is no such device.
-            UnavailableError: none is known at all.
-        """
-        devices = self._hive.capabilities().capabilities
-        if wanted is None or wanted == "":
-            if not devices:
-                raise UnavailableError("No device of this machine is known; the hive's log says why.")
-            driven = {backend for engine in engines for backend in engine.backends}
-            first = next((device for device in devices if device.backend in driven), devices[0])
-            return first.id, first.backend
-        device = find_device(devices, str(wanted))
-        if device is not None:
-            return device.id, device.backend
-        names = ", ".join(device.id for device in devices) or "none"
-        raise InvalidRequestError(f"There is no device {wanted!r} here. Devices: {names}.", param="device")
-
-    def engine(self, variant: ModelVariant, wanted: str | None, backend: str) -> EngineInfo:
-        """The engine for a variant: by its name, by a backend's name, or the one that suits the device best.
+            variant: to be run.
+            wanted: name of an engine or a backend; None for any.
+            backend: how the device is driven.
+            several: it has to spread the model over several such devices.
 
         Raises:
             InvalidRequestError: no such engine.
@@ -267,6 +257,11 @@ class Starting:
         pool = named or list(self._engines())
         opening = [engine for engine in pool if variant.format in engine.formats]
         fitting = [engine for engine in opening if backend in engine.backends]
+        if several and fitting:
+            splitting = [engine for engine in fitting if backend in engine.splits]
+            if not splitting:
+                raise no_splitting(variant, backend, fitting)
+            fitting = splitting
         if usable := [engine for engine in fitting if engine.available]:
             return min(usable, key=lambda engine: (-engine.preference.get(backend, 0), engine.name))
         raise no_engine(variant, backend, fitting, named)

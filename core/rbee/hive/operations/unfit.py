@@ -31,6 +31,21 @@ def no_engine(
     )
 
 
+def no_splitting(variant: ModelVariant, backend: str, fitting: Sequence[EngineInfo]) -> EngineUnavailableError:
+    """The refusal to spread a model over several devices, since nobody can.
+
+    Args:
+        variant: what was to be run.
+        backend: how the devices are driven.
+        fitting: engines that run it on one of them.
+    """
+    names = ", ".join(engine.name for engine in fitting)
+    return EngineUnavailableError(
+        f"No engine here spreads {variant.name!r} over several devices driven by {backend}; {names} can run it on one "
+        "of them. Name one device."
+    )
+
+
 def _unfit(engine: EngineInfo, variant: ModelVariant, backend: str) -> str:
     """Why an engine that was asked for by name is none for a variant."""
     if variant.format not in engine.formats:
