@@ -52,6 +52,7 @@ class ExLlamaEngine(TokenEngine):
     library: ClassVar[Library]
 
     backends = frozenset({Backend.CUDA})
+    splits = frozenset({Backend.CUDA})
     capabilities = frozenset(
         {
             Capability.CHAT,
@@ -223,7 +224,8 @@ def _see_only(gpus: tuple[int, ...]) -> None:
 
 
 def _bound(torch: Any, plan: Plan) -> None:
-    """Keep PyTorch within the memory that the hive has given."""
-    if plan.memory_bytes is not None:
-        total = torch.cuda.get_device_properties(plan.own).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, plan.memory_bytes / total), plan.own)
+    """Keep PyTorch within the memory that the hive has given of each card."""
+    for place, limit in enumerate(plan.limits):
+        if limit is not None:
+            total = torch.cuda.get_device_properties(place).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), place)

@@ -16,6 +16,7 @@ Number = TypeVar("Number", int, float)
 
 PAGE: Final = 256
 """Tokens of a page of both libraries' caches."""
+_GIB: Final = 1024**3
 CACHES: Final = ("FP16", "Q8", "Q6", "Q4")
 MOST_DRAFT_TOKENS: Final = 7
 """With the token that they continue, the eight that the libraries compute at once for a request."""
@@ -38,7 +39,7 @@ OPTIONS: Final = (
     EngineOption(
         name="gpus",
         kind="text",
-        help="Numbers of the GPUs that the model is spread over, as in 0,1. Left out, the worker's device alone.",
+        help="Numbers of the GPUs that the model is spread over, as in 0,1. Left out, the worker's devices alone.",
     ),
     EngineOption(
         name="gpu_split",
@@ -72,9 +73,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         folder: of the model.
-        gpus: numbers of the cards, in the order of their places on the bus; the worker's own among them.
-        own: which of `gpus` is the worker's device.
-        split: GiB on each of `gpus`; empty to fill them as they are free.
+        gpus: numbers of the cards; the worker's own among them.
+        limits: bytes of each of `gpus` that may be used; None for one that nobody has bounded.
+        split: GiB on each of `gpus`, as a person has set them; empty to go by `shares`.
+        shares: GiB of each of `gpus` that the hive has given; empty to fill them as they are free.
         draft: folder of the draft model; None for none.
         draft_tokens: guessed at a time; 0 without a draft model.
         others: as in `LoadSpec`, and as the options say.
@@ -82,14 +84,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: Path
     gpus: tuple[int, ...]
-    own: int
+    limits: tuple[int | None, ...]
     slots: int
     threads: int
     context_length: int | None
-    memory_bytes: int | None
     cache_tokens: int | None
     cache_type: str
     split: tuple[float, ...]
+    shares: tuple[float, ...]
     tensor_parallel: bool
     draft: Path | None
     draft_tokens: int
@@ -103,13 +105,18 @@ def plan_of(spec: LoadSpec, engine: str) -> Plan:
         InvalidRequestError: an option says something that cannot be; the message says what can.
     """
     options = spec.options
-    own = _number(spec.device)
-    gpus = _numbers("gpus", options.get("gpus"), int) or (own,)
-    if own not in gpus:
-        raise _refused("gpus", f"leaves out {spec.device}, the worker's own device; add {own}")
+    own = tuple(map(_number, spec.device_ids))
+    gpus = _numbers("gpus", options.get("gpus"), int) or own
+    for device, number in zip(spec.device_ids, own, strict=True):
+        if number not in gpus:
+            raise _refused("gpus", f"leaves out {device}, the worker's own device; add {number}")
     split = _numbers("gpu_split", options.get("gpu_split"), float)
     if split and len(split) != len(gpus):
         raise _refused("gpu_split", f"has {len(split)} numbers for {len(gpus)} GPUs; give one for each")
+    bounds = [share.memory_bytes for share in spec.devices] or [spec.memory_bytes]
+    allowed = dict(zip(own, bounds, strict=True))
+    limits = tuple(allowed.get(number) for number in gpus)
+    given = [limit for limit in limits if limit is not None]
     cache_tokens = options.get("cache_tokens")
     if isinstance(cache_tokens, int) and cache_tokens % PAGE:
         near = (cache_tokens // PAGE + 1) * PAGE
@@ -118,14 +125,14 @@ def plan_of(spec: LoadSpec, engine: str) -> Plan:
     return Plan(
         folder=model_folder(spec.model_path, spec.model_id, engine),
         gpus=gpus,
-        own=gpus.index(own),
+        limits=limits,
         slots=spec.slots,
         threads=spec.threads,
         context_length=spec.context_length,
-        memory_bytes=spec.memory_bytes,
         cache_tokens=int(cache_tokens) if cache_tokens is not None else None,
         cache_type=str(options.get("cache_type", "FP16")),
         split=split,
+        shares=tuple(limit / _GIB for limit in given) if len(given) == len(gpus) > 1 else (),
         tensor_parallel=bool(options.get("tensor_parallel", False)),
         draft=model_folder(str(draft), str(draft), engine) if draft else None,
         draft_tokens=int(options.get("draft_tokens", 4)) if draft else 0,

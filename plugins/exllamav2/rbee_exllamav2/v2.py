@@ -93,11 +93,17 @@ def _model(library: Any, plan: Plan, config: Any, lengths: Lengths, progress: Pr
     }[plan.cache_type]
     split = list(plan.split) or None
     if plan.tensor_parallel:
-        model.load_tp(split, callback=progress, expect_cache_tokens=lengths.cache, expect_cache_base=kind)
+        model.load_tp(
+            split or list(plan.shares) or None,
+            callback=progress,
+            expect_cache_tokens=lengths.cache,
+            expect_cache_base=kind,
+        )
         return model, library.ExLlamaV2Cache_TP(model, base=kind, max_seq_len=lengths.cache)
     if split is not None:
         model.load(split, callback=progress)
         return model, kind(model, max_seq_len=lengths.cache)
+    # Fills one card after the other, each up to the limit that PyTorch keeps to: what the hive has given of it.
     cache = kind(model, max_seq_len=lengths.cache, lazy=True)
     model.load_autosplit(cache, callback=progress)
     return model, cache

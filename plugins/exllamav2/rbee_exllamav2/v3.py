@@ -78,7 +78,7 @@ def _model(library: Any, plan: Plan, config: Any, lengths: Lengths, progress: Pr
         **kind,
     )
     model.load(
-        use_per_device=list(plan.split) or None,
+        use_per_device=list(plan.split or plan.shares) or None,
         tensor_p=plan.tensor_parallel,
         max_batch_size=plan.slots,
         callback=progress,

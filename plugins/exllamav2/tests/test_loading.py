@@ -6,7 +6,7 @@ import os
 from importlib import metadata
 
 import pytest
-from rbee.contract import Backend
+from rbee.contract import Backend, DeviceShare
 from rbee.contract.errors import (
     EngineUnavailableError,
     InsufficientMemoryError,
@@ -110,6 +110,41 @@ def test_a_model_can_be_spread_over_several_cards(load, which):
         assert loaded == ("split", [20.5, 24.0])
     else:
         assert loaded == {"use_per_device": [20.5, 24.0], "tensor_p": False, "max_batch_size": 2}
+
+
+GIB = 2**30
+SHARES = (DeviceShare(device="GPU-2", memory_bytes=24 * GIB), DeviceShare(device="GPU-0", memory_bytes=12 * GIB))
+
+
+def test_a_worker_on_several_cards_keeps_to_its_share_of_each(load, which, fake):
+    fake.torch.cuda.total_memory = 48 * GIB
+    engine = load(device="GPU-2", devices=SHARES, memory_bytes=36 * GIB)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,0"
+    assert fake.torch.cuda.fractions == {0: 0.5, 1: 0.25}
+    loaded = engine.generator.model.loaded
+    if which == "exllamav2":
+        assert loaded == ("auto",), "it fills one card after the other, up to these limits"
+    else:
+        assert loaded["use_per_device"] == [24.0, 12.0]
+
+
+def test_what_a_person_says_of_the_split_goes_before_the_shares(load, which):
+    loaded = load({"gpu_split": "20,16"}, device="GPU-2", devices=SHARES).generator.model.loaded
+    assert (loaded["use_per_device"] if which == "exllamav3" else loaded[1]) == [20.0, 16.0]
+
+
+def test_tensors_are_split_by_the_shares(load, which):
+    loaded = load({"tensor_parallel": True}, device="GPU-2", devices=SHARES).generator.model.loaded
+    assert (loaded["use_per_device"] if which == "exllamav3" else loaded[1]) == [24.0, 12.0]
+
+
+def test_cards_of_the_worker_cannot_be_left_out(load):
+    with pytest.raises(InvalidRequestError, match="leaves out GPU-0, the worker's own device; add 0"):
+        load({"gpus": "1,2"}, device="GPU-2", devices=SHARES)
+
+
+def test_both_engines_say_that_they_spread_a_model_over_cards(engine_class):
+    assert engine_class.info().splits == (Backend.CUDA,)
 
 
 def test_layers_can_be_split_over_cards(load, which, fake):

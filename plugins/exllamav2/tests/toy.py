@@ -59,6 +59,7 @@ class FakeCuda:
         self.capability = (8, 9)
         self.total_memory = 1000
         self.fraction = None
+        self.fractions = {}
 
     def is_available(self):
         return self.devices > 0
@@ -74,6 +75,7 @@ class FakeCuda:
 
     def set_per_process_memory_fraction(self, fraction, number):
         self.fraction = (fraction, number)
+        self.fractions[number] = fraction
 
     def empty_cache(self):
         """Nothing is kept."""

@@ -45,7 +45,7 @@ class NvidiaProbe(Probe):
         return NodeSample(gpus=tuple(self._stats(card) for card in self._nvml.cards()))
 
     def sample_processes(self, roots: Sequence[int]) -> dict[int, ProcessSample]:
-        """Each worker's share: of several cards, memory is summed, load is the largest."""
+        """Each worker's share: of several cards, memory is summed and told of each, load is the largest."""
         cards = self._nvml.cards()
         if not cards or not roots:
             return {}
@@ -146,9 +146,15 @@ def _add(
     if before is None:
         return ProcessSample(gpu=card.id, vram_mb=vram, total_vram_mb=whole, gpu_util_pct=share)
     loads = [one for one in (before.gpu_util_pct, share) if one is not None]
+    by_card = before.vram_by_gpu_mb or _known(before.gpu, before.vram_mb)
     return ProcessSample(
         gpu=f"{before.gpu},{card.id}",
         vram_mb=None if vram is None or before.vram_mb is None else before.vram_mb + vram,
         total_vram_mb=None if whole is None or before.total_vram_mb is None else before.total_vram_mb + whole,
         gpu_util_pct=max(loads) if loads else None,
+        vram_by_gpu_mb={**by_card, **_known(card.id, vram)},
     )
+
+
+def _known(card: str | None, vram: int | None) -> dict[str, int]:
+    return {} if card is None or vram is None else {card: vram}

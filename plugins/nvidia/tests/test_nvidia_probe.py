@@ -109,6 +109,7 @@ def test_a_worker_on_two_cards_has_the_sum_of_memory_and_the_larger_load(nvml, p
     ]
     sample = probe.sample_processes([mine])[mine]
     assert (sample.gpu, sample.vram_mb, sample.gpu_util_pct) == ("GPU-0,GPU-1", 400, 70.0)
+    assert sample.vram_by_gpu_mb == {"GPU-0": 300, "GPU-1": 100}
 
 
 def test_memory_of_unknown_size_makes_the_sum_unknown(nvml, probe) -> None:
