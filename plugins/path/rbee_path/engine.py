@@ -129,12 +129,12 @@ class PathEngine(ServedEngine):
             context_length=_context(spec),
             whole_answers_cancel=answers.whole_cancel,
             stream_fields=dict(answers.stream_fields),
-            model=None if answers.model is None else fill(answers.model, _values(spec)),
+            model=None if answers.model is None else fill(answers.model, values_of(spec)),
         )
 
     def _run(self, program: str, spec: LoadSpec, report: StageReport) -> Server:
         record, key, port = self.record, secrets.token_urlsafe(32), _free_port()
-        values = {**_values(spec), "program": program, "host": HOST, "port": str(port), "api_key": key}
+        values = {**values_of(spec), "program": program, "host": HOST, "port": str(port), "api_key": key}
         more = record.on.get(spec.backend, OnBackend())  # type: ignore[call-overload]  # a word of a vendor's own is in none
         argv = [program, *fill_groups((*record.arguments, *more.arguments), values)]
         variables = {name: fill(text, values) for name, text in {**record.environment, **more.environment}.items()}
@@ -167,7 +167,7 @@ class PathEngine(ServedEngine):
         Raises:
             RbeeError: it cannot do that, and why.
         """
-        model = fill(self.record.answers.model or "{model_id}", _values(spec)) or spec.model_id
+        model = fill(self.record.answers.model or "{model_id}", values_of(spec)) or spec.model_id
         try:
             server.complete(model, max(1.0, until - time.monotonic()))
         except UNREADABLE as error:
@@ -180,7 +180,7 @@ class PathEngine(ServedEngine):
             ModelNotFoundError: it does not; the message says how to bring it.
             EngineUnavailableError: it does not tell.
         """
-        join, values = self.record.join, _values(spec)
+        join, values = self.record.join, values_of(spec)
         if join is None:
             return
         try:
@@ -215,6 +215,7 @@ def engine_of(record: EngineRecord | Broken, *, optional: bool = False) -> type[
             "capabilities": frozenset(record.capabilities),
             "ignored_parameters": frozenset(record.ignores),
             "preference": MappingProxyType(dict(record.preference)),
+            "splits": frozenset(record.splits),
             "record": record,
             "optional": optional,
         }
@@ -246,9 +247,12 @@ def _context(spec: LoadSpec) -> int | None:
     return min(known) if spec.context_length is not None else None
 
 
-def _values(spec: LoadSpec) -> dict[str, str | None]:
+def values_of(spec: LoadSpec) -> dict[str, str | None]:
+    """What stands in the places of a template for a load; None where it is unknown."""
     context = _context(spec)
     number = re.search(r"(\d+)\Z", spec.device)
+    numbers = [found[1] for one in spec.device_ids if (found := re.search(r"(\d+)\Z", one))]
+    shares = [share.memory_bytes for share in spec.devices]
     return {
         "model": spec.model_path,
         "model_id": spec.model_id,
@@ -259,6 +263,12 @@ def _values(spec: LoadSpec) -> dict[str, str | None]:
         "threads": str(spec.threads),
         "device": spec.device,
         "device_number": None if number is None else number[1],
+        "device_numbers": ",".join(numbers) if len(numbers) == len(spec.device_ids) else None,
+        # Only where there are several: a group of words with it is left out for one.
+        "device_count": str(len(spec.devices)) if spec.devices else None,
+        "device_shares": ",".join(str(one >> 20) for one in shares if one is not None)
+        if shares and None not in shares
+        else None,
         "memory_mb": None if spec.memory_bytes is None else str(spec.memory_bytes >> 20),
     }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from rbee.contract import Register
+from rbee.contract import Backend, DeviceShare, Register
 from rbee.plugins.registrations import OwnedRegister, Registrations
 from rbee_path import EngineRecord, engine_of, plugin, read_records
 from rbee_path.asking import parse_metrics
+from rbee_path.engine import values_of
 from rbee_path.reading import Broken, shipped_records, user_folder
 from rbee_path.record import parse_record
 from rbee_path.template import fill, fill_groups
@@ -184,3 +186,21 @@ def test_a_broken_record_is_no_engine_that_can_be_made_to_start(load_spec):
     engine = engine_of(Broken(name="x", reason="it is broken; mend it"))
     assert engine.name == "path-x"
     assert not engine.info().available
+
+
+def test_the_record_of_a_server_that_splits_a_model_is_told_of_all_gpus_and_of_one_nothing_is_split(load_spec):
+    (record,) = (one for one in shipped_records() if one.name == "llama-server")
+    found = engine_of(record)
+    assert found.info().splits == ("cuda", "rocm")
+    shares = (
+        DeviceShare(device="GPU-2", memory_bytes=24 * 2**30),
+        DeviceShare(device="GPU-0", memory_bytes=12 * 2**30),
+    )
+    over = msgspec.structs.replace(load_spec, device="GPU-2", backend="cuda", devices=shares)
+    for spec, numbers, arguments in (
+        (over, "2,0", ["--split-mode", "layer", "--tensor-split", "24576,12288"]),
+        (msgspec.structs.replace(over, devices=()), "2", []),
+    ):
+        values = values_of(spec)
+        assert list(fill_groups(record.on[Backend.CUDA].arguments, values)) == arguments
+        assert fill(record.on[Backend.CUDA].environment["CUDA_VISIBLE_DEVICES"], values) == numbers
