@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -62,6 +63,7 @@ class HiveGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         processor: speed of workers on the processor; None when there are none.
         gpus: of each.
         formats: of models, that an engine there opens.
+        spread: an engine there spreads a model that fits none of its GPUs over several of one backend.
         fetch_mib_s: MiB of a model that it fetches a second.
         models: what lies on its disk.
         workers: how many of each model it runs at the beginning; their models lie on the disk, too.
@@ -76,6 +78,7 @@ class HiveGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     processor: Compute | None = None
     gpus: tuple[Gpu, ...] = ()
     formats: Annotated[tuple[Name, ...], Meta(min_length=1)] = ("gguf",)
+    spread: bool = False
     fetch_mib_s: Speed = 50.0
     models: tuple[str, ...] = ()
     workers: dict[str, Annotated[int, Meta(ge=0, le=1024)]] = {}
@@ -91,6 +94,28 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     hives: Annotated[tuple[HiveGroup, ...], Meta(min_length=1, max_length=1000)]
     reference_gib: Gib = 4.0
+
+
+def blended(parts: Sequence[tuple[Compute, float]], slots: int) -> Compute:
+    """How quick GPUs are together, each of which computes a part of every token's layers, one after the other.
+
+    Args:
+        parts: of the GPUs, with the part of the model that each has; they come to 1.
+        slots: of the worker.
+    """
+    curves = [decode_curve(compute, slots, 1.0) for compute, _ in parts]
+    weights = [part for _, part in parts]
+    return Compute(
+        prefill_tok_s=_together([compute.prefill_tok_s for compute, _ in parts], weights),
+        decode_tok_s={
+            count: _together(list(speeds), weights) for count, speeds in enumerate(zip(*curves, strict=True), 1)
+        },
+        load_s=sum(compute.load_s * part for compute, part in parts),
+    )
+
+
+def _together(speeds: Sequence[float], weights: Sequence[float]) -> float:
+    return 1.0 / sum(part / speed for speed, part in zip(speeds, weights, strict=True))
 
 
 def decode_curve(compute: Compute, slots: int, scale: float) -> tuple[float, ...]:

@@ -58,7 +58,7 @@ class Known:
             model_id=worker.model,
             implementation="simulated",
             hive_id=worker.machine.hive_id,
-            device=device.id,
+            device=worker.device_name,
             backend=device.backend,
             slots_total=worker.slots,
             queue_depth=0,

@@ -142,7 +142,7 @@ class Loads:
 
     def _start(self, load: LoadUnderWay) -> None:
         machine = self._machines[load.start.hive_id]
-        if not machine.room(load.start.device, self._models.need(load.model, machine.group)):
+        if not machine.room(load.start.device, self._models.need(load.model, machine.group), load.start.shares):
             self._over(load, None)
             return
         worker = self._spawn(machine, load.start)
@@ -171,6 +171,7 @@ class Loads:
             models.need(start.model_id, group),
             models.slots(group),
             models.scale(start.model_id),
+            start.shares,
         )
         self._known.joined(worker)
         return worker

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import floor
 
-from rbee.contract.types import Backend, Device, DeviceType, EngineInfo, ModelVariant
+from rbee.contract.types import Backend, Device, DeviceShare, DeviceType, EngineInfo, ModelVariant
 from rbee.scheduler import Estimate, HiveView, IdleWorker
 from rbee.simulation.clock import Clock
 from rbee.simulation.devices import SimulatedDevice, Stream
-from rbee.simulation.fleet import Compute, Gpu, HiveGroup, decode_curve
+from rbee.simulation.fleet import Compute, Gpu, HiveGroup, blended, decode_curve
 from rbee.simulation.requests import BLOCK_TOKENS
 from rbee.simulation.workers import Worker
 
@@ -88,7 +88,13 @@ class Machine:
         backends = tuple(sorted({one.backend for one in self._infos}))
         self._engines = tuple(
             EngineInfo(
-                name=one, version="simulated", formats=(one,), backends=backends, capabilities=(), available=True
+                name=one,
+                version="simulated",
+                formats=(one,),
+                backends=backends,
+                capabilities=(),
+                available=True,
+                splits=backends if group.spread else (),
             )
             for one in group.formats
         )
@@ -115,9 +121,10 @@ class Machine:
         for worker in self.workers.values():
             self._tell(worker)
 
-    def room(self, device: str, need: Estimate) -> bool:
+    def room(self, device: str, need: Estimate, shares: Sequence[DeviceShare] = ()) -> bool:
         """Whether a worker fits this instant, which the queen cannot know: the hive has the last word."""
-        return self.free(self.devices[device]) >= (need.total_bytes or 0) and self.threads_free >= 1
+        holds = _holds(device, need, shares)
+        return self.threads_free >= 1 and all(self.free(self.devices[one]) >= size for one, size in holds.items())
 
     def free(self, device: SimulatedDevice) -> int:
         """Bytes of a device that no worker has."""
@@ -128,19 +135,28 @@ class Machine:
         return device.memory_free
 
     def start(
-        self, worker_id: str, variant: ModelVariant, device_id: str, need: Estimate, slots: int, scale: float
+        self,
+        worker_id: str,
+        variant: ModelVariant,
+        device_id: str,
+        need: Estimate,
+        slots: int,
+        scale: float,
+        shares: Sequence[DeviceShare] = (),
     ) -> Worker:
         """A worker gets its memory and threads; it loads from now on.
 
         Args:
             worker_id: identity.
             variant: that it is to serve.
-            device_id: on what.
+            device_id: on what, of several devices with commas between.
             need: its memory.
             slots: requests at the same time.
             scale: size of the model by that for which speeds are told.
+            shares: of several devices, the memory of each.
         """
-        device, compute = self.devices[device_id], self._compute[device_id]
+        holds = _holds(device_id, need, shares)
+        device, compute = self.devices[next(iter(holds))], self._speed(holds, slots)
         most = self.group.worker_threads
         threads = (self.threads_free + 1) // 2 if most is None else min(most, self.threads_free)
         worker = Worker(
@@ -152,7 +168,7 @@ class Machine:
             prefill=compute.prefill_tok_s / scale,
             decode=decode_curve(compute, slots, 1 / scale),
             load_s=compute.load_s * scale,
-            memory_bytes=need.total_bytes or 0,
+            holds=holds,
             threads=threads,
             blocks=need.context_length * slots // BLOCK_TOKENS,
             now=self._clock.now,
@@ -206,18 +222,25 @@ class Machine:
     def _tell(self, worker: Worker, share: float = 0.0) -> None:
         if worker.device.device.device_type is not DeviceType.GPU:
             return
-        free = self._told.gpu_free[worker.device.device.id] // _MIB
+        free = sum(self._told.gpu_free[one] for one in worker.holds) // _MIB
         if (worker.gpu_pct, worker.vram_free_mb) != (share, free):
             worker.gpu_pct, worker.vram_free_mb = share, free
             self._sampled(worker)
 
     def _take(self, worker: Worker, sign: int) -> None:
-        device = worker.device
-        if device.memory_free is not None:
-            device.memory_free -= sign * worker.memory_bytes
-        if device.memory_free is None or device.device.backend == Backend.METAL:
-            self.ram_free -= sign * worker.memory_bytes
+        for name, size in worker.holds.items():
+            device = self.devices[name]
+            if device.memory_free is not None:
+                device.memory_free -= sign * size
+            if device.memory_free is None or device.device.backend == Backend.METAL:
+                self.ram_free -= sign * size
         self.threads_free -= sign * worker.threads
+
+    def _speed(self, holds: Mapping[str, int], slots: int) -> Compute:
+        if len(holds) == 1:
+            return self._compute[next(iter(holds))]
+        whole = sum(holds.values()) or 1
+        return blended([(self._compute[name], size / whole) for name, size in holds.items()], slots)
 
     def _state(self) -> _Told:
         gpus = {name: self.free(one) for name, one in self.devices.items() if one.memory_free is not None}
@@ -232,9 +255,15 @@ def _idle(worker: Worker, now: float) -> IdleWorker:
         idle_s=now - worker.used_at,
         load_s=worker.known_load_s,
         memory_bytes=0 if gpu and device.backend != Backend.METAL else worker.memory_bytes,
-        device=device.id,
+        device=worker.device_name,
         vram_bytes=worker.memory_bytes if gpu else None,
+        gpu_bytes=worker.holds if len(worker.holds) > 1 else {},
     )
+
+
+def _holds(device: str, need: Estimate, shares: Sequence[DeviceShare]) -> dict[str, int]:
+    """Bytes of each device that a worker has."""
+    return {one.device: one.memory_bytes or 0 for one in shares} or {device: need.total_bytes or 0}
 
 
 def _devices(group: HiveGroup) -> list[tuple[Device, Compute, int | None]]:

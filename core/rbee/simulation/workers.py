@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rbee.contract.devices import set_name
 from rbee.contract.types import WorkerState
 
 if TYPE_CHECKING:
@@ -20,30 +21,31 @@ class Worker:
         worker_id: identity.
         model: name of what it serves.
         machine: where it runs.
-        device: on what.
+        device: on what; of several devices the one that has most of the model.
+        holds: bytes of each device that it has, by id.
         slots: requests that it serves at the same time.
         prefill_tok_s: tokens of prompts that it computes a second while it has the device for itself.
         decode: tokens a second of each answer, likewise, for 1, 2, ... `slots` answers.
         load_s: seconds until it serves.
         known_load_s: these seconds, once the queen has seen a load of it; None before.
-        memory_bytes: of the device, that it has.
+        memory_bytes: of its device, that it has, of several in all.
         threads: of the machine, that it has.
         state: as the queen knows it.
         running: requests that it serves; the queen has sent all of them, so that she knows.
         used_at: when its last request began or ended.
         gpu_pct: load of the device, as last told; None on a processor.
-        vram_free_mb: memory left on it, likewise.
+        vram_free_mb: memory left on all its devices, likewise.
     """
 
     __slots__ = (
-        "_blocks", "_cache", "decode", "device", "gpu_pct", "known_load_s", "load_s", "machine",
+        "_blocks", "_cache", "decode", "device", "gpu_pct", "holds", "known_load_s", "load_s", "machine",
         "memory_bytes", "model", "prefill_tok_s", "running", "slots", "state", "threads", "used_at",
         "vram_free_mb", "worker_id",
     )  # fmt: skip
 
     def __init__(
         self, worker_id: str, model: str, machine: Machine, device: SimulatedDevice, *, slots: int, prefill: float,
-        decode: Sequence[float], load_s: float, memory_bytes: int, threads: int, blocks: int, now: float,
+        decode: Sequence[float], load_s: float, holds: dict[str, int], threads: int, blocks: int, now: float,
     ) -> None:  # fmt: skip
         self.worker_id = worker_id
         self.model = model
@@ -54,7 +56,8 @@ class Worker:
         self.decode = decode
         self.load_s = load_s
         self.known_load_s: float | None = None
-        self.memory_bytes = memory_bytes
+        self.holds = holds
+        self.memory_bytes = sum(holds.values())
         self.threads = threads
         self.state = WorkerState.LOADING
         self.running = 0
@@ -63,6 +66,11 @@ class Worker:
         self.vram_free_mb: int | None = None
         self._blocks = blocks
         self._cache: OrderedDict[int, None] = OrderedDict()
+
+    @property
+    def device_name(self) -> str:
+        """Id of its device, of several with commas between."""
+        return set_name(tuple(self.holds))
 
     @property
     def idle(self) -> bool:

@@ -121,8 +121,8 @@ class EngineRecord(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
         formats: of the models that it opens.
         backends: how it can drive devices.
         capabilities: what its workers offer.
-        splits: of `backends`, those over several of whose devices it spreads one model; it is told of them by the places
-            ``device_numbers``, ``device_count`` and ``device_shares``.
+        splits: of `backends`, those over several of whose devices it spreads one model; the places ``device_numbers``,
+            ``device_count`` and ``device_shares`` tell it of them.
         preference: how well it suits a backend, as `rbee.contract.Engine.preference`; 0 for one that is left out.
         ignores: parameters of OpenAI's API that it drops without a word; requests that need one are refused.
         install: how a person gets it.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rbee.contract.errors import InsufficientMemoryError
-from rbee.contract.types import Device, DeviceType
+from rbee.contract.types import Device, DeviceShare, DeviceType
 from rbee.contract.wire import GpuStats, HiveHeartbeat, HiveInfo, NodeStats, ProcessStats, utc_now
 from rbee.hive.memory_budget import MemoryBudget
 
@@ -188,3 +189,69 @@ def test_each_device_names_those_that_it_is_promised_to() -> None:
     }  # fmt: skip
     budget.give_back("a")
     assert [one.workers for one in budget.shares()] == [("b",), (), ("c",)]
+
+
+OTHER = msgspec.structs.replace(CARD, id="GPU-1", memory_bytes=800 * MIB)
+
+
+def spread(budget: MemoryBudget, worker: str, mib: int | None) -> dict[str, int | None]:
+    found = budget.spread(worker, "m", ("GPU-0", "GPU-1"), None if mib is None else mib * MIB)
+    return {one.device: None if one.memory_bytes is None else one.memory_bytes // MIB for one in found}
+
+
+def test_a_worker_on_two_cards_is_promised_of_each_in_proportion_and_some_more() -> None:
+    budget = on(CPU, CARD, OTHER)
+    assert spread(budget, "a", 260) == {"GPU-0": 100 + 256, "GPU-1": 160 + 256}
+    assert (free(budget, "GPU-0"), free(budget, "GPU-1"), free(budget)) == (144, 384, 1000)
+    assert spread(budget, "a", 1) == {"GPU-0": 356, "GPU-1": 416}, "one that has its share keeps it"
+    assert budget.grant("a", "m", "GPU-0", 1) == 772 * MIB
+    budget.give_back("a")
+    assert (free(budget, "GPU-0"), free(budget, "GPU-1")) == (500, 800)
+
+
+def test_what_two_cards_have_not_together_is_refused_with_the_figures_of_each_and_nothing_is_held() -> None:
+    budget = on(CPU, CARD, OTHER)
+    take(budget, "x", 100, "GPU-1")
+    with pytest.raises(InsufficientMemoryError) as refused:
+        spread(budget, "a", 1000)
+    assert "'m' needs about 1000 MiB of 2 devices together, and 500 MiB on GPU-0 and 444 MiB on GPU-1 are left" in (
+        refused.value.message
+    )
+    assert "Workers hold the rest: x." in refused.value.message
+    assert refused.value.details == {
+        "devices": ["GPU-0", "GPU-1"],
+        "needed_bytes": 1000 * MIB,
+        "free_bytes": [500 * MIB, 444 * MIB],
+        "workers": ["x"],
+    }
+    assert (free(budget, "GPU-0"), free(budget, "GPU-1")) == (500, 444)
+
+
+def test_a_worker_on_two_cards_holds_what_it_uses_of_each_where_that_is_more_than_promised() -> None:
+    sample = ProcessStats(pid=1, worker_id="a", vram_mb=650, vram_by_gpu_mb={"GPU-0": 450, "GPU-1": 200})
+    budget = on(CPU, CARD, OTHER, told=beat(None, sample))
+    shares = (DeviceShare(device="GPU-0", memory_bytes=300 * MIB), DeviceShare(device="GPU-1", memory_bytes=300 * MIB))
+    budget.note_shares("a", shares)
+    assert (free(budget, "GPU-0"), free(budget, "GPU-1")) == (50, 500)
+
+
+def test_an_unknown_need_is_let_in_on_two_cards_and_counts_with_what_it_uses() -> None:
+    budget = on(CPU, CARD, OTHER)
+    assert spread(budget, "a", None) == {"GPU-0": None, "GPU-1": None}
+    assert (free(budget, "GPU-0"), free(budget, "GPU-1")) == (500, 800)
+    assert budget.grant("a", "m", "GPU-0", 1) is None
+
+
+@given(st.lists(st.tuples(WORKERS, st.integers(1, 900), st.booleans()), max_size=20))
+def test_no_card_is_promised_beyond_what_it_has_by_whoever_spreads(steps: list[tuple[str, int, bool]]) -> None:
+    budget = on(CPU, CARD, OTHER)
+    for worker, mib, comes in steps:
+        if not comes:
+            budget.give_back(worker)
+            continue
+        try:
+            spread(budget, worker, mib)
+        except InsufficientMemoryError:
+            continue
+    for one in budget.shares():
+        assert one.granted_bytes <= (one.total_bytes or 0)

@@ -130,3 +130,28 @@ def test_a_fleet_whose_workers_do_not_fit_is_refused(machines, told) -> None:  #
     with pytest.raises(InvalidRequestError) as refused:
         Watched(fleet(machines), ASKED, given=[])
     assert told in refused.value.message
+
+
+CARDS = (msgspec.structs.replace(GPU, count=2),)
+
+
+def test_a_model_larger_than_a_gpu_is_served_by_two_where_the_fleet_says_so() -> None:
+    asked = load(model(weights_gib=30), rate=0.2)
+    refused = Watched(fleet(group(gpus=CARDS, ram_gib=4)), asked).run()
+    assert set(refused.refused.values()) == {"NO_PLACEMENT"}
+    served = Watched(fleet(group(gpus=CARDS, ram_gib=4, spread=True)), asked).run()
+    assert not served.refused
+    (machine,) = served.colony.machines.values()
+    (worker,) = machine.workers.values()
+    assert worker.device_name == "GPU-0,GPU-1"
+    assert all(one.memory_free is not None and one.memory_free >= 0 for one in machine.devices.values())
+    taken = {name: 24 * 2**30 - (one.memory_free or 0) for name, one in machine.devices.items()}
+    assert taken == worker.holds
+
+
+def test_a_fleet_that_may_spread_and_need_not_does_the_same_as_before() -> None:
+    asked = load(model(weights_gib=12))
+    plain, may = (
+        Watched(fleet(group(gpus=CARDS, workers={"m": 2}, spread=spread)), asked).run() for spread in (False, True)
+    )
+    assert plain.first_s == may.first_s

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from rbee.contract import WorkerState
+from rbee.contract import DeviceShare, WorkerState
 from rbee.scheduler import Estimate, estimate
 from rbee.simulation import Gpu, HiveGroup
 from rbee.simulation.clock import Clock
 from rbee.simulation.devices import Stream
+from rbee.simulation.fleet import blended
 from rbee.simulation.machines import Machine
 from rbee.simulation.requests import Request
 from rbee.simulation.workers import Worker
@@ -127,3 +128,31 @@ def test_a_load_that_is_over_is_told_as_over_by_the_beat_after() -> None:
     assert worker.gpu_pct == pytest.approx(25.0)
     place.until(7.3)
     assert worker.gpu_pct == 0.0
+
+
+def test_gpus_together_are_as_quick_as_the_parts_that_each_computes() -> None:
+    slow = Gpu(memory_gib=24, prefill_tok_s=1000, decode_tok_s={1: 50, 4: 20}, load_s=16)
+    quick = Gpu(memory_gib=24, prefill_tok_s=3000, decode_tok_s={1: 100, 4: 60}, load_s=8)
+    both = blended([(quick, 0.75), (slow, 0.25)], 4)
+    assert both.prefill_tok_s == pytest.approx(2000)
+    assert isinstance(both.decode_tok_s, dict)
+    assert both.decode_tok_s[1] == pytest.approx(1 / (0.75 / 100 + 0.25 / 50))
+    assert both.load_s == 10
+    same = blended([(quick, 0.5), (quick, 0.5)], 4)
+    assert same.prefill_tok_s == pytest.approx(quick.prefill_tok_s)
+
+
+def test_a_worker_on_two_gpus_takes_its_share_of_each_and_there_must_be_room_on_both() -> None:
+    place = Place(group(gpus=(Gpu(memory_gib=24, prefill_tok_s=1, decode_tok_s=1, count=2),)))
+    shares = (DeviceShare(device="GPU-1", memory_bytes=20 * GIB), DeviceShare(device="GPU-0", memory_bytes=6 * GIB))
+    assert place.machine.room("GPU-1,GPU-0", NEED, shares)
+    worker = place.machine.start("w", VARIANT, "GPU-1,GPU-0", NEED, 4, 1.0, shares)
+    free = {name: one.memory_free for name, one in place.machine.devices.items()}
+    assert free == {"GPU-0": 18 * GIB, "GPU-1": 4 * GIB}
+    assert (worker.device_name, worker.device.device.id) == ("GPU-1,GPU-0", "GPU-1")
+    assert not place.machine.room("GPU-1,GPU-0", NEED, shares)
+    worker.state = WorkerState.READY
+    (idle,) = place.machine.view("other").idle
+    assert idle.gpu_bytes == {"GPU-1": 20 * GIB, "GPU-0": 6 * GIB}
+    place.machine.stop(worker)
+    assert {one.memory_free for one in place.machine.devices.values()} == {24 * GIB}

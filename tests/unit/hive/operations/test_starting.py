@@ -147,3 +147,44 @@ async def test_options_of_a_request_lie_over_the_settings_and_these_over_the_def
     with pytest.raises(EngineUnavailableError, match="as far as it goes"):
         await starting.spawn(WorkerSpawn(model="m", options={"adapter": "mine"}), MODEL, Mock())
     assert supervisor.ensure_ready.call_args.args[1].options == {"cache_mb": 8, "adapter": "mine"}
+
+
+TWIN = msgspec.structs.replace(GPU, id="GPU-1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("GPU-1,GPU-0", "GPU-1,GPU-0"),
+        (" GPU-0 , 1", "GPU-0,GPU-1"),
+        ("GPU-0,GPU-0", "GPU-0"),
+        ("GPU-1,", "GPU-1"),
+    ],
+)
+def test_several_devices_are_meant_in_the_order_in_which_they_are_named(wanted: str, meant: str) -> None:
+    assert on(CPU, GPU, TWIN).device(wanted) == (meant, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("GPU-0,GPU-9", "There is no device 'GPU-9' here. Devices: CPU-0, GPU-0, GPU-1."),
+        ("GPU-0,CPU-0", "are driven in different ways (GPU-0 by cuda, CPU-0 by cpu)"),
+        (",", "There is no device ',' here"),
+    ],
+)
+def test_devices_that_are_no_set_are_refused_by_name(wanted: str, words: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        on(CPU, GPU, TWIN).device(wanted)
+    assert words in caught.value.message
+    assert caught.value.param == "device"
+
+
+def test_an_engine_for_several_devices_is_one_that_says_so() -> None:
+    plain = msgspec.structs.replace(engine("plain", backends=("cuda",)), preference={"cuda": 30})
+    splitting = msgspec.structs.replace(engine("splitting", backends=("cuda",)), splits=("cuda",))
+    starting = on(GPU, TWIN, engines=(plain, splitting))
+    assert starting.engine(MODEL, None, "cuda").name == "plain"
+    assert starting.engine(MODEL, None, "cuda", several=True).name == "splitting"
+    with pytest.raises(EngineUnavailableError, match=r"No engine here spreads 'm' over several devices .* Name one"):
+        starting.engine(MODEL, "plain", "cuda", several=True)
