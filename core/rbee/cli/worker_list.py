@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 import msgspec
@@ -109,8 +109,8 @@ def facts_of(worker: WorkerRecord, devices: Sequence[str]) -> dict[str, str]:
         "processor": percent(worker.cpu_pct),
         "threads": text(worker.threads),
         "memory": megabytes(worker.rss_mb),
-        "promised": megabytes(worker.memory_granted_mb),
-        "VRAM": megabytes(worker.vram_mb),
+        "promised": f"{megabytes(worker.memory_granted_mb)}{_of_each(worker.granted_by_gpu_mb)}",
+        "VRAM": f"{megabytes(worker.vram_mb)}{_of_each(worker.vram_by_gpu_mb)}",
         "GPU": percent(worker.gpu_pct),
         "uptime": duration(worker.uptime_s),
         "kept": kept_of(worker),
@@ -128,6 +128,11 @@ def tokens_a_second(rate: float | None) -> str:
 def percent(value: float | None) -> str:
     """``12 %``; 100 is one core, or all of a device."""
     return UNKNOWN if value is None else f"{value:.0f} %"
+
+
+def _of_each(by_gpu: Mapping[str, int] | None) -> str:
+    """What of it is of which GPU, where there are several."""
+    return f" ({', '.join(f'{gpu} {megabytes(size)}' for gpu, size in by_gpu.items())})" if by_gpu else ""
 
 
 def _ago(seconds: float | None) -> str:

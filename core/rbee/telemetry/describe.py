@@ -52,6 +52,8 @@ def describe(
         heartbeat_age_s=_rounded(beat_age_s),
         telemetry_age_s=_rounded(sample_age_s),
         stage=entry.stage,
+        vram_by_gpu_mb=sample.vram_by_gpu_mb if sample else None,
+        granted_by_gpu_mb=sample.granted_by_gpu_mb if sample else None,
     )
 
 

@@ -8,6 +8,7 @@ from rbee.contract import (
     CONTRACT_VERSION,
     Capability,
     Device,
+    DeviceShare,
     DeviceType,
     LoadSpec,
     ModelFile,
@@ -83,3 +84,10 @@ def test_unknown_figures_are_told_as_null() -> None:
 
 def test_the_contract_has_a_version_of_two_numbers() -> None:
     assert [part.isdecimal() for part in CONTRACT_VERSION.split(".")] == [True, True]
+
+
+def test_a_load_on_one_device_names_it_and_one_over_several_names_all() -> None:
+    one = LoadSpec(model_id="m", model_path=None, variant=VARIANT, device="GPU-1")
+    shares = (DeviceShare(device="GPU-1", memory_bytes=5), DeviceShare(device="GPU-0", memory_bytes=3))
+    assert one.device_ids == ("GPU-1",)
+    assert msgspec.structs.replace(one, devices=shares).device_ids == ("GPU-1", "GPU-0")

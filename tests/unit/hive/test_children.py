@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from rbee.contract import DeviceShare
 from rbee.contract.errors import NotFoundError
 from rbee.hive.children import Child, find, identify, is_alive, send_signal, signal_own, start_ticks, tags
 from rbee.hive.leftovers import end_leftovers
@@ -149,3 +150,17 @@ def test_the_session_of_a_stranger_with_a_pid_of_old_is_left_alone_where_the_sys
     assert stranger.poll() is None
     assert end_leftovers(msgspec.structs.replace(child, created=born), tmp_path) == 1
     assert not psutil.pid_exists(stranger.pid)
+
+
+def test_a_worker_on_several_devices_is_found_again_with_its_share_of_each(start: Start, tmp_path: Path) -> None:
+    shares = (DeviceShare(device="GPU-1", memory_bytes=30), DeviceShare(device="GPU-0", memory_bytes=12))
+    process = start(tags(tmp_path, "w1", 8080, 3, "m", "GPU-1,GPU-0", 42, shares), "--worker-id=w1")
+    child = identify(process.pid, tmp_path)
+    assert child is not None
+    assert (child.device, child.memory_bytes, child.shares) == ("GPU-1,GPU-0", 42, shares)
+    unknown = start(tags(tmp_path, "w2", 8081, 3, "m", "GPU-0,GPU-1"), "--worker-id=w2")
+    other = identify(unknown.pid, tmp_path)
+    assert other is not None
+    assert other.shares == (DeviceShare(device="GPU-0"), DeviceShare(device="GPU-1"))
+    odd = tags(tmp_path, "w3", 8082, 3, "m", "GPU-0,GPU-1") | {"RBEE_WORKER_SHARES": "7"}
+    assert identify(start(odd, "--worker-id=w3").pid, tmp_path) is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rbee.contract import Backend, Device, DeviceType
+import msgspec
+from rbee.contract import Backend, Device, DeviceShare, DeviceType
 from rbee.contract.wire import DeviceBudget, HiveInfo
 from rbee.queen.coming import Coming, Held, held_by, less
 from rbee.telemetry import HiveRecord
@@ -40,3 +41,12 @@ def test_a_hive_that_has_told_nothing_loses_memory_of_the_machine() -> None:
 
 def test_what_is_left_is_never_below_nothing_and_unknown_stays_unknown() -> None:
     assert (less(None, 3), less(5, 3), less(2, 3)) == (None, 2, 0)
+
+
+def test_a_start_over_several_cards_takes_its_share_of_each() -> None:
+    shares = (DeviceShare(device="GPU-0", memory_bytes=7), DeviceShare(device="GPU-2", memory_bytes=4))
+    starts = [Coming("a", "GPU-0,GPU-2", 11, 1, shares), Coming("b", "GPU-0", 2, 1)]
+    two = msgspec.structs.replace(CARD, id="GPU-2")
+    known = record()
+    known.devices = (CPU, CARD, two)
+    assert held_by(starts, known) == Held(0, {"GPU-0": 9, "GPU-2": 4}, 2)

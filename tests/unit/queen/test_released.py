@@ -118,3 +118,26 @@ async def test_figures_that_are_older_than_the_stop_count_only_of_who_was_measur
     assert not waiting.done()
     machine.beat()
     assert not await waiting
+
+
+async def test_memory_of_several_gpus_is_waited_for_on_all_of_them(machine) -> None:
+    def told(used: tuple[int, int], *workers: ProcessStats) -> HiveHeartbeat:
+        gpus = tuple(
+            GpuStats(id=f"GPU-{number}", vram_used_mb=mb, vram_total_mb=24_000) for number, mb in enumerate(used)
+        )
+        info = HiveInfo(id="h", hostname="x", port=1)
+        return HiveHeartbeat(hive=info, timestamp=utc_now(), workers=workers, node=NodeStats(gpus=gpus))
+
+    spread = ProcessStats(
+        pid=1, worker_id="w", gpu="GPU-0,GPU-1", vram_mb=9_000, vram_by_gpu_mb={"GPU-0": 5_000, "GPU-1": 4_000}
+    )
+    other = ProcessStats(pid=2, worker_id="v", gpu="GPU-1", vram_mb=1_000)
+    machine.telemetry.update_hive_state(told((5_500, 5_000), spread, other))
+    held = machine.held()
+    assert held == Footprint("h", "w", measured=True, gpu="GPU-0,GPU-1", vram_mb=9_000, strange_mb=500)
+    machine.telemetry.update_hive_state(told((500, 5_000), other))
+    waiting = asyncio.create_task(machine.waits(held, SOON_S))
+    await asyncio.sleep(0)
+    assert not waiting.done(), "one of the two has given nothing back"
+    machine.telemetry.update_hive_state(told((500, 1_000), other))
+    assert not await waiting

@@ -76,3 +76,10 @@ def test_free_memory_of_a_gpu_counts_its_other_users_where_they_are_known(
 ) -> None:
     told = None if stats is None else node(stats)
     assert free_vram_mb(ProcessStats(pid=1, **sample), told) == free
+
+
+def test_free_memory_of_several_gpus_is_that_of_all_of_them() -> None:
+    stats = [GpuStats(id=f"GPU-{number}", vram_used_mb=70, vram_total_mb=100 + number) for number in range(3)]
+    sample = ProcessStats(pid=1, gpu="GPU-0,GPU-2", vram_mb=40, total_vram_mb=202)
+    assert free_vram_mb(sample, node(*stats)) == 30 + 32
+    assert free_vram_mb(sample, node(*stats[:2])) == 202 - 40

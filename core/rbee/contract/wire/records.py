@@ -18,7 +18,7 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
         implementation: engine; from the heartbeat.
         version: of the engine.
         hive_id: machine.
-        device: device id.
+        device: device id, of several with commas between.
         backend: how it is driven.
         state: last state told.
         presence: ``online``, ``unobserved``, ``hung`` or ``offline``.
@@ -47,6 +47,8 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
         prefill_tok_s: tokens of a prompt that it computes a second, as measured by requests or `rbee bench`; None
             before that.
         decode_tok_s: tokens a second that one more answer would get there now, likewise.
+        vram_by_gpu_mb: of several GPUs, what it uses of each, by id; None for one.  From telemetry.
+        granted_by_gpu_mb: of several GPUs, what its hive promised it of each, likewise.
     """
 
     worker_id: str
@@ -84,3 +86,5 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     unloads_in_s: float | None = None
     prefill_tok_s: float | None = None
     decode_tok_s: float | None = None
+    vram_by_gpu_mb: dict[str, int] | None = None
+    granted_by_gpu_mb: dict[str, int] | None = None

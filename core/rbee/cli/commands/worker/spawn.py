@@ -22,7 +22,11 @@ from rbee.contract.errors import InvalidRequestError
 @click.command("spawn")
 @click.argument("model")
 @click.option("--hive", "hive_id", type=NOT_EMPTY, metavar="ID", help="On this hive; the queen chooses when left out.")
-@click.option("--device", type=NOT_EMPTY, help="On this device, as GPU-0 or 0; the first when left out.")
+@click.option(
+    "--device",
+    type=NOT_EMPTY,
+    help="On this device, as GPU-0 or 0, or over these, as GPU-0,GPU-1; the first when left out.",
+)
 @click.option(
     "--engine",
     type=NOT_EMPTY,
