@@ -208,6 +208,8 @@ def option(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
 
 def _shares(hive: HiveView, choice: Choice, evict: Sequence[str]) -> tuple[DeviceShare, ...]:
     """What each of several devices gives, once those who make room have gone."""
+    if len(choice.group) == 1:
+        return ()
     going = [worker for worker in hive.idle if worker.worker_id in evict]
     free = [
         None if now is None else now + sum(frees(worker, device) for worker in going)

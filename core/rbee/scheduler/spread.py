@@ -43,12 +43,14 @@ def fits(need: Estimate, free: Sequence[int | None]) -> bool | None:
         need: on so many devices: see `Estimate.over`.
         free: of each.
     """
-    known = [one for one in free if one is not None]
-    if need.total_bytes is None or len(known) < len(free):
+    if need.total_bytes is None:
         return None
-    if need.total_bytes > sum(known):
-        return False
-    return len(free) == 1 or min(known) >= need.further_bytes
+    if len(free) == 1:
+        return None if free[0] is None else need.total_bytes <= free[0]
+    known = [one for one in free if one is not None]
+    if len(known) < len(free):
+        return None
+    return need.total_bytes <= sum(known) and min(known) >= need.further_bytes
 
 
 def shares_of(need: int | None, ids: Sequence[str], free: Sequence[int | None]) -> tuple[DeviceShare, ...]:
@@ -76,5 +78,7 @@ def shares_of(need: int | None, ids: Sequence[str], free: Sequence[int | None]) 
 
 def together(free: Sequence[int | None]) -> int | None:
     """What devices have in all; None when it is unknown of one."""
+    if len(free) == 1:
+        return free[0]
     known = [one for one in free if one is not None]
     return sum(known) if len(known) == len(free) else None
