@@ -30,8 +30,8 @@ class BeehivesLater:
         self._later = Later(place if isinstance(place, Path) else None, make)
 
     async def open(self) -> None:
-        """Open it, if there is one; raises as `Store.open`."""
-        await self._later.present()
+        """Open it, if there is one, a damaged file set aside; raises as `Store.open`."""
+        await self._later.left(lambda store: store.list())
 
     async def close(self) -> None:
         """See `Store.close`."""

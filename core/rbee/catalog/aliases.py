@@ -47,13 +47,12 @@ class Aliases:
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Read the file, if there is one.
+        """Read the file, if there is one; a damaged one is set aside.
 
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        store = await self._store.present()
-        self._all = {} if store is None else {alias.name: alias for alias in await store.list()}
+        self._all = {alias.name: alias for alias in await self._store.left(lambda store: store.list()) or ()}
 
     async def close(self) -> None:
         """Close the file."""

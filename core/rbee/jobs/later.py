@@ -29,8 +29,8 @@ class JobStoreLater:
         self._later = Later(path, make)
 
     async def open(self) -> None:
-        """Open what an earlier life has left; raises as `Store.open`."""
-        await self._later.present()
+        """Open what an earlier life has left, a damaged file set aside; raises as `Store.open`."""
+        await self._later.left(lambda store: store.newest(1))
 
     async def ready(self) -> None:
         """Open it, made if there was none; raises as `Store.open`."""

@@ -77,13 +77,12 @@ class Ledger:
         self._dirty = asyncio.Event()
 
     async def open(self) -> None:
-        """Read the file, if there is one.
+        """Read the file, if there is one; a damaged one is set aside.
 
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        store = await self._store.present()
-        for one in [] if store is None else await store.list():
+        for one in await self._store.left(lambda store: store.list()) or ():
             self._put(one)
         self._changed.clear()
 

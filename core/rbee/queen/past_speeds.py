@@ -37,14 +37,12 @@ class PastSpeeds:
         self._unwritten: dict[Kind, Speed] = {}
 
     async def open(self) -> None:
-        """Read the file, if there is one.
+        """Read the file, if there is one; a damaged one is set aside.
 
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        store = await self._store.present()
-        if store is not None:
-            self._all.update(await store.all())
+        self._all.update(await self._store.left(lambda store: store.all()) or {})
 
     async def close(self) -> None:
         """Close the file."""

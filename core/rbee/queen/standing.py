@@ -39,13 +39,12 @@ class Standings:
         self._all: dict[str, Standing] = {}
 
     async def open(self) -> None:
-        """Read the file, if there is one.
+        """Read the file, if there is one; a damaged one is set aside.
 
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        store = await self._store.present()
-        self._all = {} if store is None else {one.model_id: one for one in await store.list()}
+        self._all = {one.model_id: one for one in await self._store.left(lambda store: store.list()) or ()}
 
     async def close(self) -> None:
         """Close the file."""

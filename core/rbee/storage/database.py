@@ -64,6 +64,11 @@ class DataBase:
         return shown_url(self._text)
 
     @property
+    def lost(self) -> str:
+        """What is gone with it, as `Schema.lost`."""
+        return self._schema.lost
+
+    @property
     def is_open(self) -> bool:
         """Between `open` and `close`."""
         return self._engine is not None

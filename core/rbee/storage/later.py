@@ -7,14 +7,21 @@ else; it is loaded with the first store that is opened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rbee.contract.errors import RbeeError
+from rbee.contract.wire import utc_now
 
 if TYPE_CHECKING:
     from rbee.storage.store import Store
 
+log = logging.getLogger(__name__)
+
 S = TypeVar("S", bound="Store")
+T = TypeVar("T")
 
 
 class Later(Generic[S]):
@@ -37,6 +44,26 @@ class Later(Generic[S]):
             return None
         return await self.made()
 
+    async def left(self, read: Callable[[S], Awaitable[T]]) -> T | None:
+        """What an earlier life of the program has left; None for nothing.
+
+        A file that is damaged, or that this user may not read, is given another name, which is told in the log: the
+        program starts without it, and nothing of it is lost to whoever can mend it.
+
+        Args:
+            read: reads it from the open store.
+
+        Raises:
+            RbeeError: as `Store.open` and `read` raise, for any other reason, or when it cannot be renamed.
+        """
+        try:
+            store = await self.present()
+            return None if store is None else await read(store)
+        except RbeeError as error:
+            if self._path is None or not await self._set_aside(self._path, error):
+                raise
+            return None
+
     async def made(self) -> S:
         """The open store, made if there was none.  Raises as `Store.open`."""
         async with self._opening:
@@ -51,3 +78,21 @@ class Later(Generic[S]):
         """Close it; harmless when it was never opened."""
         if self._store is not None:
             await self._store.close()
+
+    async def _set_aside(self, path: Path, error: RbeeError) -> bool:
+        """Put the file out of the way, if that is what has failed; whether it is."""
+        from rbee.storage.damage import set_aside, why_of_no_use
+
+        why = why_of_no_use(error)
+        if why is None:
+            return False
+        store, self._store = self._store, None
+        if store is not None:
+            await store.close()
+        try:
+            away = set_aside(path, utc_now())
+        except OSError:
+            return False
+        lost = "" if store is None else f" {store.data_base.lost}"
+        log.error("'%s' cannot be used: %s. It is now '%s', whole, and a new one is begun.%s", path, why, away, lost)
+        return True

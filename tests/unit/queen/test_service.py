@@ -67,6 +67,22 @@ async def test_the_summary_tells_who_is_there_apart_from_who_takes_work(queen: Q
     assert queen.info()["workers_total"] == 2
 
 
+async def test_she_comes_up_whichever_of_her_files_is_damaged_and_sets_it_aside(
+    programs: Programs, tmp_path: Path
+) -> None:
+    names = ("aliases", "beehives", "memory", "queen", "speeds", "standing")
+    # Of the first life of a program here.
+    home = tmp_path / "1"
+    home.mkdir()
+    for name in names:
+        (home / f"{name}.db").write_bytes(b"garbage " * 1000)
+    queen = (await programs.queen()).service
+    assert queen.aliases.list() == []
+    away = {one.name.partition(".")[0]: one for one in home.glob("*.db.damaged-*")}
+    assert sorted(away) == sorted(names)
+    assert {one.read_bytes() for one in away.values()} == {b"garbage " * 1000}
+
+
 @pytest.mark.parametrize("identity", ["", "x" * 201, "line\nbreak", "\x1b[31m", "a\u202eb"])
 async def test_ids_that_would_harm_logs_and_lists_are_refused_by_every_door(queen: QueenService, identity: str) -> None:
     info = HiveInfo(id=identity, hostname="x", port=1)

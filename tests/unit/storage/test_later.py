@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from pathlib import Path
 
 import pytest
 from rbee.beehives import BeehiveChanges
 from rbee.beehives.later import BeehivesLater
-from rbee.contract.errors import NotFoundError
+from rbee.contract.errors import ConfigurationError, NotFoundError
 from rbee.jobs import JobStore, JobStoreLater
+from rbee.queen.past_speeds import PastSpeeds
 
 
 async def test_looking_makes_no_file_and_finds_nothing(tmp_path: Path) -> None:
@@ -65,3 +68,79 @@ async def test_a_list_of_machines_is_empty_until_one_is_entered(tmp_path: Path) 
     assert [one.node_name for one in await store.list()] == ["box"]
     await store.remove("box")
     await store.close()
+
+
+def aside(path: Path) -> list[Path]:
+    return sorted(
+        one for one in path.parent.iterdir() if re.fullmatch(rf"{path.name}\.damaged-\d+T\d+Z(-1)?", one.name)
+    )
+
+
+async def test_a_damaged_file_is_set_aside_and_told_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "speeds.db"
+    for _ in range(2):
+        path.write_bytes(b"garbage " * 1000)
+        speeds = PastSpeeds(path)
+        await speeds.open()
+        await speeds.close()
+    # Also where two are set aside within a second, nothing is lost.
+    assert [one.read_bytes() for one in aside(path)] == [b"garbage " * 1000] * 2
+    assert not path.exists()
+    told = [one.message for one in caplog.records if one.name == "rbee.storage.later"]
+    assert len(told) == 2
+    assert told[0].startswith(f"'{path}' cannot be used: file is not a database. It is now '{aside(path)[0]}', whole")
+    assert "\n" not in told[0]
+
+
+async def test_damage_that_only_reading_finds_is_set_aside_with_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "queen.db"
+    store = JobStoreLater(path)
+    for number in range(200):
+        await store.add(f"job-{number}", "status", b"{}", None)
+    await store.close()
+    content = bytearray(path.read_bytes())
+    for page in range(8192, len(content), 4096):
+        content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    (tmp_path / "queen.db-wal").write_bytes(b"")
+    again = JobStoreLater(path)
+    await again.open()
+    assert await again.newest() == []
+    await again.add("job-new", "status", b"{}", None)
+    assert [row.id for row in await again.newest()] == ["job-new"]
+    await again.close()
+    assert aside(path)[0].read_bytes()[8192:] == bytes(content[8192:])
+
+
+async def test_a_folder_in_its_place_is_set_aside_too(tmp_path: Path) -> None:
+    path = tmp_path / "beehives.db"
+    path.mkdir()
+    store = BeehivesLater(path)
+    await store.open()
+    assert await store.list() == []
+    assert aside(path)[0].is_dir()
+    await store.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_one_that_may_not_be_read_is_set_aside_too(tmp_path: Path) -> None:
+    path = tmp_path / "speeds.db"
+    path.write_bytes(b"")
+    path.chmod(0)
+    await PastSpeeds(path).open()
+    assert len(aside(path)) == 1
+
+
+async def test_one_of_a_newer_program_is_refused_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "queen.db"
+    store = JobStore.at(path)
+    await store.open()
+    async with store.data_base.writing() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql("UPDATE jobs_version SET version_num = 'jobs9999'")
+    await store.close()
+    with pytest.raises(ConfigurationError, match="a newer rbee"):
+        await JobStoreLater(path).open()
+    assert aside(path) == []
