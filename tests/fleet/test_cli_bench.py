@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fleet.conftest import one_line, sdk, user
+from fleet.terminal import Terminal
 from rbee.testing.colony import eventually
 from rbee.testing.models import shared_models
 
@@ -28,7 +29,8 @@ def benched(tmp_path_factory, tiny):
         for model in (tiny, ECHO):
             spawned = colony.cli("worker", "spawn", model)
             assert spawned.returncode == 0, spawned.stderr
-        done = colony.cli("bench", "--prompt-tokens", "256", "--tokens", "32", "--streams", "1,2,32", "--json")
+        done = colony.cli("bench", "--prompt-tokens", "256", "--tokens", "32", "--streams", "1,2,32", "--rounds", "2",
+                          "--json")  # fmt: skip
         assert done.returncode == 0, done.stderr
         colony.found = json.loads(done.stdout)["workers"]
         colony.talk = done.stderr
@@ -53,6 +55,8 @@ def test_each_worker_is_measured_at_each_number_of_streams_for_which_it_has_slot
             assert row["prompt_tokens"] == pytest.approx(256, rel=0.15)
             assert row["decode_total_tok_s"] == pytest.approx(row["streams"] * row["decode_tok_s"], rel=0.01)
             assert row["prefill_tok_s"] > 0
+            assert row["rounds"] == 2
+            assert row["decode_spread"] >= 0
     echo, real = found["echo"]["rows"], found["llamacpp"]["rows"]
     # It sleeps 50 ms a token; what a machine under load adds is at most the same again.
     assert 8 < echo[0]["decode_tok_s"] <= 20.5
@@ -61,7 +65,7 @@ def test_each_worker_is_measured_at_each_number_of_streams_for_which_it_has_slot
 
 
 def test_what_it_does_is_told_as_it_goes(benched):
-    assert "with 2 answers at the same time" in benched.talk
+    assert "with 2 answers at the same time, round 2 of 2" in benched.talk
 
 
 def test_the_numbers_are_shown_with_the_workers(benched):
@@ -109,9 +113,25 @@ def test_for_a_person_it_is_a_table(benched):
     assert done.returncode == 0, done.stderr
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["WORKER", "MODEL", "HIVE", "DEVICE", "STREAMS", "PROMPT", "PROMPT/S", "ALL", "ANSWER/S",
-                            "ALL", "FIRST"]  # fmt: skip
+                            "ALL", "SPREAD", "FIRST"]  # fmt: skip
     assert rows
     assert all(ECHO in row and row.endswith("ms") for row in rows)
+
+
+def test_on_a_terminal_a_bar_tells_how_far_it_is(benched):
+    terminal = Terminal(
+        benched, "bench", ECHO, "--streams", "1,2", "--tokens", "16", "--prompt-tokens", "64", kind="xterm", columns=160
+    )
+    try:
+        terminal.expect("round 1 of 3")
+        terminal.expect(" rounds")
+        terminal.expect("round 3 of 3")
+        terminal.expect("WORKER")
+        terminal.expect("SPREAD")
+        terminal.expect("%")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.close()
 
 
 def test_interrupted_it_gives_the_slots_back(benched):
@@ -150,6 +170,7 @@ def test_what_was_measured_outlasts_queen_and_worker(benched, tiny):
         (("bench", "--streams", "1,x"), 2, "is no list of at most 16 numbers"),
         (("bench", "--streams", "0"), 2, "each must be 1 to 256"),
         (("bench", "--tokens", "1"), 2, "--tokens"),
+        (("bench", "--rounds", "0"), 2, "--rounds"),
         (("bench", ""), 2, "it is empty"),
     ],
 )
@@ -163,7 +184,7 @@ def test_a_worker_that_fails_is_told_and_the_others_are_measured(roomy_colony):
     for model in ("echo", "echo:bad?fail=step&tokens=3"):
         spawned = roomy_colony.cli("worker", "spawn", model)
         assert spawned.returncode == 0, spawned.stderr
-    done = roomy_colony.cli("bench", "--streams", "1", "--json")
+    done = roomy_colony.cli("bench", "--streams", "1", "--rounds", "1", "--json")
     assert done.returncode == 1
     found = {one["model_id"]: one for one in json.loads(done.stdout)["workers"]}
     assert (found["echo:echo"]["failed"], len(found["echo:echo"]["rows"])) == (None, 1)

@@ -7,8 +7,21 @@ from rbee.cli.format import UNKNOWN, line, text
 from rbee.cli.tables import print_table
 from rbee.contract.wire import Benched, BenchRow, WorkerBench
 
-_HEADINGS = ("WORKER", "MODEL", "HIVE", "DEVICE", "STREAMS", "PROMPT", "PROMPT/S", "ALL", "ANSWER/S", "ALL", "FIRST")
-_RIGHT = frozenset({"STREAMS", "PROMPT", "PROMPT/S", "ALL", "ANSWER/S", "FIRST"})
+_HEADINGS = (
+    "WORKER",
+    "MODEL",
+    "HIVE",
+    "DEVICE",
+    "STREAMS",
+    "PROMPT",
+    "PROMPT/S",
+    "ALL",
+    "ANSWER/S",
+    "ALL",
+    "SPREAD",
+    "FIRST",
+)
+_RIGHT = frozenset({"STREAMS", "PROMPT", "PROMPT/S", "ALL", "ANSWER/S", "SPREAD", "FIRST"})
 
 
 def print_benched(found: Benched) -> None:
@@ -18,7 +31,8 @@ def print_benched(found: Benched) -> None:
         print_table(_HEADINGS, rows, right=_RIGHT, whole={"WORKER"})
         say(
             "PROMPT/S and ANSWER/S are tokens a second of one request, ALL of all that ran at the same time;\n"
-            "PROMPT is its length in tokens, FIRST the time to the first text."
+            "PROMPT is its length in tokens, FIRST the time to the first text. SPREAD is how far ANSWER/S of the\n"
+            "rounds lie apart: much of it says that the machine was busy with something else."
         )
     for worker in found.workers:
         if worker.left_out:
@@ -38,6 +52,7 @@ def _cells(worker: WorkerBench, row: BenchRow) -> tuple[str, ...]:
         rate(row.prefill_total_tok_s),
         rate(row.decode_tok_s),
         rate(row.decode_total_tok_s),
+        UNKNOWN if row.decode_spread is None else f"{row.decode_spread:.0%}",
         UNKNOWN if row.first_token_s is None else f"{row.first_token_s * 1000:.0f} ms",
     )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 import msgspec
 
 from rbee.contract.wire import BenchRow
+
+_SEVERAL = frozenset({"streams", "rounds", "prefill_spread", "decode_spread"})
+"""What a row says besides the figures of one round."""
 
 _ENOUGH = 4
 """Tokens of each answer that must come while all of them run, or what comes before and after counts too."""
@@ -62,9 +66,42 @@ def row_of(heard: Sequence[Heard]) -> BenchRow:
     )
 
 
+def median_of(rounds: Sequence[BenchRow]) -> BenchRow:
+    """Several rounds in one row: what else a machine did meanwhile shows in their spread, and not in the figures.
+
+    Args:
+        rounds: of the same number of answers, at least one.
+    """
+    figures = {name: _median(rounds, name) for name in BenchRow.__struct_fields__ if name not in _SEVERAL}
+    return BenchRow(
+        streams=rounds[0].streams,
+        rounds=len(rounds),
+        prefill_spread=_spread(rounds, "prefill_total_tok_s"),
+        decode_spread=_spread(rounds, "decode_tok_s"),
+        **figures,  # type: ignore[arg-type]  # counts are whole already
+    )
+
+
+def _known(rounds: Sequence[BenchRow], name: str) -> list[float]:
+    return [value for one in rounds if (value := getattr(one, name)) is not None]
+
+
+def _median(rounds: Sequence[BenchRow], name: str) -> float | None:
+    known = _known(rounds, name)
+    if not known:
+        return None
+    middle = median(known)
+    return round(middle) if isinstance(known[0], int) else _rounded(middle)
+
+
+def _spread(rounds: Sequence[BenchRow], name: str) -> float | None:
+    known = _known(rounds, name)
+    return None if len(known) < 2 else round((max(known) - min(known)) / median(known), 4)  # one alone
+
+
 def _row(streams: int, **found: float | None) -> BenchRow:
     rounded = {name: _rounded(value) for name, value in found.items()}
-    unknown = dict.fromkeys((name for name in BenchRow.__struct_fields__ if name != "streams"), None)
+    unknown = dict.fromkeys((name for name in BenchRow.__struct_fields__ if name not in _SEVERAL), None)
     return BenchRow(streams=streams, **{**unknown, **rounded})  # type: ignore[arg-type]  # counts are whole already
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rbee.queen.trial_figures import Heard, row_of
+from rbee.queen.trial_figures import Heard, median_of, row_of
 
 
 def heard(sent: float, first: float, every: float, pieces: int, *, prompt: int | None = 100, tokens: int | None = None):
@@ -57,3 +57,23 @@ def test_whatever_was_heard_speeds_are_above_zero_or_unknown(taken: list[tuple[f
     row = row_of([heard(0.0, first, every, pieces, tokens=tokens) for first, every, pieces, tokens in taken])
     for found in (row.prefill_tok_s, row.prefill_total_tok_s, row.decode_tok_s, row.decode_total_tok_s):
         assert found is None or found > 0
+
+
+def test_of_several_rounds_the_median_counts_and_the_spread_is_told() -> None:
+    # The second is of a machine that was busy: half as quick.
+    rounds = [row_of([heard(0.0, 1.0, every, 21)]) for every in (0.1, 0.2, 0.08)]
+    row = median_of(rounds)
+    assert (row.streams, row.rounds, row.prompt_tokens, row.tokens) == (1, 3, 100, 21)
+    assert row.decode_tok_s == pytest.approx(10.0, rel=0.01)
+    assert row.decode_spread == pytest.approx((12.5 - 5.0) / 10.0, rel=0.01)
+    assert row.prefill_spread == 0
+
+
+def test_one_round_has_no_spread_and_what_some_rounds_do_not_tell_the_others_do() -> None:
+    alone = row_of([heard(0.0, 1.0, 0.1, 21)])
+    one = median_of([alone])
+    assert (one.rounds, one.decode_spread, one.prefill_spread) == (1, None, None)
+    assert one.decode_tok_s == alone.decode_tok_s
+    silent = row_of([heard(0.0, 1.0, 0.1, 0)])
+    assert median_of([silent, alone]).decode_tok_s == alone.decode_tok_s
+    assert median_of([silent, silent]).decode_tok_s is None

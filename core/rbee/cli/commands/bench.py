@@ -52,6 +52,9 @@ class _Streams(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--tokens", type=click.IntRange(16, 100_000), default=64, show_default=True, help="Length of the answers."
 )
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Measure so often; medians are shown."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, model: str | None, worker: str | None, as_json: bool, **asked: Any) -> int:
     """Measure how quick the workers of MODEL are, or all workers, one after the other, and tell the scheduler.
@@ -60,7 +63,7 @@ def command(*, model: str | None, worker: str | None, as_json: bool, **asked: An
 
     \b
     rbee bench demo
-    rbee bench demo --streams 1,2 --prompt-tokens 1024 --json
+    rbee bench demo --streams 1,2 --prompt-tokens 1024 --rounds 5 --json
     """  # noqa: D301  # \b is click's mark for text that must not be rewrapped
     context = current()
     url = queen_url(context)

@@ -23,6 +23,7 @@ class Bench(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
         streams: numbers of answers at the same time.
         prompt_tokens: length of the prompts, roughly.
         tokens: of each answer, at the most.
+        rounds: how often each number of answers is measured.
     """
 
     model: _Ref | None = None
@@ -30,10 +31,13 @@ class Bench(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
     streams: Annotated[tuple[_Streams, ...], Meta(min_length=1, max_length=16)] = (1, 4, 8)
     prompt_tokens: Annotated[int, Meta(ge=16, le=1_000_000)] = 512
     tokens: Annotated[int, Meta(ge=16, le=100_000)] = 64
+    rounds: Annotated[int, Meta(ge=1, le=100)] = 3
 
 
 class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's speeds with so many answers at the same time; None where the worker does not tell enough.
+
+    Of several rounds each figure is the median of those that told it.
 
     Attributes:
         streams: answers at the same time.
@@ -44,6 +48,10 @@ class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
         prefill_total_tok_s: of all prompts together.
         decode_tok_s: tokens of one answer a second while all run.
         decode_total_tok_s: of all answers together.
+        rounds: that were measured.
+        prefill_spread: how far `prefill_total_tok_s` of the rounds lie apart, the most less the least, as a share of
+            the median; None for fewer than two rounds.
+        decode_spread: likewise of `decode_tok_s`.
     """
 
     streams: int
@@ -54,6 +62,9 @@ class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
     prefill_total_tok_s: float | None
     decode_tok_s: float | None
     decode_total_tok_s: float | None
+    rounds: int = 1
+    prefill_spread: float | None = None
+    decode_spread: float | None = None
 
 
 class BenchFailure(msgspec.Struct, frozen=True, kw_only=True):

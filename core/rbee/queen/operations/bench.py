@@ -16,6 +16,7 @@ from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.leases import WorkerLease
 from rbee.queen.names import ModelNames
 from rbee.queen.rates import Rates
+from rbee.queen.trial_figures import median_of
 from rbee.queen.trials import Trial
 from rbee.queen.wanted import Wanted
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
@@ -56,7 +57,7 @@ class Benching:
         if self._one_at_a_time.locked():
             say.say("queen", "bench", "Waits for another trial to end")
         async with self._one_at_a_time:
-            progress = _Progress(say, [len(_within(entry, asked.streams)) for entry in entries])
+            progress = _Progress(say, [asked.rounds * len(_within(entry, asked.streams)) for entry in entries])
             alone = len(entries) == 1
             found = [await self._measure(entry, asked, progress, say, alone=alone) for entry in entries]
         return Benched(workers=tuple(found))
@@ -99,17 +100,18 @@ class Benching:
         self, entry: WorkerEntry, asked: Bench, progress: _Progress, say: Narrator, *, alone: bool
     ) -> WorkerBench:
         """Measure one; only where it is the only one an error is raised."""
-        rows: list[BenchRow] = []
+        rounds: dict[int, list[BenchRow]] = {}
         failed = None
         streams = _within(entry, asked.streams)
         try:
             async with self._alone(entry, max(streams, default=1), say) as lease:
-                await _unless_lost(lease, self._rounds(entry, lease, asked, streams, rows, progress, say))
+                await _unless_lost(lease, self._rounds(entry, lease, asked, streams, rounds, progress, say))
         except RbeeError as error:
-            if alone and not rows:
+            if alone and not rounds:
                 raise
             failed = BenchFailure(code=error.code, message=error.message)
             say.say("queen", "bench", f"{entry.worker_id} could not be measured: {error.message}", entry.worker_id)
+        rows = [median_of(some) for some in rounds.values()]
         if rows:
             decode = {row.streams: row.decode_tok_s for row in rows if row.decode_tok_s is not None}
             self._rates.tried(entry, rows[0].prefill_total_tok_s, decode)
@@ -132,7 +134,7 @@ class Benching:
         lease: WorkerLease,
         asked: Bench,
         streams: Sequence[int],
-        rows: list[BenchRow],
+        rounds: dict[int, list[BenchRow]],
         progress: _Progress,
         say: Narrator,
     ) -> None:
@@ -147,11 +149,15 @@ class Benching:
             asked.tokens,
         )
         await trial.warm_up()
-        for count in streams:
-            at_once = "1 answer" if count == 1 else f"{count} answers at the same time"
-            say.say("queen", "bench", f"Measuring {entry.worker_id} with {at_once}", entry.worker_id)
-            rows.append(await trial.round(count))
-            progress.step()
+        # Each number of answers once, and then again: what disturbs some seconds disturbs one round of each.
+        for number in range(1, asked.rounds + 1):
+            of = "" if asked.rounds == 1 else f", round {number} of {asked.rounds}"
+            for count in streams:
+                at_once = "1 answer" if count == 1 else f"{count} answers at the same time"
+                say.say("queen", "bench", f"Measuring {entry.worker_id} with {at_once}{of}", entry.worker_id)
+                progress.tell()
+                rounds.setdefault(count, []).append(await trial.round(count))
+                progress.step()
 
     @contextlib.asynccontextmanager
     async def _alone(self, entry: WorkerEntry, streams: int, say: Narrator) -> AsyncIterator[WorkerLease]:
@@ -185,11 +191,15 @@ class _Progress:
         self._say = say
         self._total = sum(rounds)
         self._done = 0
-        say.progress("bench", 0, self._total, "rounds")
+        self.tell()
 
     def step(self) -> None:
         """One more round is over."""
         self._done += 1
+        self.tell()
+
+    def tell(self) -> None:
+        """Say how far it is: also beside a new sentence, with which a terminal begins a new line."""
         self._say.progress("bench", self._done, self._total, "rounds")
 
 
