@@ -31,7 +31,7 @@ _Key = tuple[str, str, str, str]
 class _Life:
     """One worker's process, from when it first served."""
 
-    __slots__ = ("context_length", "estimate", "filled", "first", "key", "peak", "pid", "slots", "tokens")
+    __slots__ = ("context_length", "estimate", "filled", "first", "key", "peak", "pid", "slots", "tokens", "version")
 
     def __init__(self, pid: int | None) -> None:
         self.pid = pid
@@ -43,6 +43,7 @@ class _Life:
         self.filled = 0.0
         self.context_length: int | None = None
         self.slots: int | None = None
+        self.version: str | None = None
 
 
 class Ledger:
@@ -191,6 +192,7 @@ class Ledger:
                 return
             life.key = (entry.model_id, entry.implementation, entry.backend, hive_id)
             life.context_length, life.slots = entry.context_length, entry.slots_total
+            life.version = entry.version
             life.first = life.key not in self._learned
         life.peak = peak
         self._take(life, over=False)
@@ -204,9 +206,18 @@ class Ledger:
         if life.key is None or life.estimate is None:
             return
         sight = Sight(estimate=life.estimate, peak_bytes=life.peak, filled=life.filled)
-        identity = blank(*life.key, utc_now(), context_length=life.context_length, slots=life.slots)
         # What it has taught itself is no knowledge of others: as it goes on, it is learned anew.
         before = None if life.first else self._learned.get(life.key)
+        version = life.version
+        if before is not None and before.engine_version is not None and version != before.engine_version:
+            # What another version needed is the best guess, until a whole life of this one says better.
+            if over and version is not None:
+                before = None
+            else:
+                version = before.engine_version
+        identity = blank(
+            *life.key, utc_now(), context_length=life.context_length, slots=life.slots, engine_version=version
+        )
         self._put(learn(before, identity, sight, over=over))
 
     def _put(self, one: LearnedMemory) -> None:

@@ -34,11 +34,14 @@ class LearnedRow(_Base, table=True):
     context_length: int | None = None
     slots: int | None = None
     observed_at: datetime = Field(sa_type=UtcDateTime)
+    engine_version: str | None = None
 
 
 _LOST = "Memory is then estimated by figures alone until workers have been seen again; models and workers stay."
 
-SCHEMA = Schema("memory", _Base.metadata, ("memory0001",), Path(__file__).with_name("ledger_migrations"), _LOST)
+SCHEMA = Schema(
+    "memory", _Base.metadata, ("memory0001", "memory0002"), Path(__file__).with_name("ledger_migrations"), _LOST
+)
 
 
 class LedgerStore(Store):

@@ -164,6 +164,7 @@ def blank(
     *,
     context_length: int | None = None,
     slots: int | None = None,
+    engine_version: str | None = None,
 ) -> LearnedMemory:
     """The names and times of something that is about to be learned."""
     return LearnedMemory(
@@ -178,6 +179,7 @@ def blank(
         context_length=context_length,
         slots=slots,
         observed_at=observed_at,
+        engine_version=engine_version,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -104,6 +105,72 @@ async def test_less_is_learned_of_a_cache_that_was_in_use_and_from_a_whole_life(
     colony.ledger.served("h", "d", 2000)
     colony.sample()
     assert colony.reserve() == 52 - 25
+
+
+async def test_another_version_of_the_engine_begins_with_what_is_known_and_learns_anew(colony: Colony) -> None:
+    colony.serve("a", version="1.0")
+    colony.sample(a=300)
+    colony.sample()
+    assert (colony.reserve(), colony.ledger.all()[0].engine_version) == (52, "1.0")
+    colony.serve("b", version="2.0")
+    colony.sample(b=200)
+    assert colony.reserve() == 52, "a worker that has just begun does not say that less is enough"
+    colony.ledger.served("h", "b", 2000)
+    colony.sample()
+    assert colony.reserve() == -48, "not a part of the way: 1.0 says nothing of what 2.0 needs"
+    assert colony.ledger.all()[0].engine_version == "2.0"
+    colony.serve("c", version="2.0")
+    colony.sample(c=160)
+    colony.ledger.served("h", "c", 2000)
+    colony.sample()
+    assert colony.reserve() in range(-60, -54), "and from there on by a quarter, as ever"
+
+
+async def test_more_than_another_version_needed_counts_at_once(colony: Colony) -> None:
+    colony.serve("a", version="1.0")
+    colony.sample(a=300)
+    colony.sample()
+    colony.serve("b", version="2.0")
+    colony.sample(b=400)
+    assert colony.reserve() == 152
+
+
+async def test_a_worker_that_tells_no_version_changes_nothing_of_it(colony: Colony) -> None:
+    colony.serve("a", version="1.0")
+    colony.sample(a=300)
+    colony.sample()
+    colony.serve("b")
+    colony.sample(b=200)
+    colony.ledger.served("h", "b", 2000)
+    colony.sample()
+    assert (colony.reserve(), colony.ledger.all()[0].engine_version) == (52 - 25, "1.0")
+
+
+async def test_what_an_earlier_rbee_has_learned_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE learned (model_id VARCHAR NOT NULL, engine VARCHAR NOT NULL, backend VARCHAR NOT NULL,"
+        " hive_id VARCHAR NOT NULL, reserve_bytes BIGINT NOT NULL, basis_bytes BIGINT NOT NULL,"
+        " peak_bytes BIGINT NOT NULL, estimate_bytes BIGINT, context_length INTEGER, slots INTEGER,"
+        " observed_at DATETIME NOT NULL, PRIMARY KEY (model_id, engine, backend, hive_id));"
+        f"INSERT INTO learned VALUES ('m', 'e', 'cpu', 'h', {52 * MIB}, 0, {300 * MIB}, {248 * MIB}, 1000, 2,"
+        " '2026-01-01 00:00:00.000000');"
+        "CREATE TABLE memory_version (version_num VARCHAR(32) NOT NULL);"
+        "INSERT INTO memory_version VALUES ('memory0001');"
+    )
+    connection.close()
+    colony = Colony(path)
+    await colony.ledger.open()
+    assert (colony.reserve(), colony.ledger.all()[0].engine_version) == (52, None)
+    colony.serve("b", version="2.0")
+    colony.sample(b=310)
+    colony.sample()
+    await colony.ledger.close()
+    again = Colony(path)
+    await again.ledger.open()
+    assert (again.reserve(), again.ledger.all()[0].engine_version) == (62, "2.0")
+    await again.ledger.close()
 
 
 async def test_another_process_under_an_id_is_another_life(colony: Colony) -> None:

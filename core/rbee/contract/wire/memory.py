@@ -29,6 +29,7 @@ class LearnedMemory(msgspec.Struct, frozen=True, kw_only=True):
         context_length: tokens a slot that it had; None when unknown.
         slots: requests at the same time, likewise.
         observed_at: when its peak last rose.
+        engine_version: of the engine from which it was learned; None when no worker has told it.
     """
 
     model_id: _Name
@@ -42,6 +43,7 @@ class LearnedMemory(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | None
     slots: int | None
     observed_at: datetime
+    engine_version: _Name | None = None
 
 
 class MemoryLedger(msgspec.Struct, frozen=True, kw_only=True):
