@@ -27,7 +27,8 @@ class MemoryBudget:
     to a wall, and what an engine takes besides weights and cache the estimate can only guess.
 
     What is left for another is the least of two: the device's memory less what workers hold, and the memory measured to
-    be free, which knows of other programs, less what workers were promised and have not taken yet.  A GPU that shares
+    be free, which knows of other programs, less what workers were promised and have not taken yet.  So with a share
+    below 1 all workers together have that share, or what other programs leave where that is less.  A GPU that shares
     the memory of the machine has no more left than that has, and what its workers hold is held of both.
 
     Args:
@@ -146,8 +147,10 @@ class MemoryBudget:
         if total is not None:
             bounds.append(int(total * self._share) - held)
         if measured is not None:
-            # Beyond what there is, or less than it, as the setting says.
-            bounds.append(measured - coming + (0 if total is None else int(total * (self._share - 1))))
+            # A share above 1 is more than there is, and trusts workers to need less.  Below 1 what is left to other
+            # programs is outside of the share: what they use of it is not taken from the share once more.
+            more = 0 if total is None else max(0, int(total * (self._share - 1)))
+            bounds.append(measured - coming + more)
         if _is_shared(device):
             bounds += [free for one in self._devices() if _is_host(one) and (free := self._free(one)) is not None]
         return max(0, min(bounds)) if bounds else None

@@ -163,11 +163,27 @@ def test_what_is_unknown_is_no_obstacle_and_not_zero() -> None:
     assert (free(budget, "GPU-0"), free(budget)) == (None, 1000)
 
 
-@pytest.mark.parametrize(("share", "left"), [(0.5, 500), (1.0, 1000), (2.0, 2000)])
-def test_how_much_may_be_promised_can_be_said(share: float, left: int) -> None:
+@pytest.mark.parametrize(
+    ("share", "left", "beside"),
+    [(0.25, 250, 250), (0.5, 500, 500), (0.8, 800, 600), (1.0, 1000, 600), (2.0, 2000, 1600)],
+)
+def test_how_much_may_be_promised_can_be_said(share: float, left: int, beside: int) -> None:
     assert free(on(CPU, share=share)) == left
     node = NodeStats(ram_used_mb=400, ram_total_mb=1000)
-    assert free(on(CPU, told=beat(node), share=share)) == left - 400
+    # Others use what the share leaves to them, and only what they use beyond that is not left to workers.
+    assert free(on(CPU, told=beat(node), share=share)) == beside
+
+
+def test_of_a_share_what_workers_use_is_gone_and_what_others_use_is_not() -> None:
+    node = NodeStats(ram_used_mb=600, ram_total_mb=1000)
+    budget = on(CPU, told=beat(node, ProcessStats(pid=1, worker_id="a", rss_mb=200)), share=0.5)
+    take(budget, "a", 250)
+    # Of 500 MiB for workers 250 are promised; 400 are free, of which 50 are still to come.
+    assert free(budget) == 250
+    crowded = NodeStats(ram_used_mb=900, ram_total_mb=1000)
+    budget = on(CPU, told=beat(crowded, ProcessStats(pid=1, worker_id="a", rss_mb=200)), share=0.5)
+    take(budget, "a", 0)
+    assert free(budget) == 100, "others have 700, so workers have no more than 300 in all"
 
 
 def test_what_the_system_would_kill_is_not_started() -> None:
