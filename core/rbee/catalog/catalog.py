@@ -32,7 +32,7 @@ from rbee.catalog.store import CatalogEntry, CatalogStore, ModelState
 from rbee.catalog.threads import FetchThreads
 from rbee.catalog.upkeep import Upkeep
 from rbee.contract.disk import file_error
-from rbee.contract.errors import ConflictError, ModelFileError, NotFoundError, RbeeError
+from rbee.contract.errors import ConflictError, ModelFileError, NotFoundError, RbeeError, UnavailableError
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import FileVerdict, GarbageCollected
 
@@ -228,11 +228,14 @@ class ModelCatalog:
             doomed = [await asyncio.to_thread(set_aside, self._folder, parts)]
             if entry is not None and entry.variant.in_place is None:
                 doomed.append(await asyncio.to_thread(set_aside, self._folder, self.folder_of(model_id)))
-            await self._store.remove(model_id)
+            try:
+                await self._store.remove(model_id)
+            except UnavailableError:
+                # On a full disk the list can be written once the files are gone.
+                await _delete(doomed)
+                await self._store.remove(model_id)
             self._changed()
-        for folder in doomed:
-            if folder is not None:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await _delete(doomed)
         return None if entry is None or entry.state is not ModelState.AVAILABLE else entry
 
     async def freed_by(self, entry: CatalogEntry) -> int:
@@ -334,3 +337,9 @@ class ModelCatalog:
             # Nothing of it is worth keeping: as if it had never been asked for.
             await asyncio.to_thread(discard, self._folder, parts_of(self._folder, variant.model_id))
         await self._store.fail(variant, why)
+
+
+async def _delete(folders: Sequence[Path | None]) -> None:
+    for folder in folders:
+        if folder is not None:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

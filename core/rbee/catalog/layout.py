@@ -10,6 +10,7 @@ Below the folder of models::
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -29,6 +30,8 @@ PARTS = ".parts"
 
 TRASH = ".trash"
 """Folder of what is about to be deleted, likewise."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _LARGEST_RECORD = 16 * 1024 * 1024
 _FOLDER_FILE = "config.json"
@@ -124,8 +127,17 @@ def discard(models: Path, folder: Path) -> None:
 def set_aside(models: Path, folder: Path) -> Path | None:
     """Move a folder to what is about to be deleted, in one step; None when there is none."""
     trash = models / TRASH
-    trash.mkdir(exist_ok=True)
-    doomed = trash / uuid.uuid4().hex
+    try:
+        trash.mkdir(exist_ok=True)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        # Not even a folder has room: it is made of the one that goes.
+        return _moved(folder, trash)
+    return _moved(folder, trash / uuid.uuid4().hex)
+
+
+def _moved(folder: Path, doomed: Path) -> Path | None:
     try:
         folder.rename(doomed)
     except FileNotFoundError:

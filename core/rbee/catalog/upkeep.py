@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -19,7 +20,10 @@ from rbee.catalog.provisioner import parts_of
 from rbee.catalog.store import CatalogEntry, CatalogStore, ModelState
 from rbee.catalog.threads import FetchThreads
 from rbee.catalog.verification import verdicts
+from rbee.contract.errors import UnavailableError
 from rbee.contract.wire import FileVerdict, GarbageCollected, GarbageItem
+
+log = logging.getLogger(__name__)
 
 _DAMAGED = frozenset({"missing", "changed"})
 
@@ -45,19 +49,25 @@ class Upkeep:
         self._changed = changed
         self._reading = FetchThreads(1)
 
-    async def adopt(self, busy: Collection[str] = ()) -> None:
-        """Enter models that lie here whole and are not listed.
+    async def adopt(self, busy: Collection[str] = ()) -> list[str]:
+        """Enter models that lie here whole and are not listed; returns the ids of those that the list did not take.
 
         Args:
             busy: ids of those that are being fetched.
         """
+        refused = []
         known = {entry.variant.model_id for entry in await self._store.list() if entry.state is ModelState.AVAILABLE}
         for entry in await unlisted(self._folder, {*known, *busy}, self._heads):
             lock = self._locks.of(folder_name(entry.variant.model_id))
             if not lock.locked():
                 async with lock:
-                    await self._store.put(entry)
+                    try:
+                        await self._store.put(entry)
+                    except UnavailableError:
+                        refused.append(entry.variant.model_id)
+                        continue
                 self._changed()
+        return refused
 
     async def verify(self, entry: CatalogEntry) -> Sequence[FileVerdict]:
         """Every file of a model read anew.  One that is damaged is no longer available: the next fetch mends it.
@@ -89,9 +99,9 @@ class Upkeep:
             dry_run: only tell.
             busy: gives the ids of the models that are being fetched at that moment.
         """
-        await self.adopt(busy())
+        refused = await self.adopt(busy())
         entries = await self._store.list()
-        kept = [entry.variant.model_id for entry in entries if entry.state is ModelState.AVAILABLE]
+        kept = [entry.variant.model_id for entry in entries if entry.state is ModelState.AVAILABLE] + refused
         removed: list[GarbageItem] = []
         for folder, item in await asyncio.to_thread(leftovers, self._folder, kept):
             if folder.parent.name == TRASH:
@@ -135,7 +145,11 @@ class Upkeep:
                 if present is None or present != entry:
                     continue
                 if not dry_run:
-                    await self._store.remove(variant.model_id)
+                    try:
+                        await self._store.remove(variant.model_id)
+                    except UnavailableError as error:
+                        log.warning("%s stays in the list: %s", variant.model_id, error.message)
+                        continue
                     self._changed()
             if variant.model_id not in told:
                 why = "its files are gone" if available else "a fetch that failed"

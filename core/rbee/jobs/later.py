@@ -44,6 +44,10 @@ class JobStoreLater:
         """See `JobStore.add`."""
         await (await self._later.made()).add(job_id, operation, request, correlation_id)
 
+    async def enter(self, row: JobRow) -> None:
+        """See `JobStore.enter`."""
+        await (await self._later.made()).enter(row)
+
     async def set_state(self, job_id: str, state: str, *, code: str | None = None, message: str | None = None) -> None:
         """See `JobStore.set_state`."""
         await (await self._later.made()).set_state(job_id, state, code=code, message=message)

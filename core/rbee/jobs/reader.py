@@ -36,11 +36,15 @@ class Reader:
     Args:
         store: what outlives the program.
         live: jobs in memory, by id.
+        unentered: jobs that the store has not taken, by id.
     """
 
-    def __init__(self, store: JobStore | JobStoreLater, live: Mapping[str, LiveJob]) -> None:
+    def __init__(
+        self, store: JobStore | JobStoreLater, live: Mapping[str, LiveJob], unentered: Mapping[str, JobRow]
+    ) -> None:
         self._store = store
         self._live = live
+        self._unentered = unentered
 
     async def check(self, job_id: str) -> None:
         """Raise NotFoundError unless the job exists."""
@@ -77,7 +81,11 @@ class Reader:
 
     async def list(self, limit: int = 100, states: Sequence[str] = ()) -> list[JobSummary]:
         """The newest jobs, newest first; those in certain states, when some are named."""
-        return [self._ended(summary(row)) for row in await self._store.newest(limit, states)]
+        rows = {row.id: row for row in await self._store.newest(limit, states)}
+        if self._unentered:
+            rows |= {row.id: row for row in self._unentered.values() if not states or row.state in states}
+        newest = sorted(rows.values(), key=lambda row: row.created_at, reverse=True)
+        return [self._ended(summary(row)) for row in newest[:limit]]
 
     async def get(self, job_id: str) -> JobDetail:
         """One job; raises NotFoundError."""
@@ -89,7 +97,7 @@ class Reader:
         return self._ended(detail(row, stored + (live.events if live is not None else [])))
 
     async def _row(self, job_id: str) -> JobRow:
-        row = await self._store.get(job_id)
+        row = self._unentered.get(job_id) or await self._store.get(job_id)
         if row is None:
             raise NotFoundError(f"There is no job {job_id!r}.")
         return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections import OrderedDict
@@ -69,8 +70,8 @@ class JobRunner:
         self._operations = operations
         self._observe = observe
         self._live = LiveJobs(linger_s)
-        self._reader = Reader(store, self._live)
         self._writer = Writer(store, keep, keep_ended)
+        self._reader = Reader(store, self._live, self._writer.unentered)
         self._writing: asyncio.Task[None] | None = None
         self._finishing: set[asyncio.Task[None]] = set()
         self._keys: OrderedDict[str, tuple[str, str]] = OrderedDict()
@@ -130,7 +131,8 @@ class JobRunner:
             if (known := self._keys.get(key)) is not None:
                 if known[1] != name:
                     raise ConflictError(f"The key {key!r} was used for the operation {known[1]!r}; take another one.")
-                if known[0] in self._live or await self._store.get(known[0]) is not None:
+                with contextlib.suppress(NotFoundError):
+                    await self._reader.check(known[0])
                     return known[0]
             job_id = await self._submit(name, operation.complete(body), correlation_id)
             self._keys[key] = (job_id, name)
@@ -152,7 +154,7 @@ class JobRunner:
     async def _submit(self, operation: str, body: dict[str, Any], correlation_id: str | None) -> str:
         job_id = f"job-{uuid.uuid4()}"
         try:
-            await self._store.add(job_id, operation, msgspec.json.encode(_without_secrets(body)), correlation_id)
+            await self._writer.begin(job_id, operation, msgspec.json.encode(_without_secrets(body)), correlation_id)
         except Exception:
             # The store may have been closed just now, which is no defect then.
             self._refuse_when_stopping()
@@ -197,8 +199,7 @@ class JobRunner:
         """
         live = self._live.get(job_id)
         if live is None:
-            if await self._store.get(job_id) is None:
-                raise NotFoundError(f"There is no job {job_id!r}.")
+            await self._reader.check(job_id)
             return False
         if live.ended or live.task is None:
             return False
@@ -238,7 +239,7 @@ class JobRunner:
     async def _run(self, operation: str, body: dict[str, Any], narrator: Narrator) -> None:
         state, code, message = "completed", None, None
         try:
-            await self._store.set_state(narrator.job_id, "running")
+            await self._writer.running(narrator.job_id)
             result = await self._operations[operation].handler(body, narrator)
             if result is not None:
                 # Plain values: who watches and who reads later get the same.

@@ -41,6 +41,18 @@ class JobRow(_Base, table=True):
     resumed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
+def queued(job_id: str, operation: str, request: bytes, correlation_id: str | None) -> JobRow:
+    """A job that has just been asked for."""
+    return JobRow(
+        id=job_id,
+        operation=operation,
+        request=request.decode(),
+        state="queued",
+        correlation_id=correlation_id,
+        created_at=datetime.now(UTC),
+    )
+
+
 class JobEventRow(_Base, table=True):
     """One event; `seq` counts from 1 within its job."""
 
@@ -72,20 +84,15 @@ class JobStore(Store):
     async def ready(self) -> None:
         """Nothing to do: it is open.  See `JobStoreLater`."""
 
-    @in_turn
     async def add(self, job_id: str, operation: str, request: bytes, correlation_id: str | None) -> None:
         """Enter a queued job."""
+        await self.enter(queued(job_id, operation, request, correlation_id))
+
+    @in_turn
+    async def enter(self, row: JobRow) -> None:
+        """Enter a job as it is, in place of what was entered of it before."""
         async with self.data_base.writing() as session:
-            session.add(
-                JobRow(
-                    id=job_id,
-                    operation=operation,
-                    request=request.decode(),
-                    state="queued",
-                    correlation_id=correlation_id,
-                    created_at=datetime.now(UTC),
-                )
-            )
+            await session.merge(row)
 
     @in_turn
     async def set_state(self, job_id: str, state: str, *, code: str | None = None, message: str | None = None) -> None:

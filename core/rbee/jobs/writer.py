@@ -7,10 +7,11 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from rbee.contract.errors import UnavailableError
+
 if TYPE_CHECKING:
     from rbee.jobs.later import JobStoreLater
-    from rbee.jobs.store import JobStore
-
+    from rbee.jobs.store import JobRow, JobStore
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ _FLUSH_S = 0.05
 _RETRY_S = 2.0
 _PRUNE_S = 60.0
 _MOST_UNWRITTEN = 20_000
+_MOST_UNENTERED = 1_000
 
 
 class Row(NamedTuple):
@@ -44,6 +46,9 @@ class Writer:
         store: open while this runs.
         keep: how long ended jobs are remembered.
         keep_ended: how many of them at most.
+
+    Attributes:
+        unentered: jobs that the store has not taken, as they are now, by id.
     """
 
     def __init__(self, store: JobStore | JobStoreLater, keep: timedelta, keep_ended: int) -> None:
@@ -52,8 +57,38 @@ class Writer:
         self._keep_ended = keep_ended
         self._rows: list[Row] = []
         self._ends: dict[str, End] = {}
+        self.unentered: dict[str, JobRow] = {}
         self._lock = asyncio.Lock()
         self._stopping = False
+
+    async def begin(self, job_id: str, operation: str, request: bytes, correlation_id: str | None) -> None:
+        """Enter a job now, or later where the store takes nothing: what frees a full disk is a job as well.
+
+        Raises:
+            UnavailableError: very many jobs were not entered already.
+        """
+        # Imported with the first job: it is what reads and writes tables.
+        from rbee.jobs.store import queued
+
+        row = queued(job_id, operation, request, correlation_id)
+        try:
+            await self._store.enter(row)
+        except UnavailableError as error:
+            if len(self.unentered) >= _MOST_UNENTERED:
+                raise
+            log.warning("job %s (%s) runs, and is not stored yet: %s", job_id, operation, error.message)
+            self.unentered[job_id] = row
+
+    async def running(self, job_id: str) -> None:
+        """Note that a job runs; where the store takes nothing, its end will tell."""
+        row = self.unentered.get(job_id)
+        if row is not None:
+            row.state, row.started_at = "running", datetime.now(UTC)
+            return
+        try:
+            await self._store.set_state(job_id, "running")
+        except UnavailableError as error:
+            log.warning("job %s runs, and that is not stored: %s", job_id, error.message)
 
     def add(self, row: Row) -> None:
         """Take an event."""
@@ -64,8 +99,14 @@ class Writer:
     async def end(self, job_id: str, end: End) -> None:
         """Write a job's end now, or later when the store does not take it."""
         self._ends[job_id] = end
+        row = self.unentered.get(job_id)
+        if row is not None:
+            row.state, row.error_code, row.error_message = end
+            row.finished_at = datetime.now(UTC)
         try:
             await self.flush()
+        except UnavailableError as error:
+            log.warning("the end of job %s could not be stored yet: %s", job_id, error.message)
         except Exception:
             log.exception("the end of job %s could not be stored yet", job_id)
 
@@ -77,8 +118,14 @@ class Writer:
         """
         async with self._lock:
             rows, self._rows = self._rows, []
-            ends = dict(self._ends)
             try:
+                for job_id, entry in list(self.unentered.items()):
+                    await self._store.enter(entry)
+                    del self.unentered[job_id]
+                    if entry.finished_at is not None:
+                        # It has been entered with its end, and with the time of that.
+                        self._ends.pop(job_id, None)
+                ends = dict(self._ends)
                 if rows:
                     await self._store.append([(row.job_id, row.seq, row.body) for row in rows])
             except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sqlite3
 from datetime import datetime
@@ -9,6 +10,9 @@ from itertools import count
 from pathlib import Path
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM_BESIDE = frozenset({sqlite3.SQLITE_IOERR_SHMSIZE})
+"""How it is told where the index of the journal cannot be made."""
 _FIRST_BYTE = 0xFF
 """Of an extended code, which says more exactly what its first byte says."""
 
@@ -17,6 +21,19 @@ def is_damage(error: BaseException | None) -> bool:
     """Whether an error says that a file is no data base, or no sound one: no other time would help."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, IsADirectoryError) or (isinstance(code, int) and code & _FIRST_BYTE in _DAMAGED)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there was no room on the disk: nothing is wrong with the file.
+
+    Args:
+        error: of SQLite, of the system, or SQLAlchemy's around either.
+    """
+    said = getattr(error, "orig", None) or error
+    code = getattr(said, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return code & _FIRST_BYTE == sqlite3.SQLITE_FULL or code in _NO_ROOM_BESIDE
+    return isinstance(said, OSError) and said.errno in _FULL
 
 
 def why_of_no_use(error: BaseException) -> str | None:

@@ -18,7 +18,7 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rbee.contract.errors import ConfigurationError, RbeeError, UnavailableError
-from rbee.storage.damage import is_damage, remedy
+from rbee.storage.damage import is_damage, is_full, remedy
 from rbee.storage.schema import Schema, bring_up_to_date, revision_of
 from rbee.storage.sqlite import WRITES, make_private, prepare
 from rbee.storage.urls import file_of, is_memory, is_sqlite, parsed, shown_url, without_secrets
@@ -77,8 +77,8 @@ class DataBase:
         """Connect, and make or migrate the tables.
 
         Raises:
-            UnavailableError: its server does not answer now; opening it may be tried again, and until then every use
-                raises the same.
+            UnavailableError: its server does not answer now, or its disk is full; opening it may be tried again, and
+                until then every use raises the same.
             ConfigurationError: the data base cannot be opened; the message names it, never its password.
         """
         self._url = url = parsed(self._text)
@@ -95,7 +95,7 @@ class DataBase:
             if not isinstance(error, Exception):
                 raise
             message = f"Data base '{self.shown}' cannot be opened: {self._reason(url, error)}."
-            if not is_sqlite(url) and _may_pass(error):
+            if is_full(error) if is_sqlite(url) else _may_pass(error):
                 self._away = message
                 raise UnavailableError(message) from error
             raise ConfigurationError(message) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -40,7 +41,7 @@ class Later(Generic[S]):
 
     async def present(self) -> S | None:
         """The open store; None while nothing has ever been entered.  Raises as `Store.open`."""
-        if self._store is None and self._path is not None and not self._path.exists():
+        if self._store is None and self._path is not None and _is_empty(self._path):
             return None
         return await self.made()
 
@@ -96,3 +97,12 @@ class Later(Generic[S]):
         lost = "" if store is None else f" {store.data_base.lost}"
         log.error("'%s' cannot be used: %s. It is now '%s', whole, and a new one is begun.%s", path, why, away, lost)
         return True
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether nothing was ever entered: on a full disk a file can be made, and nothing written to it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(found.st_mode) and not found.st_size

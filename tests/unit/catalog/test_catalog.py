@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import stat
 import threading
@@ -21,6 +22,7 @@ from rbee.contract.errors import (
     ModelFileError,
     ModelNotFoundError,
     NotFoundError,
+    UnavailableError,
     UnreachableError,
 )
 
@@ -253,6 +255,58 @@ async def test_removing_deletes_the_files_of_that_model_alone(catalog, shelf) ->
     assert Path(second.path).exists()
     with pytest.raises(NotFoundError, match="'shelf:a'"):
         await catalog.remove("shelf:a")
+
+
+async def test_on_a_full_disk_the_files_go_first_and_then_the_list_is_written(
+    catalog, shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = await catalog.ensure(shelf.put("m", {"m.blob": b"abc"}), quiet)
+    folder, written = Path(entry.path).parent, catalog._store.remove
+    doomed = folder.parent / ".trash"
+
+    async def remove(model_id: str) -> bool:
+        if folder.exists() or any(doomed.iterdir()):
+            raise UnavailableError("database or disk is full")
+        return await written(model_id)
+
+    monkeypatch.setattr(catalog._store, "remove", remove)
+    await catalog.remove("shelf:m")
+    assert await catalog.list() == []
+
+
+async def test_where_not_even_a_folder_has_room_a_model_is_deleted_all_the_same(
+    catalog, shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry = await catalog.ensure(shelf.put("m", {"m.blob": b"abc"}), quiet)
+    made = Path.mkdir
+
+    def mkdir(path: Path, *args, **more) -> None:
+        if path.name == ".trash":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made(path, *args, **more)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    shutil.rmtree(tmp_path / ".trash", ignore_errors=True)
+    await catalog.remove("shelf:m")
+    assert not Path(entry.path).exists()
+    assert not (tmp_path / ".trash").exists()
+
+
+async def test_tidying_a_full_disk_deletes_no_model_that_the_list_cannot_take(
+    catalog, shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = await catalog.ensure(shelf.put("m", {"m.blob": b"abc"}), quiet)
+    await catalog._store.remove("shelf:m")
+
+    async def put(_: object) -> None:
+        raise UnavailableError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(catalog._store, "put", put)
+        assert (await catalog.collect_garbage(dry_run=False)).removed == ()
+    assert Path(entry.path).read_bytes() == b"abc"
+    await catalog.collect_garbage(dry_run=False)
+    assert [one.variant.model_id for one in await catalog.list()] == ["shelf:m"]
 
 
 async def test_a_model_without_files_has_no_path(catalog, shelf) -> None:

@@ -431,6 +431,28 @@ class FullStore(JobStore):
         await super().append(rows)
 
 
+class Shut(JobStore):
+    """A store that takes nothing while the test says so, as a data base on a full disk answers."""
+
+    full = False
+
+    async def enter(self, row: Any) -> None:
+        self._check()
+        await super().enter(row)
+
+    async def append(self, rows: Any) -> None:
+        self._check()
+        await super().append(rows)
+
+    async def set_state(self, job_id: str, state: str, **more: Any) -> None:
+        self._check()
+        await super().set_state(job_id, state, **more)
+
+    def _check(self) -> None:
+        if self.full:
+            raise UnavailableError("database or disk is full")
+
+
 class TestAnswers:
     """Tokens are told and not stored."""
 
@@ -535,6 +557,56 @@ async def test_a_full_disk_costs_no_end_and_is_logged_once(
         while (await states(runner))[job_id] != "completed":
             await asyncio.sleep(0.01)
     assert kinds(await watch(runner, job_id))[-1] == "done"
+    await runner.stop()
+
+
+async def test_on_a_full_disk_jobs_run_and_are_stored_when_there_is_room_again(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rbee.jobs.writer._RETRY_S", 0.01)
+    store = Shut.at(tmp_path / "jobs.db")
+    runner = JobRunner(store, work.handlers(), work.observe, linger_s=0.001)
+    await runner.start()
+    early = await runner.submit({"operation": "count"})
+    await watch(runner, early)
+    store.full = True
+    job_id = await runner.submit({"operation": "count"})
+    heard = await watch(runner, job_id)
+    assert kinds(heard)[-1] == "done"
+    async with asyncio.timeout(PATIENCE_S):
+        while job_id in runner._live:
+            await asyncio.sleep(0.001)
+    # It is known although it is neither in memory as a running one nor in the store.
+    assert list(await states(runner)) == [job_id, early]
+    assert (await states(runner))[job_id] == "completed"
+    told = await runner.get(job_id)
+    assert (told.operation, told.finished_at is not None) == ("count", True)
+    assert [one.job_id for one in await runner.list(states=["failed"])] == []
+    assert await runner.cancel(job_id) is False
+    assert f"job {job_id} (count) runs, and is not stored yet: database or disk is full" in caplog.text
+    store.full = False
+    async with asyncio.timeout(PATIENCE_S):
+        while await store.get(job_id) is None or not await store.events(job_id, 0):
+            await asyncio.sleep(0.001)
+    stored = await store.get(job_id)
+    assert stored is not None
+    assert (stored.state, stored.finished_at) == ("completed", told.finished_at)
+    assert await watch(runner, job_id) == heard
+    await runner.stop()
+
+
+async def test_so_many_jobs_that_cannot_be_stored_are_taken_and_no_more(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rbee.jobs.writer._MOST_UNENTERED", 2)
+    store = Shut.at(tmp_path / "jobs.db")
+    runner = JobRunner(store, work.handlers(), work.observe)
+    await runner.start()
+    store.full = True
+    for _ in range(2):
+        await watch(runner, await runner.submit({"operation": "count"}))
+    with pytest.raises(UnavailableError, match="disk is full"):
+        await runner.submit({"operation": "count"})
     await runner.stop()
 
 
