@@ -116,6 +116,7 @@ def test_a_plan_says_what_each_hive_would_take(shared_colony):
         "CHOSEN",
         "FILE",
         "SIZE",
+        "DISK",
         "MEMORY",
         "RESERVE",
         "PEAK",
@@ -159,6 +160,8 @@ def test_a_model_in_use_is_deleted_by_force_alone(colony):
         ("model", "ls", "--hive", "nowhere"),
         ("model", "cp", "demo", "--from", "nowhere", "--to", "localhost"),
         ("model", "cp", "demo", "--from", "localhost", "--to", "localhost"),
+        ("model", "cp", "demo", "--from", "localhost"),
+        ("model", "search", "demo", "--hive", "nowhere"),
         ("model", "search", "x" * 300),
         ("model", "search", " "),
     ],
@@ -185,7 +188,8 @@ def test_what_is_not_there_is_one_line(shared_colony, args):
         ("model", "search", "x", "--limit", "0"),
         ("model", "plan", "demo", "--context-length", "1"),
         ("model", "plan", "demo", "--slots", "none"),
-        ("model", "cp", "demo", "--from", "a"),
+        ("model", "cp", "demo"),
+        ("model", "cp", "demo", "--from", "a", "--to", "b", "--all-hives"),
         ("model", "lst"),
     ],
 )
@@ -327,3 +331,14 @@ def test_a_model_is_copied_from_hive_to_hive(two_hives):
     assert first.cli("model", "verify", "demo", "--hive", "a").returncode == 0
     (again,) = told(first.cli("model", "cp", "demo", "--from", "b", "--to", "a", "--json"))
     assert again["already"] is True
+    for target in ((), ("--hive", "a"), ("--all-hives",)):
+        (same,) = told(first.cli("model", "cp", "demo", "--from", "b", *target, "--json"))
+        assert (same["hive_id"], same["already"]) == ("a", True)
+
+
+def test_models_are_looked_for_at_the_vendors_of_a_hive(two_hives):
+    first = two_hives.machines["first"]
+    # There is no network here: what can be seen is who was asked.
+    here, there = (first.cli("model", "search", "demo", *where, "--json") for where in ((), ("--hive", "b")))
+    assert json.loads(there.stdout) == json.loads(here.stdout)
+    assert set(json.loads(there.stdout)["failed"]) <= {"huggingface"}

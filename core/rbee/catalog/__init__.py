@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rbee.catalog.catalog import ModelCatalog
     from rbee.catalog.fetching import Brought
     from rbee.catalog.resolver import Resolver
+    from rbee.catalog.searching import Searches
     from rbee.catalog.store import CatalogEntry, ModelState
     from rbee.catalog.workers import WorkerCatalog, WorkerListing
 
@@ -22,6 +23,7 @@ _HOME = MappingProxyType(
         "ModelCatalog": "rbee.catalog.catalog",
         "ModelState": "rbee.catalog.store",
         "Resolver": "rbee.catalog.resolver",
+        "Searches": "rbee.catalog.searching",
         "WorkerCatalog": "rbee.catalog.workers",
         "WorkerListing": "rbee.catalog.workers",
     }
@@ -35,6 +37,7 @@ __all__ = [
     "ModelCatalog",
     "ModelState",
     "Resolver",
+    "Searches",
     "WorkerCatalog",
     "WorkerListing",
 ]

@@ -31,6 +31,7 @@ from rbee.contract.wire import (
 from rbee.hive.budgets import Budgets
 from rbee.hive.certificates import Ask, WorkerCertificates
 from rbee.hive.children import Child, address
+from rbee.hive.disk_room import DiskRoom
 from rbee.hive.draining import Draining
 from rbee.hive.engines import EnginesFound, described, in_environments, installed_engines, merged
 from rbee.hive.memory_budget import MemoryBudget
@@ -97,6 +98,7 @@ class HiveService:
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()])
         peers = Peers(self.hive_id, credentials, self.other_hives)
         self.catalog = ModelCatalog(folders.models, resolver, peers.having, environment)
+        self._room = DiskRoom(folders.models)
         self.shelf = Shelf(self.hive_id, self.catalog)
         self._certificates = (
             None if ask_certificate is None else WorkerCertificates(folders.state / "identities", ask_certificate)
@@ -214,6 +216,7 @@ class HiveService:
         async with contextlib.AsyncExitStack() as steps:
             # The last one first; a step that fails keeps no other from being taken.
             steps.callback(self._sampler.close)
+            steps.callback(self._room.close)
             steps.push_async_callback(self.catalog.close)
             steps.push_async_callback(self.shelf.close)
             steps.push_async_callback(self._reporter.leave)
@@ -258,6 +261,7 @@ class HiveService:
             memory=self.budgets.memory(),
             models_seq=self.catalog.seq or None,
             labels=dict(label.split("=", 1) for label in self._labels),
+            models_free_bytes=self._room.free_bytes,
         )
 
     @property
@@ -345,7 +349,9 @@ class HiveService:
 
     async def measure(self) -> HiveHeartbeat:
         """One sample, told to all who listen."""
-        node, stats = await self._sampler.sample(self.supervisor.children(), self.supervisor.states())
+        (node, stats), _ = await asyncio.gather(
+            self._sampler.sample(self.supervisor.children(), self.supervisor.states()), self._room.look()
+        )
         return await self._tell(node, stats)
 
     async def _tell(self, node: NodeStats | None, stats: tuple[ProcessStats, ...]) -> HiveHeartbeat:

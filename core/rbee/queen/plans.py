@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rbee.contract.amounts import byte_size
 from rbee.contract.types import ModelVariant
 from rbee.contract.wire import ModelPlan, Planned, PlanRow
 from rbee.queen.looks import Looks
@@ -77,6 +78,13 @@ class Plans:
         if isinstance(choice, Unsuitable):
             return PlanRow(hive_id=hive.hive_id, reasons=reasons)
         variant, need, seen = choice.variant, choice.estimate, choice.estimate.seen
+        info = self._telemetry.get_hive(hive.hive_id)
+        room = None if info is None else info.models_free_bytes
+        to_come = 0 if choice.present or not variant.files else variant.size_bytes
+        crowded = False
+        if room is not None and to_come is not None and to_come > room:
+            crowded = True
+            reasons = (*reasons, f"{byte_size(to_come)} are to come, and its disk has {byte_size(room)} for models")
         return PlanRow(
             hive_id=hive.hive_id,
             chosen=variant,
@@ -100,7 +108,9 @@ class Plans:
             free_bytes=choice.free_bytes,
             context_length=need.context_length,
             slots=need.slots,
-            fits=choice.fits,
+            disk_needed_bytes=to_come,
+            disk_free_bytes=room,
+            fits=False if crowded else choice.fits,
             reasons=reasons,
             shares=choice.shares(choice.free) if choice.fits else (),
         )

@@ -16,7 +16,7 @@ import msgspec
 
 from rbee.beehives import Beehive
 from rbee.builtin.policies import BalancedPolicy
-from rbee.catalog import Aliases, Resolver
+from rbee.catalog import Aliases, Resolver, Searches
 from rbee.clients import Credentials, keep_running
 from rbee.contract.version import __version__
 from rbee.contract.wire import (
@@ -184,7 +184,7 @@ class QueenService:
             Forwards(self.telemetry, self._hives, changed=self.catalogs.refresh),
             Inference(self.dispatcher, self._hives, credentials, self.request_finished),
             self._checks,
-            Models(Plans(self.telemetry, self.names, views, looks, settings), resolver, self._hives),
+            Models(Plans(self.telemetry, self.names, views, looks, settings), Searches(resolver), self._hives),
             Loading(
                 self.telemetry,
                 self.names,

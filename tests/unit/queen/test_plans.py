@@ -70,10 +70,12 @@ class Colony:
         self.beat("box", (CPU, CARD), (engine("cards", "exl2", cuda=30), engine("general", "gguf", cuda=10, cpu=20)))
         self.beat("server", (CPU,), (engine("general", "gguf", cpu=20),))
 
-    def beat(self, hive_id: str, devices: tuple[Device, ...], engines: tuple[EngineInfo, ...]) -> None:
+    def beat(
+        self, hive_id: str, devices: tuple[Device, ...], engines: tuple[EngineInfo, ...], disk: int | None = None
+    ) -> None:
         card = GpuStats(id="GPU-0", vram_used_mb=0, vram_total_mb=8192)
         node = NodeStats(ram_used_mb=0, ram_total_mb=4096, gpus=(card,) if CARD in devices else ())
-        info = HiveInfo(id=hive_id, hostname="x", port=1, url="http://x:1", threads_free=2)
+        info = HiveInfo(id=hive_id, hostname="x", port=1, url="http://x:1", threads_free=2, models_free_bytes=disk)
         self.telemetry.update_hive_state(
             HiveHeartbeat(hive=info, timestamp=utc_now(), capabilities=devices, engines=engines, node=node)
         )
@@ -122,6 +124,20 @@ async def test_figures_that_nobody_knows_are_read_at_the_source_for_the_estimate
     box = (await colony.rows())["box"]
     assert (box.cache_bytes, box.weights_bytes) == (row.cache_bytes, 1000), "what is known of one variant serves others"
     assert hub.ledger.sent("*.safetensors") == 0
+
+
+async def test_what_a_disk_has_no_room_for_does_not_fit(colony) -> None:
+    server = (await colony.rows())["server"]
+    size = server.size_bytes
+    assert (server.disk_needed_bytes, server.disk_free_bytes, server.fits) == (size, None, True)
+    for free, fits in ((size, True), (size - 1, False)):
+        colony.beat("server", (CPU,), (engine("general", "gguf", cpu=20),), free)
+        server = (await colony.rows())["server"]
+        assert (server.disk_needed_bytes, server.disk_free_bytes, server.fits) == (size, free, fits)
+        assert any("its disk has" in one for one in server.reasons) is not fits
+    colony.held.put("server", [HeldModel(variant=colony.vendor.variants[0], key="k")])
+    server = (await colony.rows())["server"]
+    assert (server.present, server.disk_needed_bytes, server.fits) == (True, 0, True)
 
 
 async def test_context_and_slots_are_the_requests_before_the_settings(colony) -> None:

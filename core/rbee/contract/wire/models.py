@@ -195,7 +195,10 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
         shares: of several devices, what it would be given of each; empty for one, and where it does not fit.
         context_length: tokens a slot the estimate is for.
         slots: requests at the same time, likewise.
-        fits: None when unknown.
+        disk_needed_bytes: that are still to come to its disk, at the most: what lies there of other models, or has come
+            before, is taken from there; 0 where nothing has to come, None when unknown.
+        disk_free_bytes: room for models on its disk, without what rbee leaves untouched; None when unknown.
+        fits: its memory and its disk have room; None when unknown.
         reasons: why this one and not the others, in order; for a hive where none suits, why.
     """
 
@@ -220,6 +223,8 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int | None = None
     context_length: int | None = None
     slots: int | None = None
+    disk_needed_bytes: int | None = None
+    disk_free_bytes: int | None = None
     fits: bool | None = None
     reasons: tuple[str, ...] = ()
     shares: tuple[DeviceShare, ...] = ()

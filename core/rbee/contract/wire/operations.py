@@ -63,7 +63,7 @@ class ModelGarbage(OperationRequest, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ModelSearch(OperationRequest, frozen=True, kw_only=True, omit_defaults=True):
-    """``model_search``, at the queen.
+    """``model_search``, at the queen; with `hive_id` at that hive, whose vendors may be others.
 
     Attributes:
         query: what a person typed.
@@ -211,6 +211,7 @@ HIVE_OPERATIONS: Mapping[str, type[OperationRequest]] = MappingProxyType(
         "model_delete": ModelDelete,
         "model_verify": ModelRequest,
         "model_gc": ModelGarbage,
+        "model_search": ModelSearch,
         "model_load": WorkerSpawn,
         "model_unload": ModelUnload,
         "hive_check": OperationRequest,

@@ -171,6 +171,7 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
         models_seq: rises whenever the models on its disk change; ``GET /v1/catalog`` lists them.
         memory: what is promised of each device.
         labels: that its operator has given it, by name.
+        models_free_bytes: room for models on its disk, without what rbee leaves untouched; None when unknown.
     """
 
     id: str
@@ -188,6 +189,7 @@ class HiveInfo(msgspec.Struct, frozen=True, kw_only=True):
     models_seq: int | None = None
     memory: tuple[DeviceBudget, ...] = ()
     labels: dict[str, str] = {}
+    models_free_bytes: int | None = None
 
 
 class HiveHeartbeat(msgspec.Struct, frozen=True, kw_only=True):

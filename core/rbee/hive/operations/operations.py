@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
+from rbee.catalog import ModelCatalog, Resolver, Searches, WorkerCatalog
 from rbee.contract.errors import NotFoundError
-from rbee.contract.wire import HIVE_OPERATIONS
+from rbee.contract.wire import HIVE_OPERATIONS, ModelSearch, ModelsFound
 from rbee.hive.operations.checks import HiveChecks
 from rbee.hive.operations.choosing import Choosing
 from rbee.hive.operations.engines import EngineOperations
@@ -17,7 +17,7 @@ from rbee.hive.operations.naming import Naming
 from rbee.hive.operations.starting import Starting
 from rbee.hive.operations.workers import WorkerOperations
 from rbee.hive.supervisor import Supervisor
-from rbee.jobs import JobHandler, Narrator, Operation, check_of
+from rbee.jobs import JobHandler, Narrator, Operation, check_of, parse
 from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
 
@@ -59,6 +59,7 @@ class Operations:
         self._hive = hive
         naming = Naming(models, resolver, supervisor, Choosing(hive, models, supervisor, settings))
         starting = Starting(hive, models, naming, supervisor, reporter, settings)
+        self._searches = Searches(resolver)
         self._models = ModelOperations(hive, supervisor, starting, naming)
         self._files = ModelFileOperations(hive, models, supervisor, starting, naming, peers)
         self._workers = WorkerOperations(hive, supervisor, starting, settings)
@@ -73,11 +74,18 @@ class Operations:
             **self._workers.handlers(),
             **self._engines.handlers(),
             "hive_check": self._checks.hive_check,
+            "model_search": self.model_search,
         }
         return {
             name: Operation(handler=self._here(handler), request=HIVE_OPERATIONS[name], check=check_of(name))
             for name, handler in handlers.items()
         }
+
+    async def model_search(self, body: dict[str, Any], say: Narrator) -> ModelsFound:
+        """Models that a person may mean, from the vendors on this machine."""
+        return await self._searches.search(
+            parse(body, ModelSearch), lambda sentence, vendor: say.say("hive", "model_search", sentence, vendor)
+        )
 
     def _here(self, handler: JobHandler) -> JobHandler:
         async def run(body: dict[str, Any], say: Narrator) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rbee.contract.wire import Bench, Load, ModelPlan, ModelSearch, OperationRequest, Unload, WorkerRecord
-from rbee.jobs import Narrator, Operation
+from rbee.jobs import JobHandler, Narrator, Operation
 from rbee.queen.operations.bench import Benching
 from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
@@ -69,9 +69,18 @@ class Operations:
             "load": Operation(handler=self._loading.load, request=Load, check=load_checked, resumable=True),
             # Nor this: who was stopped by it may have been started again since.
             "unload": Operation(handler=self._loading.unload, request=Unload),
-            "model_search": Operation(handler=self._models.model_search, request=ModelSearch, resumable=True),
         }
-        return {**own, **self._forwards.operations()}
+        forwarded = self._forwards.operations()
+        # Hers, unless a hive is named.
+        search = Operation(handler=self._search(forwarded["model_search"]), request=ModelSearch, resumable=True)
+        return {**own, **forwarded, "model_search": search}
+
+    def _search(self, forwarded: Operation) -> JobHandler:
+        async def search(body: dict[str, Any], say: Narrator) -> Any:
+            handler = self._models.model_search if body.get("hive_id") is None else forwarded.handler
+            return await handler(body, say)
+
+        return search
 
     async def status(self, _body: dict[str, Any], _say: Narrator) -> dict[str, Any]:
         """Hives and workers as they are known."""

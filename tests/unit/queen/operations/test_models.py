@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
-from rbee.catalog import Resolver
+from rbee.catalog import Resolver, Searches
 from rbee.clients import Credentials
 from rbee.contract import CancelToken, FetchProgress, ModelHit, ModelVariant, ModelVendor
 from rbee.contract.errors import InvalidRequestError, NotFoundError, UnreachableError
 from rbee.contract.wire import ModelsFound
-from rbee.jobs import Narrator
+from rbee.jobs import Narrator, Operation
 from rbee.queen.hives import Hives
 from rbee.queen.operations import Benching, Forwards, Inference, Loading, Models, Operations, QueenChecks
 from rbee.telemetry import TelemetryRegistry
@@ -61,7 +61,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 def models(clock: Any, *vendors: ModelVendor, search_s: float = 10.0, plans: Any = None) -> Models:
-    return Models(plans, Resolver(vendors), Hives(TelemetryRegistry(clock), Credentials()), search_s)
+    return Models(plans, Searches(Resolver(vendors), search_s), Hives(TelemetryRegistry(clock), Credentials()))
 
 
 async def search(found: Models, said: list[str | None] | None = None, **body: Any) -> ModelsFound:
@@ -122,6 +122,27 @@ async def test_a_plan_for_a_hive_that_is_not_there_is_not_made(clock) -> None:
         await found.model_plan({"operation": "model_plan", "model": "m", "hive_id": "ghost"}, say)
     await found.model_plan({"operation": "model_plan", "model": "m"}, say)
     assert plans.plan.await_args.args[1] is None
+
+
+async def test_a_search_that_names_a_hive_is_the_hives(clock) -> None:
+    vendor = Searchable("queens", lambda limit: hits("queens", 1))
+    asked: list[dict[str, Any]] = []
+
+    async def on_hive(body: dict[str, Any], _say: Narrator) -> dict[str, Any]:
+        asked.append(body)
+        return {"models": [], "failed": {}}
+
+    forwards = Mock()
+    forwards.operations.return_value = {"model_search": Operation(handler=on_hive)}
+    nothing: Any = Mock()
+    operations = Operations(nothing, forwards, nothing, nothing, models(clock, vendor), nothing, nothing, list)
+    search = operations.operations()["model_search"].handler
+    say = Narrator("job-1", None, lambda event: None)
+    body = {"operation": "model_search", "query": "tiny"}
+    await search(body, say)
+    assert (len(vendor.asked), asked) == (1, [])
+    await search({**body, "hive_id": "b"}, say)
+    assert (len(vendor.asked), asked) == (1, [{**body, "hive_id": "b"}])
 
 
 def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself_yet(clock) -> None:

@@ -14,8 +14,8 @@ from rbee.cli.tables import print_table
 from rbee.cli.words import MODEL
 from rbee.contract.wire import Planned, PlanRow
 
-_HEADINGS = ("HIVE", "CHOSEN", "FILE", "SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE", "FITS", "WHY")
-_FIGURES = frozenset({"SIZE", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE"})
+_HEADINGS = ("HIVE", "CHOSEN", "FILE", "SIZE", "DISK", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE", "FITS", "WHY")
+_FIGURES = frozenset({"SIZE", "DISK", "MEMORY", "RESERVE", "PEAK", "ERROR", "FREE"})
 
 
 @click.command("plan")
@@ -33,7 +33,7 @@ def command(
     all_hives: bool,
     as_json: bool,
 ) -> int:
-    """Say what each hive would take of MODEL, how much memory it needs, and whether it fits.  Nothing is fetched."""
+    """Say what each hive would take of MODEL, what it needs of disk and memory, and if it fits.  Nothing is fetched."""
     check_hive_options(hive_id, all_hives=all_hives)
     fields = {"model": model, "context_length": context_length, "slots": slots, "hive_id": hive_id}
     found = ask_colony("model_plan", fields, Planned)
@@ -59,6 +59,7 @@ def plan_row(row: PlanRow) -> tuple[str, ...]:
         " ".join(fact for fact in facts if fact) or UNKNOWN,
         text(row.file),
         f"{byte_size(row.size_bytes)}{', here' if row.present else ''}",
+        byte_size(row.disk_free_bytes),
         byte_size(row.memory_bytes),
         UNKNOWN if row.reserve_bytes is None else signed_size(row.reserve_bytes),
         byte_size(row.peak_bytes) + ("" if row.peak_hive_id in {None, row.hive_id} else f" on {row.peak_hive_id}"),

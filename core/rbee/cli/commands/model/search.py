@@ -20,13 +20,14 @@ from rbee.contract.wire import ModelsFound
 @click.command("search")
 @click.argument("text", metavar="TEXT...", type=NOT_EMPTY, nargs=-1, required=True)
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, metavar="N", help="At most N.")
+@click.option("--hive", "hive_id", type=NOT_EMPTY, metavar="ID", help="Ask the vendors on that hive, not the queen's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, text: tuple[str, ...], limit: int, as_json: bool) -> int:
+def command(*, text: tuple[str, ...], limit: int, hive_id: str | None, as_json: bool) -> int:
     """Look for models where they are published.  Exit code 1 when a source does not answer and none was found."""
     query = " ".join(text).strip()
     if not query.isprintable() or not query:
         raise InvalidRequestError("Name a part of a model's name, as in: rbee model search qwen")
-    found = ask_colony("model_search", {"query": query, "limit": limit}, ModelsFound, quiet=True)
+    found = ask_colony("model_search", {"query": query, "limit": limit, "hive_id": hive_id}, ModelsFound, quiet=True)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     elif found.models:
