@@ -22,6 +22,7 @@ from rbee.worker.readying import Readying
 from rbee.worker.served_infer import deltas_of, openai_request
 from rbee.worker.served_line import EngineLine, chunks_of
 from rbee.worker.served_refusals import refused
+from rbee.worker.several import OneUsage, asked
 from rbee.worker.tokens.refusals import refuse_ignored
 from rbee.worker.translating import Translating
 
@@ -97,6 +98,9 @@ class ServedFace(EngineFace):
                 raw = msgspec.json.encode(body)
             whole = not fields.stream and not self._whole_answers_cancel
             streamed = as_stream(path, body) if whole else None
+            n, prompts = asked(body)
+            if fields.stream and n * prompts > 1:
+                send = OneUsage(send, n, prompts)
             if streamed is None:
                 await line.relay(scope, _again(raw, receive), send, path, request_id)
                 return
@@ -117,10 +121,11 @@ class ServedFace(EngineFace):
         self, scope: Scope, path: str, streamed: dict[str, Any], request_id: str
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Status, headers and body; what the engine refuses is passed on as it is."""
+        n, _ = asked(streamed)
         async with self._loaded().exchange(path, scope["headers"], streamed, request_id) as response:
             chunks = chunks_of(response)
             if is_event_stream(response.headers):
-                body = msgspec.json.encode(await assemble(path, chunks))
+                body = msgspec.json.encode(await assemble(path, chunks, n))
                 headers = [(b"content-type", b"application/json")]
             else:
                 body = b"".join([chunk async for chunk in chunks])

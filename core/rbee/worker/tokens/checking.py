@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rbee.contract.errors import InvalidRequestError
+from rbee.worker.tokens.bounds import told
 
 T = TypeVar("T")
 
@@ -38,6 +39,10 @@ def checked(value: Any, kind: type[T], *, where: str = "") -> T:
         if named := _FIELD.search(text):  # a missing or unknown field is named in the text, not in the path
             steps.append(named["field"])
         param = ".".join(steps).replace(".[", "[") or None
+        # What follows says either bound and in the words of a program; most who read it are persons.
+        bounds = told(kind, param, value) if param and not where and isinstance(value, dict) else None
+        if bounds is not None:
+            raise InvalidRequestError(f"The parameter {param!r} {bounds}.", param=param) from None
         subject = f"The parameter {param!r}" if param else "The request"
         raise InvalidRequestError(f"{subject} is not valid: {text}.", param=param) from None
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -334,3 +336,26 @@ def test_an_infer_request_takes_as_many_stop_strings_with_any_engine():
 def test_messages_need_a_model_that_converses():
     with pytest.raises(InvalidRequestError, match="converse"):
         ask_of(InferRequest(messages=USER), chat=False)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"temperature": -1}, "'temperature' must be a number from 0 to 2, not -1."),
+        ({"temperature": "hot"}, "'temperature' must be a number from 0 to 2, not 'hot'."),
+        ({"top_p": 2}, "'top_p' must be a number above 0 and at most 1, not 2."),
+        ({"top_k": -3}, "'top_k' must be a whole number from 0 to 100000, not -3."),
+        ({"min_p": 7}, "'min_p' must be a number from 0 to 1, not 7."),
+        ({"n": 0}, "'n' must be a whole number from 1 to 64, not 0."),
+        ({"max_tokens": 1.5}, "'max_tokens' must be a whole number from 1 to 1000000, not 1.5."),
+        ({"presence_penalty": 9}, "'presence_penalty' must be a number from -2 to 2, not 9."),
+        ({"repetition_penalty": 0}, "'repetition_penalty' must be a number above 0 and at most 2, not 0."),
+        ({"seed": 1.5}, f"'seed' must be a whole number from {-(2**63)} to {2**63 - 1}, not 1.5."),
+        ({"top_k": 10**80}, f"'top_k' must be a whole number from 0 to 100000, not 1{'0' * 39}..."),
+    ],
+)
+def test_a_number_out_of_bounds_is_told_with_both_of_them(more: dict[str, Any], told: str) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}], **more}).encode()
+    with pytest.raises(InvalidRequestError, match=re.escape(told)) as caught:
+        parse_chat(body)
+    assert caught.value.param == next(iter(more))
