@@ -34,10 +34,12 @@ class Ticket(NamedTuple):
     Attributes:
         finish: virtual time at which the request would be done.
         number: of its arrival, between equals.
+        flow: of the request.
     """
 
     finish: float
     number: int
+    flow: Flow
 
 
 class FairClock:
@@ -48,14 +50,22 @@ class FairClock:
     of whoever was last called.  So flows get shares of the tokens in proportion to their weights, however many requests
     each sends, a flow that comes new is not behind all that others have queued up, none is ever starved, and within a
     flow it is first come, first served.  It has the fairness of deficit round robin and gives those who wait one order,
-    in which a place can be told.
+    in which a place can be told.  Who goes without being served costs his flow nothing: a client that gives up and
+    comes again stands where it stood.
 
     Source: S. J. Golestani, A self-clocked fair queueing scheme for broadband applications, INFOCOM 1994.
+
+    Args:
+        now: virtual time at which it begins.
+
+    Attributes:
+        latest: the highest virtual time that a ticket has had, or at which it began.
     """
 
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._last: dict[Flow, float] = {}
+    def __init__(self, now: float = 0.0) -> None:
+        self._now = self.latest = now
+        self._waiting: dict[Flow, list[float]] = {}
+        """Virtual times at which the requests of a flow that wait would be done, rising; no flow without any."""
         self._numbers = count()
 
     def ticket(self, flow: Flow, cost: float) -> Ticket:
@@ -66,16 +76,26 @@ class FairClock:
             cost: tokens, roughly; above 0.
         """
         weight = _BATCH if flow.batch else _INTERACTIVE
-        finish = max(self._now, self._last.get(flow, 0.0)) + cost / weight
-        self._last[flow] = finish
-        return Ticket(finish, next(self._numbers))
+        # Whoever of the flow was served was done by now: those who wait are all of its past that counts.
+        waiting = self._waiting.setdefault(flow, [])
+        finish = max(self._now, waiting[-1] if waiting else 0.0) + cost / weight
+        waiting.append(finish)
+        self.latest = max(self.latest, finish)
+        return Ticket(finish, next(self._numbers), flow)
 
     def called(self, ticket: Ticket) -> None:
         """The request with that ticket is served."""
         self._now = max(self._now, ticket.finish)
-        # Flows that are behind have no more of a past than one that comes new.
-        for flow in [flow for flow, last in self._last.items() if last <= self._now]:
-            del self._last[flow]
+        self.left(ticket)
+
+    def left(self, ticket: Ticket) -> None:
+        """The request with that ticket waits no longer; harmless when it was served or has left before."""
+        waiting = self._waiting.get(ticket.flow)
+        if waiting is None or ticket.finish not in waiting:
+            return
+        waiting.remove(ticket.finish)
+        if not waiting:
+            del self._waiting[ticket.flow]
 
 
 def flow_of(traits: Traits) -> Flow:

@@ -78,6 +78,7 @@ class Turn:
 
     def pass_on(self) -> None:
         """Call the next, if this one was called."""
-        if self._called:
+        if self._called and self._place is not None:
+            self._room.left(self._place)
             for model_id in self._model_ids:
                 self._room.wake(model_id)

@@ -77,9 +77,9 @@ class _Queue:
         told_at: when they were last told their places.
     """
 
-    def __init__(self, pace: Pace, turn: int) -> None:
+    def __init__(self, pace: Pace, turn: int, clock: FairClock) -> None:
         self.places: list[_Place] = []
-        self.clock = FairClock()
+        self.clock = clock
         self.pace = pace
         self.turn = turn
         self.told_at = 0.0
@@ -109,6 +109,9 @@ class WaitingRoom:
         self._by_model: dict[str, dict[_Key, None]] = {}
         self._turns = count()
         self._paces: dict[tuple[str, ...], Pace] = {}
+        self._latest = 0.0
+        """Virtual time that no ticket of a closed queue is beyond: whoever was called from it comes back before those
+        who are new."""
 
     def depth(self, models: tuple[str, ...]) -> int:
         """Requests that wait for anything that would do for these models, too."""
@@ -192,6 +195,8 @@ class WaitingRoom:
         finally:
             if mine in queue.places:
                 queue.places.remove(mine)
+            if not called:
+                queue.clock.left(ticket)
             if not queue.places and self._queues.get(key) is queue:
                 self._close(key)
             if not called and mine.called.done() and not mine.called.cancelled():
@@ -208,6 +213,12 @@ class WaitingRoom:
             queue.pace.served(asyncio.get_running_loop().time())
             # The next one of this queue comes after the first ones of the others.
             queue.turn = next(self._turns)
+
+    def left(self, called: Called) -> None:
+        """One who was called goes without what he waited for; harmless when he has it."""
+        queue = self._queues.get(called.key)
+        if queue is not None:
+            queue.clock.left(called.ticket)
 
     def wake(self, model_id: str) -> None:
         """Something has changed for a model: the first of those for whom it would do look."""
@@ -270,11 +281,13 @@ class WaitingRoom:
         self._paces[key[0]] = pace
         if len(self._paces) > _MOST_PACES:
             del self._paces[next(iter(self._paces))]
-        queue = self._queues[key] = _Queue(pace, next(self._turns))
+        queue = self._queues[key] = _Queue(pace, next(self._turns), FairClock(self._latest))
         return queue
 
     def _close(self, key: _Key) -> None:
-        self._queues.pop(key).pace.paused()
+        queue = self._queues.pop(key)
+        queue.pace.paused()
+        self._latest = max(self._latest, queue.clock.latest)
         for model_id in key[0]:
             keys = self._by_model[model_id]
             keys.pop(key, None)

@@ -14,18 +14,22 @@ class Queue:
     def __init__(self) -> None:
         self._clock = FairClock()
         self._places: list[tuple[Ticket, Request]] = []
+        self._tickets: dict[int, Ticket] = {}
+        """Of those that wait, by the numbers of the requests."""
         self.depth = 0
 
     def enter(self, request: Request) -> None:
         """One more."""
         request.waiting = request.waited = True
-        heapq.heappush(self._places, (self._clock.ticket(flow_of(request.traits), cost_of(request.traits)), request))
+        ticket = self._tickets[request.number] = self._clock.ticket(flow_of(request.traits), cost_of(request.traits))
+        heapq.heappush(self._places, (ticket, request))
         self.depth += 1
 
     def leave(self, request: Request) -> None:
         """One does not want to wait any longer."""
         request.waiting = False
         self.depth -= 1
+        self._clock.left(self._tickets.pop(request.number))
 
     def head(self) -> Request | None:
         """Whose turn it is."""

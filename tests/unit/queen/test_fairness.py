@@ -65,7 +65,41 @@ def test_the_memory_is_bounded_by_those_who_wait() -> None:
     clock = FairClock()
     for number in range(1000):
         clock.called(clock.ticket(Flow(str(number)), 1))
-    assert len(clock._last) <= 1
+    for number in range(1000):
+        clock.left(clock.ticket(Flow(str(number)), 1))
+    assert not clock._waiting
+
+
+def test_who_gives_up_and_comes_again_stands_where_he_stood() -> None:
+    clock = FairClock()
+    others = [clock.ticket(OTHER, 10) for _ in range(50)]
+    for _ in range(20):
+        clock.left(clock.ticket(ONE, 10))
+    mine = clock.ticket(ONE, 10)
+    assert sum(ticket < mine for ticket in others) <= 1
+
+
+@given(st.lists(st.tuples(st.sampled_from([ONE, OTHER]), st.integers(1, 100), st.booleans()), max_size=40))
+def test_who_gives_up_lets_nobody_of_his_flow_be_overtaken(asked: list[tuple[Flow, int, bool]]) -> None:
+    clock = FairClock()
+    stay: dict[Flow, list[Ticket]] = {ONE: [], OTHER: []}
+    gone: list[Ticket] = []
+    for flow, cost, leaves in asked:
+        ticket = clock.ticket(flow, cost)
+        assert all(ticket > one for one in stay[flow])
+        (gone if leaves else stay[flow]).append(ticket)
+        if gone and not leaves:
+            clock.left(gone.pop(0))
+
+
+def test_to_leave_twice_changes_nothing() -> None:
+    clock = FairClock()
+    first, second = clock.ticket(ONE, 10), clock.ticket(ONE, 10)
+    clock.left(first)
+    clock.left(first)
+    clock.called(second)
+    clock.left(second)
+    assert clock.ticket(ONE, 10) == clock.ticket(OTHER, 10)._replace(flow=ONE, number=2)
 
 
 def test_a_batch_request_waits_for_sixteen_times_its_cost() -> None:

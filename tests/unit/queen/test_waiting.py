@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from rbee.contract.errors import AllSlotsBusyError, QueueFullError
-from rbee.gateway import Queued
+from rbee.gateway import Queued, Traits
 from rbee.queen.fairness import Flow
 from rbee.queen.pace import Pace
+from rbee.queen.turns import Turn
 from rbee.queen.waiting import Called, WaitingRoom
 from rbee.scheduler import Wish
 
@@ -263,3 +264,57 @@ async def test_a_full_room_says_when_it_will_have_been_served() -> None:
     with pytest.raises(QueueFullError) as caught:
         await crowd.room.wait(("m",), 0.0)
     assert caught.value.retry_after_s == 40
+
+
+async def test_one_who_was_called_in_vain_is_before_all_who_come_new_though_he_was_alone() -> None:
+    crowd = Crowd(WaitingRoom(9))
+    await crowd.come("before")
+    await crowd.come("a")
+    await serve(crowd, 1)
+    crowd.room.wake("m")
+    await settle()
+    assert crowd.called == ["before", "a"]
+    # Nobody waits any more, and he comes back to an empty room.
+    await crowd.come("a", again=True)
+    for name in "bc":
+        await crowd.come(name)
+    await serve(crowd, 3)
+    assert crowd.called[2:] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("how", ["out of patience", "gone"])
+async def test_who_gave_up_waiting_stands_where_he_stood_when_he_comes_again(how: str) -> None:
+    crowd = Crowd(WaitingRoom(99))
+    polite, greedy = Flow("polite"), Flow("greedy")
+    for number in range(6):
+        await crowd.come(f"greedy {number}", flow=greedy)
+    for _ in range(6):
+        if how == "gone":
+            task = await crowd.come("polite", flow=polite)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        else:
+            with pytest.raises(AllSlotsBusyError):
+                await crowd.room.wait(("m",), asyncio.get_running_loop().time(), flow=polite)
+    await crowd.come("polite", flow=polite)
+    await serve(crowd, 2)
+    assert crowd.called == ["greedy 0", "polite"]
+
+
+async def test_who_was_called_and_went_without_a_slot_stands_where_he_stood() -> None:
+    room = WaitingRoom(99)
+    crowd = Crowd(room)
+    polite = Traits(key="polite", max_tokens=1024)
+    # Each who goes without a slot calls one of them: some are left.
+    for number in range(8):
+        await crowd.come(f"greedy {number}", flow=Flow("greedy"), cost=1e9)
+    for _ in range(6):
+        turn = Turn(room, ("m",), ANY, 10.0, polite)
+        waits = asyncio.create_task(turn.wait())
+        await asyncio.sleep(0)
+        room.wake("m")
+        await asyncio.wait_for(waits, 5)
+        turn.pass_on()
+        await settle()
+    (queue,) = room._queues.values()
+    assert queue.clock.ticket(Flow("polite"), 16) < queue.clock.ticket(Flow("new"), 32)
