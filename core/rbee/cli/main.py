@@ -21,6 +21,7 @@ _COMMANDS = MappingProxyType(
         "plan": "Say what each hive would take of a model, and whether it fits.",
         "model": "Find, fetch, list, check and delete models.",
         "up": "Run the colony: registry, queen and hive.",
+        "ca": "The colony's certificate authority.",
         "down": "Stop the colony and its workers.",
         "status": "Say whether the colony runs, and where.",
         "ps": "List workers.",

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from rbee.clients.certificates import CertificatesClient
 from rbee.clients.jobs import JobsClient
 from rbee.clients.transport import Transport, segment
 from rbee.contract.wire import (
@@ -45,6 +46,7 @@ class QueenClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.jobs = JobsClient(transport)
+        self.certificates = CertificatesClient(transport)
 
     async def hives(self) -> dict[str, str]:
         """Addresses of the hives that are online, by their ids."""

@@ -26,7 +26,7 @@ from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.queen.alias_routes import ALIAS_ROUTES
 from rbee.queen.beehive_routes import BEEHIVE_ROUTES
-from rbee.queen.ca_routes import CA_ROUTES
+from rbee.queen.ca_routes import CA_ROUTES, OPEN_CA_PATHS
 from rbee.queen.drain_routes import DRAIN_ROUTES
 from rbee.queen.explain_routes import EXPLAIN_ROUTES
 from rbee.queen.hive_beats import hive_beat
@@ -232,7 +232,7 @@ def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics
         direct=make_plane(service.relay, guard, max_body),
         doors=make_doors(calls, service, max_body),
         door_error=door_error,
-        open_paths=("/metrics",) if open_metrics else (),
+        open_paths=(*OPEN_CA_PATHS, "/metrics") if open_metrics else OPEN_CA_PATHS,
     )
 
 

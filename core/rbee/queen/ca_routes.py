@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, post
+from litestar import Request, get, post
 
-from rbee.contract.wire import CertificateGiven, CertificateWish, WorkerCertificateWish
+from rbee.contract.wire import (
+    AuthorityInfo,
+    CertificateGiven,
+    CertificateWish,
+    Enrolment,
+    Invitation,
+    InvitationWish,
+    WorkerCertificateWish,
+)
 from rbee.http.peers import peer_of
 from rbee.queen.service import QueenService
 
@@ -27,4 +35,25 @@ async def worker_certificate(
     return service.certificates.for_worker(peer_of(request), data.worker_id, data.csr)
 
 
-CA_ROUTES = (renew_certificate, worker_certificate)
+@post("/v1/ca/enrol", status_code=200)
+async def enrol(service: QueenService, data: Enrolment) -> CertificateGiven:
+    """The first certificate of a machine that was invited; the invitation is its only proof."""
+    return service.certificates.enrol(data)
+
+
+@post("/v1/ca/invite", status_code=201)
+async def invite(service: QueenService, data: InvitationWish) -> Invitation:
+    """Invite a machine to join as a hive."""
+    return service.certificates.invite(data.name, data.minutes)
+
+
+@get("/v1/ca")
+async def authority(service: QueenService) -> AuthorityInfo:
+    """The colony's authority; open to all: its certificates are no secret."""
+    return service.certificates.info()
+
+
+OPEN_CA_PATHS = ("/v1/ca", "/v1/ca/enrol")
+"""Who is no member yet has nothing to show."""
+
+CA_ROUTES = (authority, renew_certificate, worker_certificate, enrol, invite)

@@ -116,7 +116,8 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        self.certificates = Certificates(authority, timedelta(hours=settings.security.certificate_hours), self.hive_of)
+        lifetime = timedelta(hours=settings.security.certificate_hours)
+        self.certificates = Certificates(authority, lifetime, self.hive_of, url)
         self._hives = Hives(self.telemetry, credentials, learned=self._learned_of)
         self.drains = Drains(self.telemetry, self._hives, credentials)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)

@@ -69,6 +69,11 @@ class Authority:
         self._root: x509.Certificate | None = None
 
     @property
+    def folder(self) -> Path:
+        """Of its files."""
+        return self._folder
+
+    @property
     def exists(self) -> bool:
         """Whether there is one already."""
         return (self._folder / _FILE).is_file()

@@ -24,7 +24,7 @@ from rbee.trust.certificates import (
 from rbee.trust.names import Peer
 from rbee.trust.private import make_folder, read_private, write_private
 
-_KEY, _ROOTS = "identity.pem", "roots.pem"
+_KEY, _ROOTS, _QUEEN = "identity.pem", "roots.pem", "queen"
 """Key and certificate are one file: of two, a crash could leave those that do not belong together."""
 
 
@@ -175,6 +175,16 @@ class Identity:
         for context in (self._server, self._client):
             if context is not None:
                 context.load_cert_chain(self._folder / _KEY)
+
+    def remember_queen(self, url: str) -> None:
+        """Keep where the queen was when this machine joined her colony; raises as `take`."""
+        write_private(self._folder / _QUEEN, url.encode() + b"\n")
+
+    @property
+    def queen_url(self) -> str | None:
+        """Where the queen was then; None when nobody has said."""
+        text = read_private(self._folder / _QUEEN)
+        return None if text is None else text.decode("utf-8", "replace").strip() or None
 
     def trust(self, roots: bytes) -> None:
         """Keep whom to trust.

@@ -75,6 +75,11 @@ class Identities:
             )
         return joined
 
+    def joined(self) -> Identity | None:
+        """What this machine got when it joined another one's colony; None where it has not."""
+        found = identity_of(self._folders)
+        return found if found.exists and not self.authority.exists else None
+
     async def renewed(
         self, identity: Identity, role: Role, subject: str, queen_url: Callable[[], str | None], csr: bytes
     ) -> Renewed:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from rbee.cli.context import Context
 from rbee.cli.hosting.ends import Ends
 from rbee.cli.programs import ProgramName
@@ -192,7 +194,14 @@ class Parts:
         from rbee.hive import make_app as make_hive_app
 
         context = self._context
-        hive_id = context.settings.hive.id or default_hive_id()
+        joined = None if is_loopback(context.settings.server.host) else self._identities.joined()
+        settings = context.settings
+        if joined is not None:
+            # What was agreed upon when this machine joined holds where nothing else is said.
+            own = msgspec.structs.replace(settings.hive, id=settings.hive.id or joined.peer.id)
+            settings = msgspec.structs.replace(settings, hive=own)
+            queen_url = queen_url or joined.queen_url
+        hive_id = settings.hive.id or default_hive_id()
         hives: list[HiveService] = []
 
         def queen_now() -> str | None:
@@ -200,7 +209,7 @@ class Parts:
 
         identity = self._identity(Role.HIVE, hive_id, queen_now)
         service = HiveService(
-            context.settings,
+            settings,
             context.folders,
             self._plugins,
             place.url,

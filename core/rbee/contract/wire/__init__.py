@@ -7,7 +7,15 @@ UTC, unknown values are ``null``.
 from rbee.contract.wire.aggregate import AggregateHeartbeat, AggregateWorker
 from rbee.contract.wire.aliases import Alias, AliasList, AliasTarget
 from rbee.contract.wire.benching import Bench, Benched, BenchFailure, BenchRow, WorkerBench
-from rbee.contract.wire.certificates import CertificateGiven, CertificateWish, WorkerCertificateWish
+from rbee.contract.wire.certificates import (
+    AuthorityInfo,
+    CertificateGiven,
+    CertificateWish,
+    Enrolment,
+    Invitation,
+    InvitationWish,
+    WorkerCertificateWish,
+)
 from rbee.contract.wire.draining import HiveDrain, WorkerDrain
 from rbee.contract.wire.explanation import (
     Decided,
@@ -90,6 +98,7 @@ __all__ = [
     "Alias",
     "AliasList",
     "AliasTarget",
+    "AuthorityInfo",
     "Bench",
     "BenchFailure",
     "BenchRow",
@@ -104,6 +113,7 @@ __all__ = [
     "DecisionLine",
     "DecisionList",
     "DeviceBudget",
+    "Enrolment",
     "ExplainedDecision",
     "ExplainedHive",
     "ExplainedWorker",
@@ -123,6 +133,8 @@ __all__ = [
     "HiveTelemetry",
     "InferAnswer",
     "InferRequest",
+    "Invitation",
+    "InvitationWish",
     "JobAccepted",
     "JobDetail",
     "JobEvent",

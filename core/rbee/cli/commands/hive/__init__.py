@@ -15,6 +15,8 @@ _COMMANDS = MappingProxyType(
         "drain": "Take a machine out of work.",
         "status": "Say whether the hive of this machine runs, and where.",
         "add": "Enter a machine into the list of hives.",
+        "invite": "Invite a machine into the colony.",
+        "join": "Let this machine join a colony.",
         "ls": "List the hives that were entered.",
         "show": "Show one of them.",
         "rm": "Take one out of the list.",
