@@ -107,6 +107,7 @@ def program_routes(program: str) -> set[str]:
         for name in (
             "beehive_routes",
             "alias_routes",
+            "ca_routes",
             "drain_routes",
             "explain_routes",
             "memory_routes",

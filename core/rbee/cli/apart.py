@@ -146,6 +146,14 @@ async def _health(record: ProgramRecord, credentials: Credentials) -> dict[str, 
         await transport.close()
 
 
+def _queen_of(context: Context) -> str | None:
+    """The queen whose colony this machine has joined; None where it has not."""
+    try:
+        return (context.folders.config / "identity" / "queen").read_text("utf-8").strip() or None
+    except OSError:
+        return None
+
+
 def _announce(context: Context, record: ProgramRecord, *, as_json: bool, in_background: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(record).decode())
@@ -154,6 +162,8 @@ def _announce(context: Context, record: ProgramRecord, *, as_json: bool, in_back
         f"The {record.program} is up{' in the background' if in_background else ''} "
         f"(process {record.pid}): {record.url}"
     )
+    if record.public_url not in {None, record.url}:
+        say(f"  for other machines: {record.public_url}")
     if record.program != "registry":
         registry = expected_registry_url(context)
         say(f"  registry  {registry or 'none: set registry.url where there is one'}")
@@ -162,6 +172,7 @@ def _announce(context: Context, record: ProgramRecord, *, as_json: bool, in_back
         if port := context.settings.queen.ollama_port:
             say(f"  for clients of Ollama: port {port}")
     if record.program == "hive":
-        say(f"  queen     {context.settings.queen.url or 'as the registry tells; or set queen.url'}")
-    say(f"  token     {context.folders.token_file}  (the same on every machine of a colony)")
+        queen = context.settings.queen.url or _queen_of(context)
+        say(f"  queen     {queen or 'as the registry tells; or set queen.url'}")
+    say(f"  token     {context.folders.token_file}")
     say(f"Stop it: rbee {record.program} stop" + ("" if in_background else ", or Ctrl+C here"))

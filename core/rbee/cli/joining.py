@@ -25,6 +25,8 @@ class _Anybody:
         context.verify_mode = ssl.CERT_NONE
         return context
 
+    anybody_context = client_context
+
 
 async def join(folders: Folders, url: str, token: str, ca_fingerprint: str, hive_id: str) -> Identity:
     """Get this machine's certificate from the queen.
@@ -91,3 +93,5 @@ class _Only:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_verify_locations(cadata=self._roots.decode("ascii"))
         return context
+
+    anybody_context = client_context

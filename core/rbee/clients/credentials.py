@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import urllib.parse
 from typing import Protocol
+
+from rbee.trust.names import Peer
+
+_ANSWER_S = 5.0
 
 
 class TlsIdentity(Protocol):
@@ -19,6 +25,9 @@ class TlsIdentity(Protocol):
 
     def client_context(self) -> ssl.SSLContext:
         """For connections to others; a live object, which a renewed certificate is loaded into."""
+
+    def anybody_context(self) -> ssl.SSLContext:
+        """For connections to whichever program of the colony answers."""
 
 
 class Credentials:
@@ -62,6 +71,31 @@ class Credentials:
         if not is_tls(url) or self._identity is None or not self._identity.trusts:
             return None
         return self._identity.client_context()
+
+    async def peer_at(self, url: str) -> Peer | None:
+        """Which program of the colony answers at an address of TLS; None when nobody does.
+
+        Raises:
+            ssl.SSLError: who answers is of another colony, or speaks no TLS.
+        """
+        if self._identity is None or not self._identity.trusts:
+            return None
+        # Late: what reads certificates takes long to load.
+        from rbee.trust.certificates import peer_of
+
+        parts = urllib.parse.urlsplit(url)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                _, writer = await asyncio.open_connection(
+                    parts.hostname, parts.port, ssl=self._identity.anybody_context(), server_hostname=""
+                )
+        except ssl.SSLError:
+            raise
+        except (OSError, TimeoutError):
+            return None
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.transport.abort()
+        return None if shown is None else peer_of(shown)
 
 
 def is_tls(url: str) -> bool:

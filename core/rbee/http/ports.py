@@ -172,9 +172,10 @@ def port_of(sock: socket.socket) -> int:
 
 def url_of(host: str, port: int) -> str:
     """Base address of a program for others on this machine or, where it listens more widely, on the network."""
-    scheme = "http" if is_loopback(host) else "https"
     if host in _EVERYWHERE:
         host = advertised_address()
+    # A machine without a network has its loopback alone, and that is plain text.
+    scheme = "http" if is_loopback(host) else "https"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from typing import Any, NamedTuple
 
 import httpx2
@@ -12,9 +13,12 @@ import msgspec
 
 from rbee.beehives import HIVE_PORT, SSH_PORT, Beehive, BeehiveStatus
 from rbee.clients import Credentials, Transport
-from rbee.clients.who import SOME_HIVE
+from rbee.clients.credentials import is_tls
+from rbee.clients.who import SOME_HIVE, Who, the_hive
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveCapabilities
+from rbee.http.guard import is_loopback
+from rbee.trust.names import Role
 
 _ANSWER_S = 5.0
 _CONNECT_S = 3.0
@@ -63,8 +67,9 @@ async def probe(beehive: Beehive, credentials: Credentials) -> Finding:
 
 
 def url_at(host: str, port: int) -> str:
-    """The address of a hive there."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    """The address of a hive there: in plain text on this machine's loopback alone."""
+    scheme = "http" if is_loopback(host) else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _addresses(host: str) -> list[str]:
@@ -78,25 +83,35 @@ async def _addresses(host: str) -> list[str]:
 
 async def _ask(url: str, credentials: Credentials) -> Finding | None:
     """What listens there; None when nothing does, or it says nothing."""
+    who = SOME_HIVE
     try:
-        health = await _get(url, Credentials(), "/health", dict[str, Any])
+        if is_tls(url):
+            peer = await credentials.peer_at(url)
+            if peer is None:
+                return None
+            if peer.role is not Role.HIVE:
+                return Finding("error", f"{url} is not a hive but a {peer.role}", url)
+            who = the_hive(peer.id)
+        health = await _get(url, credentials.without_token(), who, "/health", dict[str, Any])
         program, hive_id = health.get("program"), health.get("hive_id")
         if program != "hive" or not isinstance(hive_id, str) or not hive_id:
             return Finding("error", f"{url} is not a hive but {str(program or 'another program')[:40]!r}", url)
-        hive = await _get(url, credentials, "/v1/capabilities", HiveCapabilities)
+        hive = await _get(url, credentials, who, "/v1/capabilities", HiveCapabilities)
     except UnreachableError as error:
         if isinstance(error.__cause__, msgspec.DecodeError | httpx2.RemoteProtocolError):
             return Finding("error", f"{url} is another program, or another version", url)
         return None
     except AuthenticationError:
         return Finding("error", f"the hive at {url} has another token than this colony", url)
+    except ssl.SSLError:
+        return Finding("error", f"{url} speaks no TLS, or is of another colony", url)
     except RbeeError as error:
         return Finding("error", f"{url} is not a hive of this colony: {error.message}", url)
     return Finding("online", f"hive {hive.hive.id!r} answers at {url}", url, hive)
 
 
-async def _get(url: str, credentials: Credentials, path: str, kind: Any) -> Any:
-    transport = Transport(url, credentials, SOME_HIVE, timeout_s=_ANSWER_S)
+async def _get(url: str, credentials: Credentials, who: Who, path: str, kind: Any) -> Any:
+    transport = Transport(url, credentials, who, timeout_s=_ANSWER_S)
     try:
         return await transport.call("GET", path, kind)
     finally:

@@ -221,6 +221,15 @@ class Identity:
             self._client = context
         return self._client
 
+    def anybody_context(self) -> ssl.SSLContext:
+        """For connections to whichever program of the colony answers."""
+        context = self._context(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        if self.exists:
+            self._opened()
+            context.load_cert_chain(self._folder / _KEY)
+        return context
+
     def _context(self, protocol: int) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_3

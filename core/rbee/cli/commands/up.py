@@ -65,6 +65,7 @@ def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached
                     "hive_url": record.hive_url,
                     "openai_base_url": f"{record.queen_url}/v1",
                     "ollama_url": record.ollama_url,
+                    "public_url": record.public_url,
                     "token_file": str(context.folders.token_file),
                 }
             ).decode()
@@ -83,6 +84,9 @@ def _announce(context: Context, record: ColonyRecord, *, as_json: bool, detached
     if record.ollama_url is not None:
         say(f"  ollama    {record.ollama_url}")
     say(f"  hive      {record.hive_url}")
+    if record.public_url not in {None, record.queen_url}:
+        say(f"  for other machines: {record.public_url}")
+        say("            what they are to trust: rbee ca export; a machine joins: rbee hive invite")
     say(f"  token     {token_file}  (needed {needed})")
     say("")
     say("Ask it:")
