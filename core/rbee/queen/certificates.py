@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rbee.contract.errors import PermissionDeniedError, UnavailableError
+from rbee.contract.errors import ConflictError, PermissionDeniedError
 from rbee.contract.wire import AuthorityInfo, CertificateGiven, Enrolment, Invitation
 from rbee.trust.names import Peer, Role
 
@@ -43,7 +43,7 @@ class Certificates:
         Raises:
             PermissionDeniedError: none was shown.
             InvalidRequestError: the request will not do.
-            UnavailableError: this colony has no authority.
+            ConflictError: this colony has no authority.
         """
         if peer is None:
             raise PermissionDeniedError("A certificate is renewed over TLS, to whoever shows the one before it.")
@@ -54,7 +54,7 @@ class Certificates:
 
         Raises:
             PermissionDeniedError: no hive asks, or another one has a worker of that id.
-            InvalidRequestError, UnavailableError: as `renew`.
+            InvalidRequestError, ConflictError: as `renew`.
         """
         if peer is None or peer.role is not Role.HIVE:
             raise PermissionDeniedError("A worker's certificate is given to its hive, over TLS.")
@@ -71,8 +71,7 @@ class Certificates:
             minutes: for which the invitation holds.
 
         Raises:
-            ConflictError: too many invitations are open.
-            UnavailableError: this colony has no authority.
+            ConflictError: too many invitations are open, or this colony has no authority.
         """
         authority = self._found()
         token, expires_at = self._invitations(authority).invite(name, timedelta(minutes=minutes))
@@ -84,7 +83,7 @@ class Certificates:
         Raises:
             AuthenticationError: the invitation does not hold.
             RateLimitedError: too many that do not have come.
-            InvalidRequestError, UnavailableError: as `renew`.
+            InvalidRequestError, ConflictError: as `renew`.
         """
         authority = self._found()
         from rbee.trust.certificates import read_request
@@ -99,7 +98,7 @@ class Certificates:
         """The authority.
 
         Raises:
-            UnavailableError: this colony has none.
+            ConflictError: this colony has none.
         """
         authority = self._found()
         return AuthorityInfo(
@@ -120,7 +119,7 @@ class Certificates:
 
     def _found(self) -> Authority:
         if self._authority is None:
-            raise UnavailableError(
+            raise ConflictError(
                 "This queen listens on loopback alone, and no other machine can join her. Set server.host to an "
                 "address of this machine, or to 0.0.0.0, and start her again."
             )

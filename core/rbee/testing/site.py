@@ -70,8 +70,10 @@ class Site(Questions):
         """The queen's address."""
         return self.queen.url
 
-    def machine(self, name: str, address: str = LOOPBACK, prefix: Sequence[str] = (), **settings: str) -> Machine:
-        """Add a machine."""
+    def machine(
+        self, name: str, address: str = LOOPBACK, prefix: Sequence[str] = (), *, joined: bool = True, **settings: str
+    ) -> Machine:
+        """Add a machine, which has joined the colony where it has a network of its own."""
         ports = _OWN_PORTS if address != LOOPBACK else {}
         folder = self.folder / name
         found = Machine(name, folder, self.token, {**ports, **self._settings, **settings}, address, prefix)
@@ -81,7 +83,7 @@ class Site(Questions):
                 # On the first machine, where the queen finds it.
                 self._authority = Authority(found.home / "config" / "ca")
                 self._authority.open()
-            else:
+            elif joined:
                 found.join(self._authority, Role.HIVE, name)
         return found
 
@@ -104,7 +106,7 @@ class Site(Questions):
 
     def hive(self, name: str, **settings: str) -> Program:
         """The hive of a machine on loopback, which is added; not started."""
-        return self.program("hive", self.machine(name, **settings))
+        return self.program("hive", self.machine(name, LOOPBACK, (), joined=True, **settings))
 
     def worker_by_hand(
         self,
