@@ -90,7 +90,7 @@ class Unsuitable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Offer(NamedTuple):
-    """A variant with the engine that suits it best on a device."""
+    """A variant with an engine that opens it on a device."""
 
     preference: int
     rank: int
@@ -111,7 +111,8 @@ def choose(request: PlaceRequest, hive: HiveView, needs: Sequence[Estimate]) -> 
     a model, sets of GPUs, the smallest first (see `scheduler.spread`); then processors.  On a device the variants come
     in the order of the engines that open them, the one with the highest preference for the device's backend first; of
     those of equal preference, one that lies on the hive's disk and fits comes first, else the first in the vendor's
-    order that fits the free memory.  Where none fits that, the same is tried with the memory that idle workers hold.
+    order that fits the free memory.  An engine that suits less is only looked at for a variant for which workers have
+    needed less memory with it.  Where none fits that, the same is tried with the memory that idle workers hold.
     Where none fits any device, the variant is chosen that is short of the least, and said not to fit.
 
     Args:
@@ -216,7 +217,9 @@ def _offers(
     needs: Sequence[Estimate],
     group: Group,
 ) -> list[_Offer]:
-    """What could run on a device, or spread over several, best first."""
+    """What could run on a device, or spread over several, best first: each variant with the engine that suits it best,
+    and with others only as far as they have needed less memory for it than those before.
+    """
     device = group[0]
     driving = [engine for engine in engines if device.backend in engine.backends]
     if len(group) > 1:
@@ -225,12 +228,14 @@ def _offers(
     for place in places:
         variant = request.variants[place]
         opening = [engine for engine in driving if variant.format in engine.formats]
-        if opening:
-            # The first by name among equals, whatever the order in which they were told.
-            best = min(opening, key=lambda engine: (-_preference(engine, device), engine.name))
-            plain = needs[place].over(len(group))
-            need = as_seen(plain, hive.learned, variant.model_id, best.name, device.backend, hive.hive_id)
-            found.append(_Offer(_preference(best, device), place, variant, best, need))
+        plain = needs[place].over(len(group))
+        # The first by name among equals, whatever the order in which they were told.
+        least: int | None = None
+        for one in sorted(opening, key=lambda engine: (-_preference(engine, device), engine.name)):
+            need = as_seen(plain, hive.learned, variant.model_id, one.name, device.backend, hive.hive_id)
+            if least is None or (need.total_bytes is not None and need.total_bytes < least):
+                found.append(_Offer(_preference(one, device), place, variant, one, need))
+                least = need.total_bytes or 0
     return sorted(found, key=lambda offer: (-offer.preference, offer.rank))
 
 
@@ -249,7 +254,7 @@ def _fitting(hive: HiveView, group: Group, offers: Sequence[_Offer], notes: Sequ
             fitting = [offer for offer in equals if fits(offer.estimate, limit) is not False]
             if fitting:
                 best = min(fitting, key=lambda offer: (offer.variant.model_id not in hive.held, offer.rank))
-                passed = [offer for offer in equals if offer.rank < best.rank and offer not in fitting]
+                passed = [offer for offer in equals if offer.rank <= best.rank and offer not in fitting]
                 told += too_large(_needs(passed), limit, group, stopping=limit != free)
                 told.append(_why(hive, group, best, offers, stopping=limit != free))
                 return _choice(hive, group, best, told, suits=fits(best.estimate, limit))
@@ -261,8 +266,9 @@ def _shortest(hive: HiveView, group: Group, offers: Sequence[_Offer], notes: Seq
     """Of offers none of which fits, the one that needs the least."""
     least = min(offers, key=lambda offer: (offer.estimate.total_bytes or 0, -offer.preference, offer.rank))
     told = [*notes, *too_large(_needs([least]), free_of(hive, group), group)]
-    if len(offers) > 1:
-        told.append(f"none of the other {len(offers) - 1} variants needs less")
+    others = {offer.rank for offer in offers} - {least.rank}
+    if others:
+        told.append(f"none of the other {len(others)} variants needs less")
     return _choice(hive, group, least, told, suits=False)
 
 
@@ -285,7 +291,7 @@ def _why(hive: HiveView, group: Group, best: _Offer, offers: Sequence[_Offer], *
     device = group[0]
     if len(group) > 1:
         cause = f"is spread over {' and '.join(one.id for one in group)}"
-    elif len(offers) == 1:
+    elif all(offer.rank == best.rank for offer in offers):
         cause = f"is what there is for {device.id}"
     elif best.variant.model_id in hive.held:
         cause = "is on its disk already"

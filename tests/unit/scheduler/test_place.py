@@ -279,6 +279,15 @@ def test_a_model_that_is_slow_to_load_outstays_one_that_is_quick() -> None:
     assert decide(WANTED, (), hive(**full | {"idle": (longer, quick, unknown)})).evict == ("slow",)
 
 
+def test_a_smaller_variant_that_fits_now_goes_before_a_better_one_for_which_somebody_would_be_stopped() -> None:
+    request = PlaceRequest(variants=(variant("best", 3 * GIB), variant("small", GIB)))
+    machine = hive(ram_free_bytes=2 * GIB, idle=(IdleWorker(worker_id="i", idle_s=9, memory_bytes=4 * GIB),))
+    start = decide(request, (), machine)
+    assert (start.model_id, start.evict) == ("small", ())
+    alone = decide(PlaceRequest(variants=request.variants[:1]), (), machine)
+    assert (alone.model_id, alone.evict) == ("best", ("i",))
+
+
 def test_a_pinned_worker_is_never_stopped_and_a_refusal_names_it() -> None:
     pinned = IdleWorker(worker_id="stays", idle_s=1000, pinned=True, memory_bytes=8 * GIB)
     other = IdleWorker(worker_id="goes", idle_s=1)
