@@ -27,6 +27,12 @@ from rbee.scheduler import (
 _A_REQUEST = 16
 """Decisions kept of one request, the last ones: who waits long is looked at again and again."""
 
+_MOST_SEEN = 250_000
+"""Workers and hives, as they were, in all decisions together: about 150 MB.  It counts in a large fleet alone."""
+
+_A_HIVE = 5
+"""A hive in a decision takes the memory of so many workers."""
+
 
 class Quick(NamedTuple):
     """A decision among workers that were known to do, as it is noted on a request's way: told in full when asked for.
@@ -49,10 +55,12 @@ class Quick(NamedTuple):
 
 
 class _Request:
-    __slots__ = ("made", "model")
+    __slots__ = ("made", "model", "seen")
 
     def __init__(self, model: str) -> None:
         self.model = model
+        self.seen = 0
+        """What its decisions take, in workers."""
         self.made: list[Recorded | Quick] = []
 
 
@@ -61,18 +69,22 @@ class Decisions:
 
     Args:
         most: requests that are kept; 0 for none.
-        policy: whose scores are told.
+        policies: that may have decided, and whose scores are told where they have.
+        most_seen: workers that may be in all decisions together, a hive counting as some; of the newest request the
+            last decision is kept whatever it takes.
     """
 
-    def __init__(self, most: int, policy: Policy) -> None:
+    def __init__(self, most: int, *policies: Policy, most_seen: int = _MOST_SEEN) -> None:
         self._most = most
-        self._policy = policy
+        self._policies = {policy.name: policy for policy in reversed(policies)}
+        self._most_seen = most_seen
+        self._seen = 0
         self._requests: OrderedDict[str, _Request] = OrderedDict()
 
     def quick(self, request_id: str, model: str, decision: Quick) -> None:
         """Note a decision of the common kind."""
         if self._most and request_id:
-            self._of(request_id, model).append(decision)
+            self._put(self._of(request_id, model), decision, len(decision.views))
 
     def full(
         self,
@@ -87,23 +99,22 @@ class Decisions:
         """Note any decision.  The same one again, of a request that waits, is noted once."""
         if not self._most or not request_id:
             return
-        made = self._of(request_id, model)
+        found = self._of(request_id, model)
+        made = found.made
         last = made[-1] if made else None
         if isinstance(last, Recorded) and last.decision == decision and not isinstance(decision, Use):
             return
-        now = datetime.now(UTC)
-        made.append(
-            Recorded(
-                request_id=request_id,
-                model=model,
-                at=now,
-                policy=policy,
-                request=request,
-                snapshot=snapshot,
-                decision=decision,
-                tried=tried,
-            )
+        recorded = Recorded(
+            request_id=request_id,
+            model=model,
+            at=datetime.now(UTC),
+            policy=policy,
+            request=request,
+            snapshot=snapshot,
+            decision=decision,
+            tried=tried,
         )
+        self._put(found, recorded, _seen(recorded))
 
     def explain(self, request_id: str) -> Explanation:
         """Why a request went where it went.
@@ -115,12 +126,12 @@ class Decisions:
         if found is None:
             raise NotFoundError(
                 f"No decision about request {request_id!r} is known; the last {self._most} requests are kept "
-                "(queen.decisions). GET /v1/explain lists them."
+                "at most (queen.decisions). GET /v1/explain lists them."
             )
         return Explanation(
             request_id=request_id,
             model=found.model,
-            decisions=tuple(explain(one, self._policy) for one in self._told(request_id, found)),
+            decisions=tuple(explain(one, self._policies.get(one.policy)) for one in self._told(request_id, found)),
         )
 
     def recent(self, limit: int) -> DecisionList:
@@ -129,18 +140,7 @@ class Decisions:
         for request_id, found in reversed(self._requests.items()):
             if len(lines) >= limit:
                 break
-            last = _full(request_id, found.model, found.made[-1])
-            lines.append(
-                DecisionLine(
-                    request_id=request_id,
-                    at=last.at,
-                    model=found.model,
-                    decided=decided(last.decision),
-                    worker_id=last.decision.worker_id if isinstance(last.decision, Use) else None,
-                    hive_id=hive_of(last),
-                    decisions=len(found.made),
-                )
-            )
+            lines.append(_line(request_id, found))
         return DecisionList(decisions=tuple(lines))
 
     def recorded(self, request_id: str | None = None) -> Iterator[Recorded]:
@@ -155,20 +155,74 @@ class Decisions:
             if request_id in {None, one}:
                 yield from self._told(one, found)
 
-    def _of(self, request_id: str, model: str) -> list[Recorded | Quick]:
+    def _of(self, request_id: str, model: str) -> _Request:
         found = self._requests.get(request_id)
         if found is None:
             if len(self._requests) >= self._most:
-                self._requests.popitem(last=False)
+                self._seen -= self._requests.popitem(last=False)[1].seen
             found = self._requests[request_id] = _Request(model)
-        elif len(found.made) >= _A_REQUEST:
-            del found.made[0]
-        return found.made
+        else:
+            self._requests.move_to_end(request_id)
+        return found
+
+    def _put(self, found: _Request, one: Recorded | Quick, seen: int) -> None:
+        found.made.append(one)
+        found.seen += seen
+        self._seen += seen
+        if len(found.made) > _A_REQUEST:
+            self._pop(found)
+        while self._seen > self._most_seen:
+            request_id, oldest = next(iter(self._requests.items()))
+            if len(oldest.made) > 1:
+                self._pop(oldest)
+            elif oldest is not found:
+                del self._requests[request_id]
+                self._seen -= oldest.seen
+            else:
+                break
+
+    def _pop(self, found: _Request) -> None:
+        gone = _seen(found.made.pop(0))
+        found.seen -= gone
+        self._seen -= gone
 
     @staticmethod
     def _told(request_id: str, found: _Request) -> Iterator[Recorded]:
         for one in found.made:
             yield _full(request_id, found.model, one)
+
+
+def _line(request_id: str, found: _Request) -> DecisionLine:
+    last, count = found.made[-1], len(found.made)
+    if isinstance(last, Quick):
+        # Not told in full for this: that costs what the model has workers.
+        where = next((view.hive_id for view in last.views if view.worker_id == last.worker_id), None)
+        at = datetime.fromtimestamp(last.at, UTC)
+        return DecisionLine(
+            request_id=request_id,
+            at=at,
+            model=found.model,
+            decided="use",
+            worker_id=last.worker_id,
+            hive_id=where,
+            decisions=count,
+        )
+    return DecisionLine(
+        request_id=request_id,
+        at=last.at,
+        model=found.model,
+        decided=decided(last.decision),
+        worker_id=last.decision.worker_id if isinstance(last.decision, Use) else None,
+        hive_id=hive_of(last),
+        decisions=count,
+    )
+
+
+def _seen(one: Recorded | Quick) -> int:
+    """How much a decision takes, in workers; those that many decisions share are none of one's own."""
+    if isinstance(one, Quick):
+        return len(one.views)
+    return len(one.snapshot.candidates) + len(one.snapshot.hives or ()) * _A_HIVE
 
 
 def _full(request_id: str, model: str, one: Recorded | Quick) -> Recorded:

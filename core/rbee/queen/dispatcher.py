@@ -70,7 +70,7 @@ class QueenDispatcher(Dispatcher):
         self._policy = policy
         self.room = WaitingRoom(settings.queen.max_waiting)
         self.changes = Changes()
-        self.decisions = Decisions(settings.queen.decisions, policy)
+        self.decisions = Decisions(settings.queen.decisions, policy, policy.default)
         self.leases = OpenLeases(telemetry, views.history, breakers, self.room, policy.name, credentials)
         self._ready = ReadyWorkers(telemetry, names, views, breakers, policy, self._crowded)
         self._deciding = Deciding(views, policy, self.decisions, settings)

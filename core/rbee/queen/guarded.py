@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
 
@@ -26,13 +27,16 @@ class GuardedPolicy(Policy):
         default: in its place.
         clock: seconds that never go back.
         trusted: the policy is one of ours, whose order need not be looked at.
+
+    Attributes:
+        default: as given.
     """
 
     def __init__(self, policy: Policy, default: Policy, clock: Callable[[], float], *, trusted: bool = False) -> None:
         self._trusted = trusted
         self.name = policy.name  # type: ignore[misc]  # of the guarded one, not of this class
         self._policy = policy
-        self._default = default
+        self.default = default
         self._clock = clock
         self._slow = 0
         self._rests_until = 0.0
@@ -53,13 +57,16 @@ class GuardedPolicy(Policy):
                 self._slow = 0
                 self.decided_by = self.name
                 return ranked
-        self.decided_by = self._default.name
-        return self._default.rank(workers, request)
+        self.decided_by = self.default.name
+        return self.default.rank(workers, request)
 
     def scores(self, workers: Sequence[WorkerView], request: RequestView) -> Scores:
-        """See `Policy.scores`; none where the policy fails."""
+        """See `Policy.scores`; none where the policy fails, and without what is no number."""
         try:
-            return self._policy.scores(workers, request)
+            return {
+                worker_id: {name: float(score) for name, score in told.items() if isfinite(score)}
+                for worker_id, told in self._policy.scores(tuple(workers), request).items()
+            }
         except Exception:
             log.warning("policy %s failed to tell its scores", self.name, exc_info=True)
             return {}
@@ -67,13 +74,14 @@ class GuardedPolicy(Policy):
     def _ask(self, workers: Sequence[WorkerView], request: RequestView) -> Sequence[WorkerView] | None:
         """The policy's order; None when it gives none."""
         try:
-            ranked = self._policy.rank(workers, request)
+            # Its own: what it does to a list would be done to the queen's.
+            ranked = self._policy.rank(tuple(workers), request)
             whole = len(ranked) == len(workers) and {id(one) for one in ranked} == {id(one) for one in workers}
         except Exception:
-            log.warning("policy %s failed; %s decides in its place", self.name, self._default.name, exc_info=True)
+            log.warning("policy %s failed; %s decides in its place", self.name, self.default.name, exc_info=True)
             return None
         if not whole:
-            log.warning("policy %s lost or invented a worker; %s decides in its place", self.name, self._default.name)
+            log.warning("policy %s lost or invented a worker; %s decides in its place", self.name, self.default.name)
             return None
         return ranked
 
@@ -83,7 +91,7 @@ class GuardedPolicy(Policy):
             "policy %s took %.0f ms, of 50 at most; %s decides in its place",
             self.name,
             took * 1000,
-            self._default.name,
+            self.default.name,
         )
         if self._slow >= _SLOW:
             self._slow = 0

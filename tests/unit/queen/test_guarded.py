@@ -48,7 +48,10 @@ def failing(_: Sequence[WorkerView]) -> Sequence[WorkerView]:
 
 
 def order(policy: Policy) -> str:
-    return "".join(one.worker_id for one in policy.rank(VIEWS, REQUEST))
+    views = list(VIEWS)
+    ranked = policy.rank(views, REQUEST)
+    assert views == VIEWS
+    return "".join(one.worker_id for one in ranked)
 
 
 def test_a_good_policy_decides() -> None:
@@ -65,6 +68,8 @@ def test_a_good_policy_decides() -> None:
         (lambda workers: [*workers, workers[0]], "lost or invented"),
         (lambda workers: [*workers[1:], WorkerView(worker_id="z")], "lost or invented"),
         (lambda workers: None, "failed"),
+        (lambda workers: workers.clear() or workers, "failed"),
+        (lambda workers: workers.sort(key=lambda one: one.worker_id, reverse=True) or workers, "failed"),
     ],
 )
 def test_what_fails_or_loses_a_worker_is_replaced_for_that_decision(caplog, do, told: str) -> None:
@@ -113,3 +118,21 @@ def test_one_of_ours_is_believed() -> None:
 
 def test_scores_that_fail_are_none() -> None:
     assert GuardedPolicy(Doing(failing), ByName(), Clock()).scores(VIEWS, REQUEST) == {}
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({"a": {"x": 1}}, {"a": {"x": 1.0}}),
+        ({"a": {"x": float("nan"), "y": float("inf"), "z": 2.0}}, {"a": {"z": 2.0}}),
+        ({"a": [1.0]}, {}),
+        ({"a": {"x": "much"}}, {}),
+        (None, {}),
+    ],
+)
+def test_scores_are_numbers_by_name_whatever_the_policy_says(scores, told) -> None:
+    class Telling(ByName):
+        def scores(self, workers, request):
+            return scores
+
+    assert GuardedPolicy(Telling(), ByName(), Clock()).scores(VIEWS, REQUEST) == told
