@@ -170,16 +170,21 @@ class Loads:
                     await self._until_it_serves(worker_id, wanted.found)
                     return wanted
 
-    async def where_there_is_room(self, found: Resolved, wish: Wish) -> bool:
-        """Start one more worker if nobody has to be stopped and nothing to be fetched for it; whether one was started.
+    async def where_there_is_room(self, found: Resolved, wish: Wish) -> str | None:
+        """Start one more worker if nobody has to be stopped and nothing to be fetched for it, and none is on its way.
 
         Args:
             found: the model.
             wish: what those who wait ask of a worker.
 
+        Returns:
+            Its id; None when none was started.
+
         Raises:
             RbeeError: loading failed.
         """
+        if self._demand.comes(found.model_ids, wish.hive_id):
+            return None
         request = PlaceRequest(
             variants=found.variants,
             capability=wish.capability,
@@ -190,11 +195,11 @@ class Loads:
         )
         decision = self._decide(request, Wanted(name=found.name, found=found), frozenset())
         if not isinstance(decision, Start) or decision.evict or not decision.present:
-            return False
+            return None
         worker_id = await self._demand.ensure(found.model_ids, decision, decision.hive_id, None, keep=True)
         if worker_id is not None:
             await self._until_it_serves(worker_id, found)
-        return True
+        return worker_id
 
     async def _until_it_serves(self, worker_id: str, found: Resolved) -> None:
         """Wait until the queen has heard of a worker what its hive has told already."""

@@ -72,16 +72,15 @@ class Replicas:
     async def _grow(self, models: tuple[str, ...], wish: Wish) -> None:
         try:
             found = self._names.present(models[0], trusted=True)
-            before = {entry.worker_id for entry in self._loads.there(found, None)} if found is not None else set()
-            started = False
-            if found is not None and 0 < len(before) < self._most:
+            started = None
+            if found is not None and 0 < len(self._loads.there(found, None)) < self._most:
                 started = await self._loads.where_there_is_room(found, wish)
-            if found is None or not started:
+            if started is None:
                 self._not_before[models] = self._clock() + _PAUSE_S
                 return
-            grown = {entry.worker_id for entry in self._loads.there(found, None)} - before
-            self._keeping.rushed(grown)
-            log.info("requests wait for %s: %s serves it as well", models[0], ", ".join(sorted(grown)) or "nobody")
+            # That one alone: what others have started meanwhile is theirs.
+            self._keeping.rushed({started})
+            log.info("requests wait for %s: %s serves it as well", models[0], started)
         except RbeeError as error:
             log.warning("requests wait for %s, and another worker could not be started: %s", models[0], error.message)
             self._not_before[models] = self._clock() + _PAUSE_S

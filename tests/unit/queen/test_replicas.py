@@ -29,15 +29,15 @@ class Loads:
     def there(self, found: Any, hive_id: str | None) -> list[Any]:
         return [SimpleNamespace(worker_id=name) for name in self.workers]
 
-    async def where_there_is_room(self, found: Any, wish: Wish) -> bool:
+    async def where_there_is_room(self, found: Any, wish: Wish) -> str | None:
         self.asked += 1
         await self.go.wait()
         if self.trouble is not None:
             raise self.trouble
         if len(self.workers) > self.room_for:
-            return False
+            return None
         self.workers.append(f"w{len(self.workers)}")
-        return True
+        return self.workers[-1]
 
 
 class Desk:
@@ -97,6 +97,19 @@ async def test_a_queue_that_outlasts_the_threshold_gets_another_worker(make: Cal
     await desk.look()
     assert desk.loads.workers == ["w0", "w1"]
     assert desk.rushed == {"w1"}
+
+
+async def test_a_worker_that_a_person_loads_meanwhile_is_not_taken_for_one_of_the_rush(
+    make: Callable[..., Desk],
+) -> None:
+    desk = make()
+    desk.loads.go.clear()
+    await desk.comes(5)
+    await desk.look()
+    desk.loads.workers.append("by hand")
+    desk.loads.go.set()
+    await desk.look()
+    assert desk.rushed == {"w2"}
 
 
 async def test_it_is_one_at_a_time_and_not_more_than_the_most(make: Callable[..., Desk]) -> None:
