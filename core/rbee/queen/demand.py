@@ -14,6 +14,7 @@ from rbee.contract.errors import (
     EngineUnavailableError,
     InsufficientDiskError,
     InsufficientMemoryError,
+    ModelFileError,
     RbeeError,
     RequestTimeoutError,
     UnreachableError,
@@ -35,6 +36,7 @@ Tell = Callable[[JobEvent], None]
 
 _Troubles = (
     WorkerFailedError,
+    ModelFileError,
     RequestTimeoutError,
     UnreachableError,
     InsufficientDiskError,

@@ -10,6 +10,7 @@ import msgspec
 from rbee.builtin.policies import BalancedPolicy
 from rbee.contract.errors import (
     InsufficientMemoryError,
+    ModelFileError,
     ModelNotFoundError,
     NoPlacementError,
     NotFoundError,
@@ -154,8 +155,9 @@ class Loads:
                 continue
             try:
                 worker_id = await self._start(wanted, decision, tell)
-            except (ModelNotFoundError, WorkerFailedError) as error:
-                # What a name means may depend on the machine; where a worker has crashed it is not started again.
+            except (ModelNotFoundError, ModelFileError, WorkerFailedError) as error:
+                # What a name means and how its file is may depend on the machine; where a worker has crashed it is
+                # not started again.
                 if wanted.hive_id is not None or len(unable) == _HIVES_TRIED - 1:
                     raise
                 unable[decision.hive_id] = error

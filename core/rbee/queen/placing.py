@@ -8,6 +8,7 @@ from functools import partial
 from rbee.contract.errors import (
     InsufficientDiskError,
     InsufficientMemoryError,
+    ModelFileError,
     ModelNotFoundError,
     NoPlacementError,
     NotFoundError,
@@ -176,10 +177,10 @@ class Placing:
             raise RequestTimeoutError(
                 f"Model {found.name!r} was not loaded within {self._settings.queen.load_timeout_s:g} s."
             ) from error
-        except (ModelNotFoundError, InsufficientMemoryError, WorkerFailedError) as error:
-            # What a name means may depend on the machine, and what it has left it knows best itself; where a
-            # worker has crashed it is not started again at once.
-            way.crashes += isinstance(error, WorkerFailedError)
+        except (ModelNotFoundError, InsufficientMemoryError, WorkerFailedError, ModelFileError) as error:
+            # What a name means and how its file is may depend on the machine, and what it has left it knows best
+            # itself; where a worker has crashed it is not started again at once.
+            way.crashes += isinstance(error, WorkerFailedError | ModelFileError)
             if not isinstance(decision, Start) or way.wanted.hive_id is not None or way.crashes >= _HIVES_TRIED:
                 raise
             if isinstance(error, InsufficientMemoryError) and decision.hive_id not in way.short:

@@ -11,6 +11,7 @@ from rbee.contract.errors import (
     EngineUnavailableError,
     InsufficientDiskError,
     InsufficientMemoryError,
+    ModelFileError,
     ModelNotFoundError,
     NoPlacementError,
     WorkerFailedError,
@@ -181,7 +182,10 @@ async def test_what_is_there_is_not_fetched(demand, hives) -> None:
     assert [job[1] for job in hives.jobs] == ["worker_process_delete", "worker_spawn"]
 
 
-@pytest.mark.parametrize("error", [InsufficientMemoryError("too small"), EngineUnavailableError("no engine")])
+@pytest.mark.parametrize(
+    "error",
+    [InsufficientMemoryError("too small"), EngineUnavailableError("no engine"), ModelFileError("it is cut off")],
+)
 async def test_a_hive_that_cannot_run_a_variant_twice_in_a_row_is_left_alone(demand, hives, clock, error) -> None:
     hives.go.set()
     hives.trouble = error

@@ -17,6 +17,7 @@ from rbee.contract.errors import (
     InsufficientDiskError,
     InsufficientMemoryError,
     InvalidRequestError,
+    ModelFileError,
     ModelNotFoundError,
     NoPlacementError,
     QueueFullError,
@@ -243,12 +244,13 @@ async def test_who_is_called_and_finds_nothing_is_not_told_another_place(make) -
     (await soon(waiting[1])).finish(DONE)
 
 
-async def test_a_start_that_fails_is_tried_on_another_hive(make) -> None:
+@pytest.mark.parametrize("error", [WorkerFailedError("it burst"), ModelFileError("it is cut off there")])
+async def test_a_start_that_fails_is_tried_on_another_hive(make, error) -> None:
     colony = make()
     colony.hive("a")
     colony.hive("b")
     colony.hives.go.set()
-    colony.hives.trouble = WorkerFailedError("it burst")
+    colony.hives.trouble = error
 
     async def run(hive_id: str, operation: str, fields: dict[str, Any], tell: Any) -> dict[str, Any]:
         if operation == "worker_spawn" and hive_id == "b":

@@ -13,6 +13,7 @@ from rbee.contract import Backend, Device, DeviceType, EngineInfo
 from rbee.contract.errors import (
     ConflictError,
     InvalidRequestError,
+    ModelFileError,
     ModelNotFoundError,
     NoPlacementError,
     NotFoundError,
@@ -183,8 +184,9 @@ async def test_a_machine_that_does_not_know_the_model_is_passed_by(colony) -> No
         await colony.load(hive_id="a", replicas=2)
 
 
-async def test_where_a_worker_has_crashed_another_machine_is_tried(colony) -> None:
-    colony.hives.refuse["a"] = [WorkerFailedError("It died.")]
+@pytest.mark.parametrize("error", [WorkerFailedError("It died."), ModelFileError("It is cut off there.")])
+async def test_where_a_worker_has_crashed_another_machine_is_tried(colony, error) -> None:
+    colony.hives.refuse["a"] = [error]
     assert (await colony.load()).started == 1
     assert [hive_id for hive_id, _ in colony.hives.spawned] == ["b"]
     colony.hives.refuse = {"a": [WorkerFailedError("It died at a.")], "b": [WorkerFailedError("It died at b.")]}
