@@ -54,7 +54,7 @@ def test_a_third_model_takes_the_place_of_the_longest_idle_one(make_colony):
 
 
 def test_a_busy_worker_is_not_stopped_to_make_room(make_colony):
-    colony = make_colony(**{"hive.threads": "1"})
+    colony = make_colony(**{"hive.threads": "1", "queen.slot_wait_s": "0.5"})
     with sdk(colony) as client:
         stream = client.chat.completions.create(
             model="echo:slow?tokens=500", messages=user("x"), stream=True, max_tokens=500
@@ -69,3 +69,11 @@ def test_a_busy_worker_is_not_stopped_to_make_room(make_colony):
         assert int(refused.headers["retry-after"]) > 0
         assert next(pieces).choices, "the busy one goes on"
         stream.close()
+
+
+def test_two_models_with_room_for_one_are_both_served_when_both_are_asked_at_the_same_time(make_colony):
+    colony = make_colony(**{"hive.threads": "1", "worker.slots": "2"})
+    with sdk(colony) as client, ThreadPoolExecutor(12) as pool:
+        asked = [f"echo:{name}?delay_ms=5" for name in ("one", "two")] * 6
+        assert list(pool.map(lambda model: ask(client, model, "hello there"), asked)) == ["hello there"] * 12
+    assert len(threads_given(colony)) == 1

@@ -18,6 +18,10 @@ Tell = Callable[[JobEvent], None]
 _DELETE = "worker_process_delete"
 
 
+class InUseError(NoPlacementError):
+    """A worker that was to make room has got a request meanwhile."""
+
+
 class Departures:
     """The one owner of stops.  A stop is over once the hive no longer measures what the worker held.
 
@@ -73,12 +77,12 @@ class Departures:
         """Stop a worker that is idle, to make room.
 
         Raises:
-            NoPlacementError: it is in use again.
+            InUseError: it is in use again.
             RbeeError: it could not be stopped.
         """
         task = self.begin_idle(hive_id, worker_id, tell)
         if task is None:
-            raise NoPlacementError(f"Worker {worker_id!r}, which was to make room, is in use again.")
+            raise InUseError(f"Worker {worker_id!r}, which was to make room, is in use again.")
         await task
 
     async def stop(

@@ -16,6 +16,11 @@ def is_idle(entry: WorkerEntry) -> bool:
     return may_be_stopped(entry) and entry.state is WorkerState.READY and entry.reserved == 0 and entry.external == 0
 
 
+def is_ours(entry: WorkerEntry) -> bool:
+    """Whether a worker may be stopped once nobody asks it."""
+    return may_be_stopped(entry) and entry.state.serving
+
+
 def idle_s(entry: WorkerEntry, now: float) -> float:
     """Seconds since a worker's last request ended, or since it had its model loaded."""
     since = max((moment for moment in (entry.last_used_at, entry.serves_since) if moment is not None), default=now)

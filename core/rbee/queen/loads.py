@@ -141,7 +141,7 @@ class Loads:
                 request = await self._looks.into(request, within_s=_LOOK_INTO_S)
                 continue
             if isinstance(decision, Refusal):
-                if await self._soon.after_refusal(request, unable, until):
+                if await self._soon.after_refusal(request, unable, until, tell):
                     continue
                 if (wider := await self._names.widen(wanted.found)) is not None:
                     wanted = msgspec.structs.replace(wanted, found=wider)

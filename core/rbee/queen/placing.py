@@ -20,6 +20,7 @@ from rbee.gateway import Queued
 from rbee.queen.changes import Changes
 from rbee.queen.deciding import Deciding
 from rbee.queen.demand import Demand
+from rbee.queen.departures import InUseError
 from rbee.queen.leases import WorkerLease
 from rbee.queen.looks import Looks
 from rbee.queen.names import Resolved
@@ -141,7 +142,7 @@ class Placing:
                     way.request = await self._looks.into(way.request, within_s=_LOOK_INTO_S)
                     continue
                 if isinstance(decision, Refusal) and not self._comes(found, wanted):
-                    if await self._soon.after_refusal(way.request, way.unknown, way.room_until):
+                    if await self._soon.after_refusal(way.request, way.unknown, way.room_until, wanted.tell):
                         continue
                     return self._refusal(way, decision)
                 if isinstance(decision, Start) and await self._soon.before_evicting(decision, way.room_until):
@@ -189,6 +190,12 @@ class Placing:
                 await asyncio.sleep(_TRANSIENT_PAUSE_S)
                 return
             way.unknown[decision.hive_id] = error
+        except InUseError:
+            # Somebody was quicker, and this one has time.
+            way.transient += 1
+            if way.transient >= _TRANSIENT_TRIES and asyncio.get_running_loop().time() >= way.room_until:
+                raise
+            await asyncio.sleep(_TRANSIENT_PAUSE_S)
         except (NoPlacementError, NotFoundError, InsufficientDiskError) as error:
             # The hive knows better than a picture that is a second old; look again with a fresh one.
             way.transient += 1

@@ -153,7 +153,7 @@ class QueenService:
             self._demand.fetch_bytes_s,
             departures.leaves,
         )
-        soon = RoomSoon(views, self._demand, departures)
+        soon = RoomSoon(views, self._demand, departures, settings.queen.max_waiting)
         looks = Looks(views, self._figures)
         chosen = registrations.policies.get(settings.queen.policy)()
         ours = type(chosen).__module__.startswith("rbee.builtin.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rbee.contract.wire import JobEvent
 from rbee.gateway import Queued
 from rbee.jobs import narration
-from rbee.scheduler import Start
+from rbee.scheduler import PlaceRequest, Start
 
 
 def queued(name: str, place: Queued) -> JobEvent:
@@ -19,6 +19,16 @@ def queued(name: str, place: Queued) -> JobEvent:
     return narration(
         "queen", "queue", f"All slots for {name} are busy; place {place.position} in the queue{about}", name
     )
+
+
+def for_room(request: PlaceRequest) -> JobEvent:
+    """That there is no room for a model until other workers' requests have ended.
+
+    Args:
+        request: for the model.
+    """
+    name = request.variants[0].name
+    return narration("queen", "queue", f"Waiting for room for {name}: workers that would make it are busy", name)
 
 
 def choosing(name: str, start: Start) -> JobEvent:

@@ -12,7 +12,7 @@ from rbee.gateway import NO_TRAITS, Traits
 from rbee.queen.coming import Coming, held_by, less
 from rbee.queen.held import HeldIndex
 from rbee.queen.history import History
-from rbee.queen.idleness import idle_s, is_idle
+from rbee.queen.idleness import idle_s, is_idle, is_ours
 from rbee.scheduler import Candidate, Failure, HiveView, gpu_free, idle_worker, ram_free
 from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 
@@ -91,12 +91,13 @@ class Views:
         entry = self._telemetry.get_worker(worker_id)
         return None if entry is None else self._candidate(entry, NO_TRAITS)
 
-    def hives(self, variants: Sequence[ModelVariant], *, coming: bool = True) -> list[HiveView]:
+    def hives(self, variants: Sequence[ModelVariant], *, coming: bool = True, busy: bool = False) -> list[HiveView]:
         """All hives as places for a new worker of a model.
 
         Args:
             variants: of what is to be placed.
             coming: what starts under way will take is not free.
+            busy: workers count as idle whose requests have still to end.
         """
         held = self._held
         model_ids = frozenset(variant.model_id for variant in variants)
@@ -117,6 +118,7 @@ class Views:
                 self._load_s,
                 self._pinned,
                 self._leaves,
+                is_ours if busy else is_idle,
             )
             plain = msgspec.structs.replace(plain, fetch_bytes_s=self._fetch_bytes_s(record.hive_id))
             views.append(self._less_coming(plain, record, model_ids, self._coming(record.hive_id) if coming else ()))
@@ -163,6 +165,7 @@ def _hive(
     load_s: LoadOf,
     pinned: Callable[[str | None], bool],
     leaves: Callable[[str], bool],
+    may_go: Callable[[WorkerEntry], bool],
 ) -> HiveView:
     info = record.info
     promised = () if info is None else info.memory
@@ -188,7 +191,7 @@ def _hive(
                 pinned=pinned(entry.model_id),
             )
             for entry in telemetry.get_workers_on_hive(record.hive_id)
-            if entry.model_id not in model_ids and is_idle(entry) and not leaves(entry.worker_id)
+            if entry.model_id not in model_ids and may_go(entry) and not leaves(entry.worker_id)
         ),
         held=here,
         elsewhere=in_place - here,

@@ -131,7 +131,7 @@ class Colony:
             settings,
             Credentials("token"),
             breakers,
-            RoomSoon(views, demand, self.departures),
+            RoomSoon(views, demand, self.departures, settings.queen.max_waiting),
         )
         self._seq = 0
 
@@ -740,6 +740,73 @@ async def test_a_departure_that_takes_too_long_is_not_waited_for_for_ever(make) 
         await soon(colony.ask())
     colony.hives.left.set()
     await soon(leaving)
+
+
+@pytest.fixture
+def colony_of_one_thread(make):
+    """Whose thread a worker of another model has, which is busy."""
+
+    def made(**queen: Any) -> Colony:
+        colony = make(**queen)
+        colony.hive(threads_free=0)
+        colony.beat("other", model="shelf:o", hive_id="h")
+        colony.telemetry.reserve("other")
+        colony.hives.freed = lambda: colony.hive(threads_free=1)
+        colony.hives.left.set()
+        colony.hives.go.set()
+        return colony
+
+    return made
+
+
+async def test_room_that_a_busy_worker_has_is_waited_for_and_its_requests_are_left_to_end(colony_of_one_thread) -> None:
+    colony = colony_of_one_thread()
+    heard: list[str | None] = []
+    asked = [colony.ask(Wanted(model="m", trusted=True, tell=lambda event: heard.append(event.human)))]
+    asked += [colony.ask() for _ in range(2)]
+    await asyncio.sleep(0.3)
+    assert (any(one.done() for one in asked), colony.hives.stopped) == (False, [])
+    assert heard == ["Waiting for room for m: workers that would make it are busy"]
+    colony.telemetry.release("other")
+    for one in asked:
+        lease = await soon(one)
+        assert lease.worker_id == "w"
+        lease.finish(DONE)
+    assert (colony.hives.stopped, colony.hives.spawns) == (["other"], 1)
+
+
+async def test_a_worker_that_stays_busy_is_told_in_the_end(colony_of_one_thread) -> None:
+    colony = colony_of_one_thread(slot_wait_s=0.15)
+    with pytest.raises(NoPlacementError, match="busy"):
+        await soon(colony.ask())
+    assert colony.hives.stopped == []
+
+
+async def test_no_more_wait_for_a_busy_worker_than_may_wait_for_one_model(colony_of_one_thread) -> None:
+    colony = colony_of_one_thread(max_waiting=2)
+    waiting = [colony.ask() for _ in range(2)]
+    await settle()
+    with pytest.raises(NoPlacementError, match="busy"):
+        await soon(colony.ask())
+    waiting.pop().cancel()
+    await settle()
+    waiting.append(colony.ask())
+    await settle()
+    assert not any(one.done() for one in waiting)
+
+
+async def test_who_is_beaten_to_an_idle_worker_by_its_next_request_goes_on_waiting(colony_of_one_thread) -> None:
+    colony = colony_of_one_thread()
+    begin_idle, tries = colony.departures.begin_idle, []
+
+    def beaten(*args: Any) -> asyncio.Task[None] | None:
+        tries.append(args)
+        return None if len(tries) < 5 else begin_idle(*args)
+
+    colony.departures.begin_idle = beaten
+    colony.telemetry.release("other")
+    assert (await soon(colony.ask())).worker_id == "w"
+    assert len(tries) == 5
 
 
 async def test_who_may_not_wait_is_refused_for_what_starts_under_way_hold(make, shelf) -> None:

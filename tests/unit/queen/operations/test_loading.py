@@ -97,7 +97,7 @@ class Colony:
             views,
             Looks(views, RemoteFigures(resolver, clock=clock)),
             demand,
-            RoomSoon(views, demand, self.departures),
+            RoomSoon(views, demand, self.departures, settings.queen.max_waiting),
             self.changes,
             settings,
         )
