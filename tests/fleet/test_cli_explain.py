@@ -1,6 +1,7 @@
 """`rbee explain` and `rbee replay`: why a request went where it went, of a real colony."""
 
 import json
+import os
 
 import pytest
 from fleet.conftest import one_line, sdk, user
@@ -82,10 +83,13 @@ def test_an_infer_job_is_explained_too(asked):
         (("explain", "nobody"), 1, "No decision about request 'nobody' is known"),
         (("explain", ""), 2, "it is empty"),
         (("explain", "--save", "/nowhere/x"), 1, "cannot be written"),
+        (("explain", "--save", ""), 2, "it is empty"),
         (("replay", "/nowhere", "--policy", "seed"), 1, "There is no file '/nowhere'"),
         (("replay", __file__, "--policy", "seed"), 1, "line 1 is no recorded decision"),
         (("replay", __file__, "--policy", "luck"), 1, "No plugin brings the policy 'luck'"),
         (("replay", "/", "--policy", "seed"), 1, "cannot be read"),
+        (("replay", "", "--policy", "seed"), 2, "it is empty"),
+        (("replay", os.devnull, "--policy", "seed"), 1, "holds no decisions"),
     ],
 )
 def test_what_cannot_be_is_one_line(asked, arguments, code, told):

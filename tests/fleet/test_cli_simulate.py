@@ -75,6 +75,7 @@ def test_a_wrong_file_is_one_line(home, files, before, after, told):
         (("--policy", ""), 2, "it is empty"),
         (("--seed", "x"), 2, "is not a valid integer"),
         (("--load", "/nowhere"), 1, "There is no file '/nowhere'"),
+        (("--load", ""), 2, "it is empty"),
     ],
 )
 def test_what_cannot_be_is_one_line(home, files, arguments, code, told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,6 +41,22 @@ class _ModelName(_NotEmpty):
 
 MODEL = _ModelName()
 """Type of an argument that names a model."""
+
+
+class _FilePath(click.Path):
+    """A path of a file, which an empty text is none of: Python takes it for the folder one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail("it is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _FilePath(path_type=Path)
+"""Type of a file that is read."""
+
+NEW_FILE = _FilePath(path_type=Path, dir_okay=False)
+"""Type of a file that is written."""
 
 
 def pairs(example: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:

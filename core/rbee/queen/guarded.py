@@ -11,8 +11,9 @@ from rbee.contract.policy import Policy, RequestView, Scores, WorkerView
 log = logging.getLogger(__name__)
 
 _SLOWEST_S = 0.05
-_SLOW = 3
-"""Slow decisions in a row after which a policy is not asked for a while: the queen stands still meanwhile."""
+_FAULTS = 3
+"""Decisions in a row that went wrong, after which a policy is not asked for a while: the queen stands still while one
+is slow, and each is a line in her log."""
 
 _REST_S = 60.0
 
@@ -20,7 +21,7 @@ _REST_S = 60.0
 class GuardedPolicy(Policy):
     """Asks a policy, and the default one where that raises, loses or invents a worker, or takes longer than 50 ms.
 
-    One that was slow three times in a row is left alone for a minute.
+    One of which that is true three times in a row is left alone for a minute.
 
     Args:
         policy: to be asked.
@@ -38,7 +39,7 @@ class GuardedPolicy(Policy):
         self._policy = policy
         self.default = default
         self._clock = clock
-        self._slow = 0
+        self._faults = 0
         self._rests_until = 0.0
         self.decided_by = policy.name
         """Name of the policy whose order the last decision followed."""
@@ -54,9 +55,10 @@ class GuardedPolicy(Policy):
             if took > _SLOWEST_S:
                 self._slowed(took)
             elif ranked is not None:
-                self._slow = 0
+                self._faults = 0
                 self.decided_by = self.name
                 return ranked
+            self._went_wrong()
         self.decided_by = self.default.name
         return self.default.rank(workers, request)
 
@@ -77,7 +79,8 @@ class GuardedPolicy(Policy):
             # Its own: what it does to a list would be done to the queen's.
             ranked = self._policy.rank(tuple(workers), request)
             whole = len(ranked) == len(workers) and {id(one) for one in ranked} == {id(one) for one in workers}
-        except Exception:
+        except (Exception, SystemExit):
+            # A plugin that means to end its own program must not end the queen's.
             log.warning("policy %s failed; %s decides in its place", self.name, self.default.name, exc_info=True)
             return None
         if not whole:
@@ -86,14 +89,18 @@ class GuardedPolicy(Policy):
         return ranked
 
     def _slowed(self, took: float) -> None:
-        self._slow += 1
         log.warning(
             "policy %s took %.0f ms, of 50 at most; %s decides in its place",
             self.name,
             took * 1000,
             self.default.name,
         )
-        if self._slow >= _SLOW:
-            self._slow = 0
+
+    def _went_wrong(self) -> None:
+        self._faults += 1
+        if self._faults >= _FAULTS:
+            self._faults = 0
             self._rests_until = self._clock() + _REST_S
-            log.warning("policy %s is left alone for %.0f s, for its slowness", self.name, _REST_S)
+            log.warning(
+                "policy %s is left alone for %.0f s: %d decisions in a row went wrong", self.name, _REST_S, _FAULTS
+            )

@@ -47,6 +47,10 @@ def failing(_: Sequence[WorkerView]) -> Sequence[WorkerView]:
     raise RuntimeError("broken")
 
 
+def leaving(_: Sequence[WorkerView]) -> Sequence[WorkerView]:
+    raise SystemExit(3)
+
+
 def order(policy: Policy) -> str:
     views = list(VIEWS)
     ranked = policy.rank(views, REQUEST)
@@ -70,6 +74,7 @@ def test_a_good_policy_decides() -> None:
         (lambda workers: None, "failed"),
         (lambda workers: workers.clear() or workers, "failed"),
         (lambda workers: workers.sort(key=lambda one: one.worker_id, reverse=True) or workers, "failed"),
+        (leaving, "failed"),
     ],
 )
 def test_what_fails_or_loses_a_worker_is_replaced_for_that_decision(caplog, do, told: str) -> None:
@@ -92,6 +97,19 @@ def test_what_takes_too_long_is_replaced_and_after_three_times_left_alone_for_a_
     policy = GuardedPolicy(doing, ByName(), clock)
     assert [order(policy) for _ in range(5)] == ["abc"] * 5
     assert doing.asked == 3
+    clock.now += 61
+    order(policy)
+    assert doing.asked == 4
+
+
+def test_what_fails_three_times_in_a_row_is_left_alone_for_a_minute_and_fills_no_log(caplog) -> None:
+    clock = Clock()
+    doing = Doing(failing)
+    policy = GuardedPolicy(doing, ByName(), clock)
+    with caplog.at_level(logging.WARNING):
+        assert [order(policy) for _ in range(50)] == ["abc"] * 50
+    assert (doing.asked, len(caplog.records)) == (3, 4)
+    assert "left alone for 60 s" in caplog.text
     clock.now += 61
     order(policy)
     assert doing.asked == 4

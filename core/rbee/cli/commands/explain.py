@@ -16,7 +16,7 @@ from rbee.cli.exits import OK
 from rbee.cli.explained import print_explanation, print_recent
 from rbee.cli.format import line
 from rbee.cli.locate import queen_url
-from rbee.cli.words import NOT_EMPTY
+from rbee.cli.words import NEW_FILE, NOT_EMPTY
 from rbee.clients import DecisionsClient, Transport
 from rbee.clients.who import QUEEN
 from rbee.contract.errors import InvalidRequestError
@@ -32,7 +32,7 @@ T = TypeVar("T")
 )
 @click.option(
     "--save",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NEW_FILE,
     metavar="FILE",
     help="Write the decisions with all that they were made from to FILE, for `rbee replay`.",
 )

@@ -13,14 +13,14 @@ from rbee.cli.exits import OK
 from rbee.cli.format import line
 from rbee.cli.recordings import policy_called, read_recording
 from rbee.cli.tables import print_table
-from rbee.cli.words import NOT_EMPTY
+from rbee.cli.words import FILE, NOT_EMPTY
 from rbee.scheduler.replaying import Replayed, outcome, replay
 
 _SHOWN = 50
 
 
 @click.command("replay")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--policy", required=True, type=NOT_EMPTY, metavar="NAME", help="Policy that decides anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, file: Path, policy: str, as_json: bool) -> int:

@@ -15,19 +15,15 @@ from rbee.cli.exits import OK
 from rbee.cli.format import duration, line
 from rbee.cli.recordings import policy_called
 from rbee.cli.simulated import print_simulated
-from rbee.cli.words import NOT_EMPTY
+from rbee.cli.words import FILE, NOT_EMPTY
 from rbee.contract.policy import Policy
 
 _RANDOM = "random"
 
 
 @click.command("simulate")
-@click.option(
-    "--hives", required=True, type=click.Path(path_type=Path), metavar="FILE", help="YAML file of the machines."
-)
-@click.option(
-    "--load", required=True, type=click.Path(path_type=Path), metavar="FILE", help="YAML file of what is asked of them."
-)
+@click.option("--hives", required=True, type=FILE, metavar="FILE", help="YAML file of the machines.")
+@click.option("--load", required=True, type=FILE, metavar="FILE", help="YAML file of what is asked of them.")
 @click.option(
     "--policy",
     "policies",
