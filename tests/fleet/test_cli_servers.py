@@ -1,4 +1,4 @@
-"""`rbee server`: a server that runs already joins the colony; here the colony's own queen is that server."""
+"""`rbee server`: a server that runs already joins the colony; here another colony's queen is that server."""
 
 from __future__ import annotations
 
@@ -8,49 +8,93 @@ from pathlib import Path
 
 import pytest
 from fleet.conftest import one_line, sdk, text_of, user
-from rbee.testing.colony import eventually
+from rbee.testing.colony import Colony, eventually
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory):
+    """Another colony."""
+    colony = Colony(tmp_path_factory.mktemp("far"))
+    try:
+        yield colony.start_up()
+    finally:
+        colony.clean_up()
 
 
 @pytest.fixture
-def added(shared_colony):
-    """The colony's own queen, added as a server with a key."""
+def added(shared_colony, far):
+    """The other colony's queen, added as a server with a key."""
     done = shared_colony.cli(
-        "server", "add", "self", shared_colony.queen_url, "--model", "echo",
-        "--key-file", str(shared_colony.token_file), "--replace", "--json",
+        "server", "add", "far", far.queen_url, "--model", "echo",
+        "--key-file", str(far.token_file), "--replace", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     yield json.loads(done.stdout)
-    shared_colony.cli("server", "rm", "self")
+    shared_colony.cli("server", "rm", "far")
+
+
+@pytest.mark.parametrize("end", ["", "/v1", "/openai/v1"])
+def test_the_colony_s_own_queen_is_refused_by_whatever_address(shared_colony, end):
+    port = shared_colony.queen_url.rpartition(":")[2]
+    for host in ("127.0.0.1", "localhost"):
+        done = shared_colony.cli("server", "add", "self", f"http://{host}:{port}{end}", "--model", "echo")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "is this colony's own queen" in one_line(done.stderr)
+    assert "self" not in shared_colony.cli("server", "ls").stdout
+
+
+def test_two_queens_that_lead_to_each_other_refuse_what_comes_back(colony, far):
+    def done(one, *args):
+        run = one.cli(*args)
+        assert run.returncode == 0, run.stderr
+
+    def knows(one, other, name):
+        key = ("--key-file", str(other.token_file))
+        done(one, "server", "add", name, other.queen_url, "--model", "round", *key)
+        done(one, "model", "alias", "round", f"openai:{name}/round")
+
+    done(far, "model", "alias", "round", "echo")
+    knows(colony, far, "far")
+    assert colony.cli("infer", "round", "one").stdout == "one\n", "through two queens, and no further"
+    knows(far, colony, "near")
+    for stream in (False, True):
+        answer = colony.http.post(
+            f"{colony.openai_base_url}/chat/completions",
+            json={"model": "round", "messages": user("one"), "stream": stream},
+            timeout=60,
+        )
+        assert answer.status_code == 400, answer.text
+        assert "has come through this queen before" in answer.json()["error"]["message"]
 
 
 def test_its_models_are_the_colony_s_from_the_first_request_on(shared_colony, added):
-    assert [one["name"] for one in added["models"]] == ["openai:self/echo"]
+    assert [one["name"] for one in added["models"]] == ["openai:far/echo"]
     with sdk(shared_colony) as client:
         # What vendors list is asked for anew every few seconds.
-        eventually(lambda: "openai:self/echo" in {one.id for one in client.models.list()})
-        answer = client.chat.completions.create(model="openai:self/echo", messages=user("one two"))
+        eventually(lambda: "openai:far/echo" in {one.id for one in client.models.list()})
+        answer = client.chat.completions.create(model="openai:far/echo", messages=user("one two"))
         assert answer.choices[0].message.content == "one two"
-        stream = client.chat.completions.create(model="openai:self/echo", messages=user("one two"), stream=True)
+        stream = client.chat.completions.create(model="openai:far/echo", messages=user("one two"), stream=True)
         assert text_of(stream) == "one two"
-    (worker,) = [one for one in shared_colony.workers() if one["model_id"] == "openai:self/echo"]
+    (worker,) = [one for one in shared_colony.workers() if one["model_id"] == "openai:far/echo"]
     assert worker["implementation"] == "openai"
 
 
-def test_its_key_is_in_one_file_and_nowhere_else(shared_colony, added):
+def test_its_key_is_in_one_file_and_nowhere_else(shared_colony, far, added):
     assert added["has_key"] is True
-    assert shared_colony.cli("infer", "openai:self/echo", "one").stdout == "one\n"
-    token = shared_colony.token.encode()
+    assert shared_colony.cli("infer", "openai:far/echo", "one").stdout == "one\n"
+    token = far.token.encode()
     holding = {
         path.name for path in Path(shared_colony.home).rglob("*") if path.is_file() and token in path.read_bytes()
     }
-    assert holding == {"token", "servers.json"}
+    assert holding == {"servers.json"}
     (file,) = Path(shared_colony.home).rglob("servers.json")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for told in (shared_colony.cli("server", "ls").stdout, shared_colony.cli("server", "ls", "--json").stdout):
-        assert "self" in told
-        assert shared_colony.token not in told
+        assert "far" in told
+        assert far.token not in told
     commands = [process.cmdline() for process in shared_colony.processes()]
-    assert shared_colony.token not in str(commands)
+    assert far.token not in str(commands)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +117,8 @@ def test_what_cannot_be_is_one_line(shared_colony, arguments, code, told):
     assert "secret" not in done.stderr
 
 
-def test_a_server_that_does_not_have_the_model_is_told_at_once(shared_colony):
-    done = shared_colony.cli("server", "add", "box", shared_colony.queen_url, "--model", "nothing-of-the-kind")
+def test_a_server_that_does_not_have_the_model_is_told_at_once(shared_colony, far):
+    done = shared_colony.cli("server", "add", "box", far.queen_url, "--model", "nothing-of-the-kind")
     assert done.returncode == 1
     assert "has no model 'nothing-of-the-kind'" in one_line(done.stderr)
     assert "box" not in shared_colony.cli("server", "ls").stdout

@@ -33,7 +33,7 @@ class GateApp:
         tracer: Tracer | None,
     ) -> None:
         self.pool = Pool()
-        self.relay = Relay(places, self.pool, observe, tracer)
+        self.relay = Relay(places, self.pool, observe, tracer, hop=welcome.hop.encode())
         calls = RelayCalls(self.relay, lambda error: STATUS_BY_CODE[error.code])
         doors = make_stateless_doors(calls, welcome.max_body)
         self.direct = make_plane(self.relay, welcome.guard, welcome.max_body)

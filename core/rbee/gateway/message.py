@@ -9,6 +9,7 @@ import msgspec
 
 from rbee.gateway.deadline import HEADER as DEADLINE
 from rbee.gateway.dispatch import Target
+from rbee.gateway.hops import HEADER as HOPS
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -34,6 +35,7 @@ _NOT_FORWARDED = frozenset(
         b"upgrade",
         b"traceparent",
         b"x-api-key",
+        b"x-rbee-hop",
         b"x-rbee-keep-alive",
         b"x-rbee-priority",
         b"x-rbee-usage",
@@ -71,6 +73,7 @@ class ClientHead(msgspec.Struct, frozen=True):
         session: value of ``X-Session-Id``.
         priority: value of ``X-RBEE-Priority``.
         keep_alive: value of ``X-RBEE-Keep-Alive``.
+        hops: value of ``X-RBEE-Hop``: queens that it has come through.
     """
 
     forwarded: bytes
@@ -80,6 +83,7 @@ class ClientHead(msgspec.Struct, frozen=True):
     session: bytes | None = None
     priority: bytes | None = None
     keep_alive: bytes | None = None
+    hops: bytes | None = None
 
 
 def client_head(headers: Headers) -> ClientHead:
@@ -104,6 +108,7 @@ def client_head(headers: Headers) -> ClientHead:
         ours.get(b"x-session-id"),
         ours.get(b"x-rbee-priority"),
         ours.get(b"x-rbee-keep-alive"),
+        ours.get(HOPS),
     )
 
 

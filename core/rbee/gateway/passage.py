@@ -29,6 +29,8 @@ from rbee.gateway.body import routing_fields
 from rbee.gateway.deadline import HEADER as DEADLINE_HEADER
 from rbee.gateway.deadline import seconds_of
 from rbee.gateway.dispatch import Lease, Outcome, Route
+from rbee.gateway.hops import HEADER as HOPS
+from rbee.gateway.hops import onward
 from rbee.gateway.message import client_head, is_event_stream, request_bytes
 from rbee.gateway.reading import traits_of
 from rbee.gateway.sink import Sink
@@ -58,9 +60,9 @@ class Passage:
 
     __slots__ = (
         "_answer", "_asked", "_attempts", "_body", "_byte_at", "_client", "_connection", "_deadline", "_error",
-        "_first_byte_at", "_head", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at", "_relay",
-        "_route", "_sent_at", "_sink", "_spoke_at", "_stalled", "_started", "_status", "_task", "_timers", "_trace",
-        "_trouble", "_worker",
+        "_first_byte_at", "_head", "_hops", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at",
+        "_relay", "_route", "_sent_at", "_sink", "_spoke_at", "_stalled", "_started", "_status", "_task", "_timers",
+        "_trace", "_trouble", "_worker",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, asked: Asked, sink: Sink) -> None:
@@ -70,6 +72,7 @@ class Passage:
         self._answer = Answering(asked, sink)
         self._body = asked.body
         self._client = asked.head or client_head(asked.headers)
+        self._hops = b""
         self._route: Route | None = None
         self._lease: Lease | None = None
         self._worker: Lease | None = None
@@ -105,6 +108,7 @@ class Passage:
         """Find a place and send."""
         asked = self._asked
         try:
+            self._hops = onward(self._client.hops, self._relay.hop)
             fields = routing_fields(self._body)
             seconds = None if self._client.deadline is None else seconds_of(self._client.deadline)
             self._route = Route(
@@ -153,6 +157,8 @@ class Passage:
         lease.watch(self._worker_lost)
         asked = self._asked
         added = [(b"x-request-id", asked.request_id.encode("latin-1"))]
+        if self._hops:
+            added.append((HOPS, self._hops))
         if self._route is not None and self._route.stream:
             added.append(_USAGE_WANTED)
         if self._deadline is not None:

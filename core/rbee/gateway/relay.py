@@ -27,6 +27,7 @@ class Relay:
         observe: told each request when it has ended.
         tracer: of spans; None when nobody wants them.
         keep_alive_s: seconds between two comments on a stream whose request still waits.
+        hop: what the queen is called among those that a request has come through; empty where it is no queen's.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Relay:
         observe: Callable[[RequestRecord], None] = lambda _: None,
         tracer: Tracer | None = None,
         keep_alive_s: float = 15.0,
+        hop: bytes = b"",
     ) -> None:
         self.dispatcher = dispatcher
         self.pool = pool
         self.observe = observe
         self.tracer = tracer
         self.keep_alive_s = keep_alive_s
+        self.hop = hop
         self._open: set[Passage] = set()
         self._draining = False
         self._empty = asyncio.Event()

@@ -54,7 +54,7 @@ class HiveReady(msgspec.Struct, frozen=True):
 @get("/health")
 async def health(service: QueenService) -> dict[str, str]:
     """Alive."""
-    return {"status": "ok", "program": "queen", "version": __version__}
+    return {"status": "ok", "program": "queen", "version": __version__, "instance_id": service.instance_id}
 
 
 @get("/v1/info")

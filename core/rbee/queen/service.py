@@ -167,7 +167,9 @@ class QueenService:
         self._access_log: access_log.Form = settings.queen.access_log
         self._pool = Pool()
         self._tracer = make_tracer(environment)
-        self.relay = Relay(self.dispatcher, self._pool, self.request_finished, self._tracer)
+        self.relay = Relay(
+            self.dispatcher, self._pool, self.request_finished, self._tracer, hop=self.instance_id.encode()
+        )
         self._clocks = HiveClocks(self.telemetry)
         self._checks = QueenChecks(
             self.telemetry,

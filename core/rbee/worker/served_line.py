@@ -23,6 +23,7 @@ from rbee.gateway import (
     UpstreamError,
     UpstreamResponse,
 )
+from rbee.gateway.hops import HEADER as HOPS
 from rbee.gateway.message import client_head, request_bytes
 from rbee.http.errors import render
 from rbee.worker.face import Receive, Scope, Send
@@ -71,7 +72,10 @@ class EngineLine:
             WorkerFailedError: the engine does not answer, breaks off, or sends what is no answer.
         """
         named = [(b"x-request-id", request_id.encode("latin-1"))]
-        message = request_bytes(self._there(path), client_head(headers), msgspec.json.encode(body), self._target, named)
+        head = client_head(headers)
+        if head.hops is not None:
+            named.append((HOPS, head.hops))
+        message = request_bytes(self._there(path), head, msgspec.json.encode(body), self._target, named)
         try:
             exchange = await self._pool.request(self._target, message)
         except UpstreamError as error:

@@ -54,6 +54,24 @@ def served(connection: Connection, *, within_s: float = PATIENCE_S) -> Sequence[
     )
 
 
+def queen_behind(connection: Connection, *, within_s: float = PATIENCE_S) -> str | None:
+    """The `instance_id` of the queen that a server is; None for any other server.  No key is sent.
+
+    Args:
+        connection: whom to ask.
+        within_s: as in `served`.
+    """
+    path = urlsplit(connection.url).path
+    root = connection.url[: len(connection.url) - len(path)] + path.removesuffix("/v1").removesuffix("/openai")
+    try:
+        told = _get(Connection(name=connection.name, url=root), "/health", within_s)
+    except EngineUnavailableError:
+        return None
+    if not isinstance(told, dict) or told.get("program") != "queen" or not isinstance(told.get("instance_id"), str):
+        return None
+    return str(told["instance_id"])
+
+
 def _context_of(card: dict[str, Any]) -> int | None:
     meta = card.get("meta")
     places = (

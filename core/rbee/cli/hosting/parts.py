@@ -182,6 +182,7 @@ class Parts:
             log_level=logging.getLogger().getEffectiveLevel(),
             drain_s=queen.drain_s,
             identity=None if identity is None else str(identity.folder),
+            hop=service.instance_id,
         )
         keeper = GateKeeper(count, sock, service.dispatcher, service.request_finished, welcome, context.environment())
         self._stack.push_async_callback(keeper.stop)

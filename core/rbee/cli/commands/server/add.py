@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import click
 import msgspec
 
 from rbee.builtin.openai_server import Connection, Connections, ServedModel
-from rbee.builtin.openai_server.asking import served
+from rbee.builtin.openai_server.asking import queen_behind, served
 from rbee.builtin.openai_server.connection import base_url, checked_key, checked_name
 from rbee.cli.console import say
-from rbee.cli.context import current
+from rbee.cli.context import Context, current
 from rbee.cli.format import line
+from rbee.cli.locate import find_queen
 from rbee.cli.servers import shown
 from rbee.cli.words import NOT_EMPTY
-from rbee.contract.errors import InvalidRequestError, NotFoundError
+from rbee.clients import QueenClient, Transport
+from rbee.clients.who import QUEEN
+from rbee.contract.errors import InvalidRequestError, NotFoundError, RbeeError
 
 
 @click.command("add")
@@ -69,6 +73,7 @@ def command(
     else:
         key = _kept_key(before, base) if before and not no_key else None
     connection = Connection(name=name, url=base, key=key, slots=slots or (before.slots if before else None))
+    _refuse_ourselves(connection)
     connection = msgspec.structs.replace(connection, models=_models(connection, models, embeddings))
     connections.add(connection, replace=replace)
     if as_json:
@@ -81,6 +86,36 @@ def command(
             f"Prompts for them go there. Try it: rbee run openai:{name}/{connection.models[0].id}"
         )
     )
+
+
+def _refuse_ourselves(connection: Connection) -> None:
+    """See that the server is not this colony's own queen, by whatever address: her requests would come back to her.
+
+    Raises:
+        InvalidRequestError: it is.
+    """
+    context = current()
+    queen = find_queen(context)
+    if queen is None:
+        return
+    theirs = queen_behind(connection)
+    if theirs is not None and theirs == asyncio.run(_identity(context, queen)):
+        raise InvalidRequestError(
+            f"{connection.url} is this colony's own queen; her models need no server. Use them by their own names: "
+            "rbee model ls",
+            param="url",
+        )
+
+
+async def _identity(context: Context, url: str) -> str | None:
+    """The `instance_id` of the colony's queen; None where she does not answer this home."""
+    transport = Transport(url, context.credentials(), QUEEN)
+    try:
+        return str((await QueenClient(transport).info()).get("instance_id"))
+    except RbeeError:
+        return None
+    finally:
+        await transport.close()
 
 
 def _before(connections: Connections, name: str) -> Connection | None:
