@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from fleet.conftest import one_line, sdk, text_of, user
@@ -122,3 +124,59 @@ def test_a_server_that_does_not_have_the_model_is_told_at_once(shared_colony, fa
     assert done.returncode == 1
     assert "has no model 'nothing-of-the-kind'" in one_line(done.stderr)
     assert "box" not in shared_colony.cli("server", "ls").stdout
+
+
+class Failing(BaseHTTPRequestHandler):
+    """A server of one model that fails while the test says so."""
+
+    def do_GET(self):
+        self.tell(200, {"data": [{"id": "m"}]})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.server.fails:
+            self.tell(500, {"error": {"message": "out of luck"}})
+        else:
+            choice = {"index": 0, "message": {"role": "assistant", "content": "well"}, "finish_reason": "stop"}
+            self.tell(200, {"object": "chat.completion", "choices": [choice]})
+
+    def tell(self, status, told):
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def failing():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+    server.fails = True
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_a_server_answers_is_not_held_against_its_worker(colony, failing):
+    url = f"http://127.0.0.1:{failing.server_address[1]}/v1"
+    done = colony.cli("server", "add", "luckless", url)
+    assert done.returncode == 0, done.stderr
+
+    def ask():
+        body = {"model": "openai:luckless/m", "messages": user("one")}
+        return colony.http.post(f"{colony.openai_base_url}/chat/completions", json=body, timeout=60)
+
+    for _ in range(4):
+        answer = ask()
+        assert (answer.status_code, "out of luck" in answer.text) == (500, True)
+        assert "x-rbee-elsewhere" not in answer.headers
+    failing.fails = False
+    assert ask().json()["choices"][0]["message"]["content"] == "well"
+    assert len(colony.workers()) == 1, "no other one was started, for which others might have been stopped"

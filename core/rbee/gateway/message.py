@@ -45,8 +45,12 @@ _NOT_FORWARDED = frozenset(
     }
 )
 _PLAIN_CONNECTION = frozenset({b"keep-alive", b"close"})
+ELSEWHERE = b"x-rbee-elsewhere"
+"""Header of an answer that a server behind a worker has failed to give, which is not the worker's own."""
+
 _NOT_RETURNED = frozenset(
     {
+        ELSEWHERE,
         b"access-control-allow-credentials",
         b"access-control-allow-origin",
         b"connection",

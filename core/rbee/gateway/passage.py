@@ -31,7 +31,7 @@ from rbee.gateway.deadline import seconds_of
 from rbee.gateway.dispatch import Lease, Outcome, Route
 from rbee.gateway.hops import HEADER as HOPS
 from rbee.gateway.hops import onward
-from rbee.gateway.message import client_head, is_event_stream, request_bytes
+from rbee.gateway.message import ELSEWHERE, client_head, is_event_stream, request_bytes
 from rbee.gateway.reading import traits_of
 from rbee.gateway.sink import Sink
 from rbee.gateway.upstream import Connection, UpstreamError
@@ -59,10 +59,10 @@ class Passage:
     """
 
     __slots__ = (
-        "_answer", "_asked", "_attempts", "_body", "_byte_at", "_client", "_connection", "_deadline", "_error",
-        "_first_byte_at", "_head", "_hops", "_keeping", "_lease", "_message", "_over", "_paused", "_placed_at",
-        "_relay", "_route", "_sent_at", "_sink", "_spoke_at", "_stalled", "_started", "_status", "_task", "_timers",
-        "_trace", "_trouble", "_worker",
+        "_answer", "_asked", "_attempts", "_body", "_byte_at", "_client", "_connection", "_deadline", "_elsewhere",
+        "_error", "_first_byte_at", "_head", "_hops", "_keeping", "_lease", "_message", "_over", "_paused",
+        "_placed_at", "_relay", "_route", "_sent_at", "_sink", "_spoke_at", "_stalled", "_started", "_status",
+        "_task", "_timers", "_trace", "_trouble", "_worker",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, asked: Asked, sink: Sink) -> None:
@@ -86,6 +86,8 @@ class Passage:
         self._paused = False
         self._attempts = 0
         self._head: tuple[int, bool] | None = None
+        self._elsewhere = False
+        """What has failed is not the worker, but a server behind it."""
         self._status: int | None = None
         self._error: RbeeError | None = None
         self._trouble: RbeeError | None = None
@@ -154,6 +156,7 @@ class Passage:
         self._attempts += 1
         self._lease = self._worker = lease
         self._head = None
+        self._elsewhere = False
         lease.watch(self._worker_lost)
         asked = self._asked
         added = [(b"x-request-id", asked.request_id.encode("latin-1"))]
@@ -201,6 +204,8 @@ class Passage:
             return
         stream = is_event_stream(headers)
         self._head = (status, stream)
+        if status >= _SERVER_ERRORS:
+            self._elsewhere = any(name == ELSEWHERE for name, _ in headers)
         if self._lease is not None:
             self._answer.head(status, headers, self._lease, stream=stream)
 
@@ -231,7 +236,7 @@ class Passage:
     def _ended(self, status: int) -> None:
         """The worker's answer stands."""
         self._status = self._answer.end()
-        self._finish(Outcome(reached=True, first_byte_s=self._first_byte_s, status=status))
+        self._finish(Outcome(reached=True, first_byte_s=self._first_byte_s, status=self._shown_by_worker(status)))
 
     def on_broken(self, why: str, *, answered: bool) -> None:
         """See `Receiver`."""
@@ -265,10 +270,18 @@ class Passage:
             self._ended(status)
             return
         log.warning("request %s: worker %s answered %d; trying another", route.request_id, lease.worker_id, status)
-        self._release(Outcome(reached=True, status=status))
+        self._release(Outcome(reached=True, status=self._shown_by_worker(status)))
         self._answer.forget()
         self._route = another
         self._go(found)
+
+    def _shown_by_worker(self, status: int) -> int | None:
+        """The status, where it says something of the worker.
+
+        One that is sound must not be given up, and others stopped to make room for its like, for what a server has
+        answered to which every other one would lead too.
+        """
+        return None if status >= _SERVER_ERRORS and self._elsewhere else status
 
     def _failed(self, why: str) -> None:
         """The worker has broken off, or could not be reached."""

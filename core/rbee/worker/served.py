@@ -83,7 +83,13 @@ class ServedFace(EngineFace):
         line = self._loaded()
         request_id = scope.get("state", {}).get("request_id", "")
         path = scope["path"]
-        send = Translating(send, lambda status, body: self._engine.refusal(path, status, body), request_id)
+        send = Translating(
+            send,
+            lambda status, body: self._engine.refusal(path, status, body),
+            request_id,
+            # Whoever got no thread computes elsewhere.
+            elsewhere=self._spec.threads == 0,
+        )
         seen = path in self._readying.paths
         if self._whole_answers_cancel and self._model is None and not self._ignored and not seen:
             await line.relay(scope, receive, send, path, request_id)

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from rbee.contract.errors import RbeeError
+from rbee.gateway.message import ELSEWHERE
 from rbee.http.errors import render
 from rbee.worker.face import Scope, Send
 
 _ERRORS = 400
+_SERVER_ERRORS = 500
 _MOST = 64 * 1024
 """Bytes of a refusal that is read; what is longer is passed on."""
 
@@ -21,10 +23,19 @@ class Translating:
         send: of ASGI.
         translate: an error for a status and a body; None to pass them on.
         request_id: of the request.
+        elsewhere: the server is on another machine, or somebody else's: that it fails says nothing of the worker.
     """
 
-    def __init__(self, send: Send, translate: Callable[[int, bytes], RbeeError | None], request_id: str) -> None:
+    def __init__(
+        self,
+        send: Send,
+        translate: Callable[[int, bytes], RbeeError | None],
+        request_id: str,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         self._send = send
+        self._elsewhere = elsewhere
         self._translate = translate
         self._request_id = request_id
         self._head: dict[str, Any] | None = None
@@ -33,6 +44,8 @@ class Translating:
     async def __call__(self, message: Scope) -> None:
         """Take a message of the answer."""
         if message["type"] == "http.response.start" and message["status"] >= _ERRORS:
+            if self._elsewhere and message["status"] >= _SERVER_ERRORS:
+                message = {**message, "headers": [*message.get("headers", ()), (ELSEWHERE, b"1")]}
             self._head = message
             return
         if self._head is None or message["type"] != "http.response.body":

@@ -247,6 +247,21 @@ async def test_the_error_of_the_only_worker_is_passed_on_as_it_is(serve, pool: P
     assert len(places.leases[0].outcomes) == 1
 
 
+async def test_what_a_server_behind_a_worker_answers_is_not_held_against_the_worker(serve, pool: Pool) -> None:
+    failing = answer(500, b"no").replace(b"content-type", b"x-rbee-elsewhere: 1\r\ncontent-type")
+    places = Places(await serve(worker(failing)), await serve(worker(answer(500, b"own"))))
+    client = Door(pool, places).ask()
+    await client.finished()
+    assert (client.status, client.body) == (500, b"own"), "another one is tried as ever"
+    assert [one.outcomes[0].status for one in places.leases] == [None, 500]
+    assert all(one.outcomes[0].reached for one in places.leases)
+    alone = Places(await serve(worker(failing)))
+    client = Door(pool, alone).ask()
+    await client.finished()
+    assert (client.status, client.body) == (500, b"no")
+    assert [one.outcomes[0].status for one in alone.leases] == [None]
+
+
 async def test_an_answer_is_continued_by_another_worker_when_one_dies(serve, pool: Pool) -> None:
     seen: list[bytes] = []
     first = [chunk(event("") + event("Once ")), chunk(event("upon ")), chunk(b'data: {"id": "one", "cho')]

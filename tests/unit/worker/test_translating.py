@@ -61,6 +61,19 @@ async def test_one_that_is_not_known_passes_as_it_is(client: Client) -> None:
     assert client.sent == [start(400), body(b"elsewhere")]
 
 
+@pytest.mark.parametrize(
+    ("status", "elsewhere", "marked"), [(500, True, True), (503, True, True), (404, True, False), (500, False, False)]
+)
+async def test_a_failure_of_a_server_elsewhere_is_marked(
+    client: Client, status: int, elsewhere: bool, marked: bool
+) -> None:
+    send = Translating(client, lambda *_: None, "req-1", elsewhere=elsewhere)
+    for message in (start(status), body(b"no")):
+        await send(message)
+    assert ((b"x-rbee-elsewhere", b"1") in client.sent[0]["headers"]) is marked
+    assert (client.status, client.body) == (status, b"no")
+
+
 async def test_answers_are_never_held_back(client: Client) -> None:
     send = Translating(client, too_long, "req-1")
     for message in (start(200), body(b"a", more=True)):
