@@ -165,7 +165,7 @@ def test_what_was_measured_outlasts_queen_and_worker(benched, tiny):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("bench", "echo:nobody"), 1, "No worker serves 'echo:nobody'. Load the model first: rbee worker spawn"),
+        (("bench", "echo:nobody"), 1, "No worker serves 'echo:nobody'. Load the model first: rbee load"),
         (("bench", "--worker", "nobody"), 1, "There is no worker 'nobody'"),
         (("bench", "--streams", "1,x"), 2, "is no list of at most 16 numbers"),
         (("bench", "--streams", "0"), 2, "each must be 1 to 256"),

@@ -7,6 +7,9 @@ import re
 ADDRESS = r"^https?://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]{1,5})?(/[^\s?#]*)?\Z"
 """An address of a program of the colony."""
 
+LABEL = r"^(?!(?:gpu|vram|backend|device|cores|hive)=)[a-z0-9][a-z0-9._-]{0,62}=[^,=\s][^,=]{0,62}\Z"
+"""A label of a machine; its key is none of what machines and devices are asked for anyhow."""
+
 _NAME = re.compile(r"\^\[A-Za-z0-9\]\[A-Za-z0-9\._-\]\{0,(\d+)\}")
 _PATTERN = "matching regex"
 
@@ -20,6 +23,11 @@ def in_words(problem: str) -> str:
     _, found, pattern = problem.partition(_PATTERN)
     if not found:
         return problem
+    if repr(LABEL) in pattern:
+        return (
+            "a label is KEY=VALUE, as room=attic, its key in small letters and none of gpu, vram, backend, device, "
+            "cores and hive, which are known without"
+        )
     if name := _NAME.search(pattern):
         most = int(name[1]) + 1
         return f"use letters, digits and . _ -, at most {most} characters, the first a letter or a digit"

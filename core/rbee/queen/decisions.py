@@ -126,7 +126,7 @@ class Decisions:
         if found is None:
             raise NotFoundError(
                 f"No decision about request {request_id!r} is known; the last {self._most} requests are kept "
-                "at most (queen.decisions). GET /v1/explain lists them."
+                "at most (queen.decisions). `rbee explain` lists them."
             )
         return Explanation(
             request_id=request_id,

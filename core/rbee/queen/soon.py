@@ -96,11 +96,11 @@ class RoomSoon:
         demands = (request.hive_id, request.device, request.capability, request.where)
         key = (model_ids, demands, request.context_length, request.slots, tuple(sorted(without)))
         look = self._looks.get(key)
+        if (0 if look is None else look.waiting) >= self._max:
+            return False
         if look is None:
             task = asyncio.create_task(self._until_one_is_idle(request, without), name=f"room for {model_ids[0]}")
             look = self._looks[key] = _Look(task)
-        if look.waiting >= self._max:
-            return False
         look.waiting += 1
         try:
             await asyncio.wait([look.task], timeout=within_s)

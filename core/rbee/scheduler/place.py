@@ -276,7 +276,8 @@ def _make_room(hive: HiveView, choice: Choice, *, named: bool) -> list[str] | st
 
 
 def _or_pinned(hive: HiveView) -> str:
-    return " or pinned" if any(worker.pinned for worker in hive.idle) else ""
+    stay = sorted(worker.worker_id for worker in hive.idle if worker.pinned)
+    return f" or pinned; pinned: {', '.join(stay)}" if stay else ""
 
 
 def _but_for_pinned(hive: HiveView, choice: Choice) -> str:

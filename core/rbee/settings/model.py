@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from rbee.contract.engine_options import OptionValue
-from rbee.contract.patterns import ADDRESS
+from rbee.contract.patterns import ADDRESS, LABEL
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Address = Annotated[str, Meta(pattern=ADDRESS)]
@@ -132,7 +132,7 @@ class HiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(description="Name of the hive; unset for the machine's host name."),
     ] = None
     labels: Annotated[
-        tuple[Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}=[^,=\s][^,=]{0,62}\Z")], ...],
+        tuple[Annotated[str, Meta(pattern=LABEL)], ...],
         Meta(max_length=32, description="Labels of the machine, as `room=attic`, for `rbee load --where`."),
     ] = ()
     worker_port_first: Annotated[int, Meta(ge=1024, le=65535, description="First port tried for a worker.")] = 8080

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 import msgspec
 import pytest
-from rbee.contract.patterns import ADDRESS, in_words
+from rbee.contract.patterns import ADDRESS, LABEL, in_words
 from rbee.contract.wire.operations import WorkerId
 
 
@@ -19,6 +20,16 @@ def problem(value: str, kind: object) -> str:
 def test_a_name_that_will_not_do_is_told_what_one_is_made_of() -> None:
     told = in_words(problem("x y", WorkerId))
     assert told == "use letters, digits and . _ -, at most 128 characters, the first a letter or a digit"
+
+
+@pytest.mark.parametrize("label", ["room", "Room=attic", "=attic", "gpu=4090", "hive=mine", "room=a,b"])
+def test_what_is_no_label_is_told_what_one_is(label: str) -> None:
+    told = in_words(problem(label, Annotated[str, msgspec.Meta(pattern=LABEL)]))
+    assert told.startswith("a label is KEY=VALUE, as room=attic")
+
+
+def test_a_label_may_begin_as_what_is_no_label() -> None:
+    assert re.search(LABEL, "gpus=2")
 
 
 def test_other_sentences_stay_as_they_are() -> None:

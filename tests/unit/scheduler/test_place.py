@@ -293,7 +293,8 @@ def test_a_pinned_worker_is_never_stopped_and_a_refusal_names_it() -> None:
     other = IdleWorker(worker_id="goes", idle_s=1)
     assert decide(WANTED, (), hive(threads_free=0, idle=(pinned, other))).evict == ("goes",)
     refusal = decide(WANTED, (), hive(threads_free=0, idle=(pinned,)))
-    assert why(refusal)["hive h"] == "all its processor threads are taken by workers that are busy or pinned"
+    busy = "all its processor threads are taken by workers that are busy or pinned; pinned: stays"
+    assert why(refusal)["hive h"] == busy
     refusal = decide(WANTED, (), hive(ram_free_bytes=0, idle=(pinned,)))
     assert why(refusal)["hive h"].endswith("and 0.0 MiB are free; pinned: stays")
 

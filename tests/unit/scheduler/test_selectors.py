@@ -58,7 +58,9 @@ def test_all_demands_have_to_hold_and_none_always_do() -> None:
     assert not holds((selector("gpu=4090"), selector("room=cellar")), BOX, "GPU-0")
 
 
-@pytest.mark.parametrize("text", ["", "gpu", "=4090", "gpu>4090", "a b=c", "gpu>=4090", "vram>=lots", "-x=1"])
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "=4090", "gpu>4090", "a b=c", "gpu>=4090", "vram>=lots", "vram>=nan", "cores<=inf", "-x=1"]
+)
 def test_what_is_no_selector_is_refused_and_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no selector|compares numbers|is no number"):
         selector(text)

@@ -306,8 +306,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         model: as it was named.
         workers: ids of all that serve it, where it was asked for.
         started: how many of them were started for it.
-        pinned: it was pinned by this.
-        keep_alive_s: how long it was told to stay while idle, -1 for ever; None when nothing was said.
+        pinned: it is pinned, by this or before.
+        keep_alive_s: how long it stays while idle, by this or as was said before, -1 for ever; None when the colony's
+            setting holds.
     """
 
     model: str

@@ -83,9 +83,7 @@ class Benching:
             raise NotFoundError(f"No worker {asked.worker_id!r}{of}; `rbee ps` lists them.")
         where = "" if asked.hive_id is None else f" on hive {asked.hive_id!r}"
         name = "MODEL" if asked.model is None else asked.model[:200]
-        raise NotFoundError(
-            f"No worker{of or ' takes requests'}{where}. Load the model first: rbee worker spawn {name}"
-        )
+        raise NotFoundError(f"No worker{of or ' takes requests'}{where}. Load the model first: rbee load {name}")
 
     def _served(self, model: str | None) -> Sequence[WorkerEntry]:
         if model is None:

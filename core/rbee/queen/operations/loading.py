@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from rbee.contract.durations import keep_alive_s
-from rbee.contract.errors import ConflictError, InvalidRequestError, ModelNotFoundError, NoPlacementError
+from rbee.contract.errors import (
+    ConflictError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NoPlacementError,
+    UnreachableError,
+)
 from rbee.contract.wire import Load, Loaded, Unload, Unloaded
 from rbee.jobs import Narrator, parse
 from rbee.queen.departures import Departures
@@ -16,6 +22,7 @@ from rbee.queen.idleness import may_be_stopped
 from rbee.queen.loads import Loads, Wanted
 from rbee.queen.names import ModelNames
 from rbee.queen.residence import Residence
+from rbee.queen.standing import Standing
 from rbee.scheduler import Selector, selector
 from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
@@ -91,7 +98,17 @@ class Loading:
             started += 1
         ids = tuple(sorted(entry.worker_id for entry in there))
         say.say("queen", "load", f"{wanted.model} is served by {', '.join(ids)}", wanted.model)
-        return Loaded(model=wanted.model, workers=ids, started=started, pinned=wanted.pin, keep_alive_s=kept)
+        standing = next(
+            (one for entry in there if (one := self._residence.standings.of(entry.model_id))),
+            Standing(model_id=wanted.model),
+        )
+        return Loaded(
+            model=wanted.model,
+            workers=ids,
+            started=started,
+            pinned=standing.pinned,
+            keep_alive_s=standing.keep_alive_s,
+        )
 
     async def unload(self, body: dict[str, Any], say: Narrator) -> Unloaded:
         """Stop a model's workers, or one worker; what is open there is finished before, unless forced."""
@@ -121,10 +138,9 @@ class Loading:
                 raise ConflictError(f"Worker {name!r} is on hive {entry.hive_id!r}; leave --hive out.")
             entries = [entry]
         else:
-            found = await self._names.resolve(name, trusted=True)
             entries = [
                 entry
-                for model_id in found.model_ids
+                for model_id in await self._model_ids(name)
                 for entry in self._telemetry.find_workers_by_model(model_id)
                 if hive_id in {None, entry.hive_id}
             ]
@@ -136,6 +152,17 @@ class Loading:
                 f"Worker {entries[0].worker_id!r} was not started by a hive: stop it where it was started."
             )
         return ours
+
+    async def _model_ids(self, name: str) -> tuple[str, ...]:
+        """Canonical names that a name means; itself where only a vendor could tell, and none does."""
+        meant, _ = self._names.meant(name, trusted=True)
+        found = self._names.present(meant, trusted=True)
+        if found is None:
+            try:
+                found = await self._names.resolve(name, trusted=True)
+            except (ModelNotFoundError, UnreachableError):
+                return (meant,)
+        return tuple(found.model_ids)
 
 
 def _is_small(entry: WorkerEntry, context_length: int | None) -> bool:

@@ -18,6 +18,7 @@ from rbee.contract.errors import (
     NoPlacementError,
     NotFoundError,
     RbeeError,
+    UnreachableError,
     WorkerFailedError,
 )
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, JobEvent, Loaded, Registration, Unloaded, WorkerBeat, utc_now
@@ -85,7 +86,7 @@ class Colony:
         self.hives = hives = Hives(self)
         held = HeldIndex()
         resolver = Resolver([shelf])
-        names = ModelNames(resolver, self.telemetry, clock, held)
+        self.names = names = ModelNames(resolver, self.telemetry, clock, held)
         settings = Settings(queen=QueenSettings(slot_wait_s=0.2))
         self.departures = Departures(self.telemetry, hives)  # type: ignore[arg-type]  # all that is asked of them
         demand = Demand(hives, clock, self.departures.evict)  # type: ignore[arg-type]  # likewise
@@ -303,6 +304,28 @@ async def test_one_that_does_not_end_keeps_no_other_from_ending_and_its_pin(colo
     assert colony.hives.stopped == [("other", False)]
     assert colony.telemetry.get_worker("stuck").state.value == "ready"
     assert colony.standing() is not None
+
+
+async def test_what_nobody_has_loaded_is_told_whatever_the_vendors_say(colony, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelNotFoundError, match="No worker has loaded 'nix'"):
+        await colony.unload(model="nix")
+
+    async def silent(name: str, *, trusted: bool) -> None:
+        raise UnreachableError("The hub does not answer.")
+
+    monkeypatch.setattr(colony.names, "resolve", silent)
+    with pytest.raises(ModelNotFoundError, match="No worker has loaded 'worker-gone'"):
+        await colony.unload(model="worker-gone")
+
+
+async def test_what_was_said_before_of_a_model_is_told_by_the_next_load(colony) -> None:
+    first = await colony.load(pin=True, keep_alive="5m")
+    assert (first.pinned, first.keep_alive_s) == (True, 300.0)
+    again = await colony.load()
+    assert (again.pinned, again.keep_alive_s) == (True, 300.0)
+    await colony.unload()
+    third = await colony.load()
+    assert (third.pinned, third.keep_alive_s) == (False, None)
 
 
 async def test_what_no_hive_has_started_is_left_alone(colony) -> None:
