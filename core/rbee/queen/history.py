@@ -39,8 +39,8 @@ class History:
         self._seen = seen
         self.rates = Rates(past)
         self._prefixes = Prefixes()
-        self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
-        """Worker of the last request, by session and model."""
+        self._sessions: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        """Worker of the last request, by key, session and model: two who call a session alike share none."""
         self._numbers = count(1)
         self._sent: dict[str, int] = {}
 
@@ -50,7 +50,7 @@ class History:
         self._sent[worker_id] = next(self._numbers)
         self._prefixes.computed(worker_id, traits.blocks)
         if traits.session is not None:
-            key = (traits.session, entry.model_id or "")
+            key = (traits.key, traits.session, entry.model_id or "")
             self._sessions[key] = worker_id
             self._sessions.move_to_end(key)
             if len(self._sessions) > _SESSIONS:
@@ -104,7 +104,8 @@ class History:
                     prefill_tok_s=None if speed.prefill is None else speed.prefill.tok_s,
                     decode_tok_s=speed.at(running),
                     affinity=prefixes.share(worker_id, blocks) if blocks else 0.0,
-                    sticky=session is not None and self._sessions.get((session, entry.model_id or "")) == worker_id,
+                    sticky=session is not None
+                    and self._sessions.get((traits.key, session, entry.model_id or "")) == worker_id,
                     sent=sent.get(worker_id, 0),
                     age_s=None if seen_at is None else now - seen_at,
                 )
