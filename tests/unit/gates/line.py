@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 import msgspec
+from rbee.clients import Credentials
 from rbee.contract.wire import RequestRecord
 from rbee.gates.channel import Channel
 from rbee.gates.desk import Desk
@@ -90,7 +91,7 @@ class Line:
         self.desk = Desk(self.queen, self.records.append, self._to_gate)
         self.hers: Channel[FromGate] = Channel(FromGate, self.desk.heard, self.desk.close)
         self.gate: Channel[FromQueen] = Channel(FromQueen, self._at_gate, self._cut)
-        self.places = GatePlaces(self.gate.send, "secret")
+        self.places = GatePlaces(self.gate.send, Credentials("secret"))
         await loop.create_connection(lambda: self.hers, sock=ours)
         await loop.create_connection(lambda: self.gate, sock=theirs)
 
