@@ -14,8 +14,9 @@ from rbee.contract import Backend, Device
 from rbee.contract.types import DeviceType
 from rbee.contract.wire import LearnedMemory
 from rbee.scheduler import Decision, HiveView, IdleWorker, PlaceRequest, Refusal, Start, blank, place
-from rbee.scheduler.artefacts import estimates, frees
+from rbee.scheduler.artefacts import estimates
 from rbee.scheduler.correction import as_seen
+from rbee.scheduler.groups import frees
 from unit.scheduler.test_place import CPU, GIB, GPU, POLICY, engine, variant
 
 HALVES = st.integers(0, 8).map(lambda halves: halves * GIB // 2)
