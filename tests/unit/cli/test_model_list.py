@@ -93,13 +93,13 @@ def test_a_plan_tells_each_hive_and_says_what_it_does_not_know() -> None:
         reserve_bytes=-2 * MIB, peak_bytes=4 * MIB, peak_hive_id="gpu1", error_pct=75.0, free_bytes=9 * MIB, fits=True, reasons=("It fits.", "It is\nthe largest."),
     )  # fmt: skip
     assert plan_row(row) == (
-        "gpu1", "Q4_K_M gguf", "m.gguf", "4.0 MiB, here", "5.0 MiB", "-2.0 MiB", "4.0 MiB", "+75.0 %", "9.0 MiB",
+        "gpu1", "Q4_K_M gguf", "m.gguf", "4.0 MiB, here", "-", "5.0 MiB", "-2.0 MiB", "4.0 MiB", "+75.0 %", "9.0 MiB",
         "yes", "It fits.\nIt is the largest.",
     )  # fmt: skip
-    assert plan_row(PlanRow(hive_id="cpu")) == ("cpu", *["-"] * 10)
-    assert plan_row(PlanRow(hive_id="cpu", fits=False))[9] == "no"
+    assert plan_row(PlanRow(hive_id="cpu")) == ("cpu", *["-"] * 11)
+    assert plan_row(PlanRow(hive_id="cpu", fits=False))[10] == "no"
     elsewhere = PlanRow(hive_id="cpu", reserve_bytes=MIB, peak_bytes=3 * MIB, peak_hive_id="gpu1", error_pct=-5.04)
-    assert plan_row(elsewhere)[5:8] == ("+1.0 MiB", "3.0 MiB on gpu1", "-5.0 %")
+    assert plan_row(elsewhere)[6:9] == ("+1.0 MiB", "3.0 MiB on gpu1", "-5.0 %")
 
 
 def test_on_a_terminal_a_table_breaks_sentences_and_no_figures(
