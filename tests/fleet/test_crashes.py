@@ -175,3 +175,20 @@ def test_a_new_colony_starts_where_one_was_killed_without_workers(make_colony):
     colony.kill9()
     assert colony.cli("status").returncode == 3
     assert colony.start_up().workers() == []
+
+
+def test_workers_that_die_of_every_request_are_left_alone_and_the_reason_is_told(colony):
+    model, answers = "echo:loop?fail=die&tokens=2", []
+    for _ in range(4):
+        answer = colony.http.post(
+            f"{colony.openai_base_url}/chat/completions", json={"model": model, "messages": user("a b c d e f")}
+        )
+        answers.append((answer.status_code, answer.json()["error"]["message"]))
+    status, told = answers[-1]
+    assert status == 503, answers
+    assert "crashed: its process ended with code" in told
+    assert "is next tried in" in told
+    # Others are not held up by it.
+    assert colony.http.post(
+        f"{colony.openai_base_url}/chat/completions", json={"model": "echo", "messages": user("hello")}
+    ).status_code == 200  # fmt: skip

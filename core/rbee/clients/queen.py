@@ -19,6 +19,8 @@ from rbee.contract.wire import (
     WorkerRecord,
 )
 
+_LONGEST_WORDS = 1000
+
 
 class WorkerList(msgspec.Struct, frozen=True):
     """Answer of ``GET /v1/workers/list``."""
@@ -69,15 +71,22 @@ class QueenClient:
         """A hive's heartbeat with telemetry; the answer says whether she hears the hive's own stream."""
         return await self._transport.call("POST", "/v1/hive-heartbeat", HiveBeatAnswer, body=beat, timeout_s=4.0)
 
-    async def remove_worker(self, worker_id: str, *, instance_id: str | None = None, pid: int | None = None) -> None:
+    async def remove_worker(
+        self, worker_id: str, *, instance_id: str | None = None, pid: int | None = None, crashed: str | None = None
+    ) -> None:
         """The worker is gone; harmless when it is not known.
 
         Args:
             worker_id: which.
             instance_id: of the process that is gone: another one that has the id by now stays.
             pid: the same, for who does not know the instance.
+            crashed: how its process ended, where nobody wanted that.
         """
-        told = {"instance_id": instance_id, "pid": None if pid is None else str(pid)}
+        told = {
+            "instance_id": instance_id,
+            "pid": None if pid is None else str(pid),
+            "crashed": None if crashed is None else crashed[:_LONGEST_WORDS],
+        }
         query = {name: value for name, value in told.items() if value is not None}
         await self._transport.call("DELETE", f"/v1/workers/{segment(worker_id)}", type(None), query=query or None)
 

@@ -157,15 +157,15 @@ class Reporter:
         finally:
             await transport.close()
 
-    def worker_gone(self, child: Child) -> None:
-        """A worker's process has ended: the queen is told at once, in the background."""
-        self._start(self._tell_gone(child))
+    def worker_gone(self, child: Child, crashed: str | None = None) -> None:
+        """A worker's process has ended, and how where nobody wanted it: the queen is told, in the background."""
+        self._start(self._tell_gone(child, crashed))
 
-    async def _tell_gone(self, child: Child) -> None:
+    async def _tell_gone(self, child: Child, crashed: str | None) -> None:
         queen = self._lookup.current
         if queen is not None:
             with contextlib.suppress(RbeeError):
-                await QueenClient(queen).remove_worker(child.worker_id, pid=child.pid)
+                await QueenClient(queen).remove_worker(child.worker_id, pid=child.pid, crashed=crashed)
 
     async def _report_forever(self) -> None:
         waits = backoff()

@@ -382,9 +382,9 @@ class HiveService:
             due = max(due + self._settings.hive.telemetry_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
-    def _on_exit(self, child: Child) -> None:
+    def _on_exit(self, child: Child, crashed: str | None) -> None:
         if not self._stopping:
-            self._reporter.worker_gone(child)
+            self._reporter.worker_gone(child, crashed)
 
     def _observe(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)

@@ -28,7 +28,7 @@ from rbee.hive.children import Child, address, find, is_alive, send_signal, sign
 from rbee.hive.launching import Launcher
 from rbee.hive.leftovers import end_leftovers
 from rbee.hive.logs import WorkerLogs
-from rbee.hive.spawn import Spawned, discard, until_ready
+from rbee.hive.spawn import Spawned, discard, last_lines, until_ready
 from rbee.settings import Folders, Settings
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Supervisor:
         folders: for logs and as the tag of this hive.
         hive_id: told to the workers.
         budgets: what workers may use.
-        on_exit: told each child whose process has ended.
+        on_exit: told each child whose process has ended, and how it crashed, if it had loaded and nobody wanted that.
         environment: what workers inherit.
         credentials: shown to workers, without a token; None shows nothing.
         certificates: of workers, where they listen beyond loopback.
@@ -66,7 +66,7 @@ class Supervisor:
         folders: Folders,
         hive_id: str,
         budgets: Budgets,
-        on_exit: Callable[[Child], None],
+        on_exit: Callable[[Child, str | None], None],
         environment: Mapping[str, str],
         credentials: Credentials | None = None,
         certificates: WorkerCertificates | None = None,
@@ -326,8 +326,12 @@ class Supervisor:
 
     async def _watch(self, child: Child, spawned: Spawned | None, group: Path | None) -> None:
         """Wait for the process's end and clear up behind it."""
+        crashed: str | None = None
         if spawned is not None:
             code = await spawned.process.wait()
+            if code != 0 and self._states.get(child.worker_id) not in {WorkerState.STARTING, WorkerState.STOPPING}:
+                said = await asyncio.to_thread(last_lines, spawned.log)
+                crashed = f"its process ended with code {code}" + (f"; its last words: {said}" if said else "")
             log.info("worker %s (process %d) ended with code %s", child.worker_id, child.pid, code)
         else:
             ready = self._starts[child.worker_id].ready
@@ -351,7 +355,7 @@ class Supervisor:
             self._certificates.drop(child.worker_id)
         if group is not None:
             cgroups.leave(group)
-        self._on_exit(child)
+        self._on_exit(child, crashed)
 
     def _note(self, worker_id: str, state: WorkerState | None) -> None:
         """Take a child's state, unless it is on its way out already."""

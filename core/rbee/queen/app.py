@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import Parameter
 from litestar.response import Stream
 
 from rbee.contract.errors import ModelNotFoundError, NotFoundError
@@ -142,10 +143,11 @@ async def remove_worker(
     worker_id: str,
     instance_id: str | None = None,
     pid: int | None = None,
+    crashed: Annotated[str | None, Parameter(max_length=1000)] = None,
 ) -> None:
     """A worker is gone; harmless when it is not known, or when another process has its id by now."""
     _check_of_worker(service, request, worker_id)
-    service.reports.remove_worker(worker_id, instance_id, pid)
+    service.reports.remove_worker(worker_id, instance_id, pid, crashed)
 
 
 @post("/v1/worker-heartbeat", status_code=200)

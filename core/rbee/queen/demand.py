@@ -20,7 +20,7 @@ from rbee.contract.errors import (
     UnreachableError,
     WorkerFailedError,
 )
-from rbee.contract.wire import JobEvent
+from rbee.contract.wire import JobEvent, RequestRecord
 from rbee.queen.coming import Coming
 from rbee.queen.hives import Hives
 from rbee.scheduler import Start
@@ -44,12 +44,17 @@ _Troubles = (
     EngineUnavailableError,
 )
 """What says something of a variant on a hive."""
+_LONG_AGO_S = 600.0
+"""After so long a crash of a worker that had loaded is no longer one in a row."""
+
+_GOOD = 200
 
 
 class _Failure(NamedTuple):
     when: float
     why: str
     times: int
+    after_start: bool = False
 
 
 class _Load:
@@ -269,7 +274,9 @@ class Demand:
                 },
                 load.tell,
             )
-            self._failures.pop(key, None)
+            failed = self._failures.get(key)
+            if failed is not None and not failed.after_start:
+                del self._failures[key]
             self._took.pop(key, None)
             self._took[key] = self._clock() - began
             if len(self._took) > _MOST_FAILURES:
@@ -295,13 +302,30 @@ class Demand:
         if len(self._fetch_bytes_s) > _MOST_FAILURES:
             del self._fetch_bytes_s[next(iter(self._fetch_bytes_s))]
 
-    def _remember(self, key: tuple[str, str], error: RbeeError) -> None:
+    def crashed(self, model_id: str, hive_id: str, why: str) -> None:
+        """A worker that had loaded has crashed: until one answers a request, each further time counts.
+
+        Args:
+            model_id: its model.
+            hive_id: its hive.
+            why: in words, for whoever is refused because of it.
+        """
+        self._remember((model_id, hive_id), WorkerFailedError(why), after_start=True)
+
+    def answered(self, record: RequestRecord) -> None:
+        """A request has ended: where one was answered whole, earlier crashes were accidents."""
+        if self._failures and record.error_code is None and record.status == _GOOD:
+            self._failures.pop((record.model_id or "", record.hive_id or ""), None)
+
+    def _remember(self, key: tuple[str, str], error: RbeeError, *, after_start: bool = False) -> None:
         # The newest last, so that the oldest are forgotten.
         before = self._failures.pop(key, None)
+        if before is not None and after_start and self._clock() - before.when > _LONG_AGO_S:
+            before = None
         times = 1 if before is None else before.times + 1
         # Files that have no room have none a moment later either.
         times = max(times, _CRASHES) if isinstance(error, InsufficientDiskError) else times
-        self._failures[key] = _Failure(self._clock(), error.message, times)
+        self._failures[key] = _Failure(self._clock(), error.message, times, after_start)
         if len(self._failures) > _MOST_FAILURES:
             del self._failures[next(iter(self._failures))]
 

@@ -40,6 +40,7 @@ class Reports:
         clocks: of the hives.
         on_hive: told each beat of a hive that was taken.
         summary: of the colony, as a JSON line.
+        on_crash: told the model, the hive and the words where a worker that served has crashed.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Reports:
         clocks: HiveClocks,
         on_hive: Callable[[HiveHeartbeat], None],
         summary: Callable[[], bytes],
+        on_crash: Callable[[str, str, str], None],
     ) -> None:
         self._telemetry = telemetry
         self._introductions = introductions
         self._clocks = clocks
         self._on_hive = on_hive
         self._summary = summary
+        self._on_crash = on_crash
         self._stream = Broadcast()
 
     def close(self) -> None:
@@ -129,13 +132,16 @@ class Reports:
         except ValueError as error:
             raise InvalidRequestError(f"{state!r} is no state of a worker.", param="state") from error
 
-    def remove_worker(self, worker_id: str, instance_id: str | None = None, pid: int | None = None) -> None:
+    def remove_worker(
+        self, worker_id: str, instance_id: str | None = None, pid: int | None = None, crashed: str | None = None
+    ) -> None:
         """A worker is gone; harmless when it is not known.
 
         Args:
             worker_id: which.
             instance_id: of the process that is gone; None for whichever has the id.
             pid: the same, as the hive knows it.
+            crashed: how its process ended, where nobody wanted that; None when somebody did, or it is not known.
         """
         entry = self._telemetry.get_worker(worker_id)
         if entry is None:
@@ -144,6 +150,8 @@ class Reports:
         known = ((entry.instance_id, instance_id), (entry.pid, pid))
         if all(None in pair or pair[0] == pair[1] for pair in known):
             self._telemetry.remove_worker(worker_id)
+            if crashed is not None and entry.model_id is not None and entry.hive_id is not None:
+                self._on_crash(entry.model_id, entry.hive_id, f"worker {worker_id!r} crashed: {crashed}")
 
     async def heartbeats(self) -> AsyncGenerator[bytes]:
         """Telemetry of all hives as it comes, and a summary every few seconds, as JSON lines."""

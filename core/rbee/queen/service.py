@@ -204,7 +204,9 @@ class QueenService:
         self.subscriptions = HiveSubscriptions(url, credentials, limits, clock, self._knows_hive, self._beat_hive)
         self._inquiries = Inquiries(credentials, self._beat_worker, self._is_unheard, url)
         introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
-        self.reports = Reports(self.telemetry, introductions, self._clocks, self._heard_hive, self._lists.summary)
+        self.reports = Reports(
+            self.telemetry, introductions, self._clocks, self._heard_hive, self._lists.summary, self._demand.crashed
+        )
         self._discovery = (
             Discovery(
                 registry_url,
@@ -275,6 +277,7 @@ class QueenService:
         access_log.write(record, self._access_log)
         self.metrics.observe(record)
         self._experience.finished(record)
+        self._demand.answered(record)
         self._plugins.notify("rbee_request_finished", record=record)
 
     # --- what others ask -----------------------------------------------------------------------------------------

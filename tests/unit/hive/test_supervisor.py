@@ -102,7 +102,7 @@ def supervisor(tmp_path: Path, budget: Budgets, gone: list[str]) -> Supervisor:
 def make(home: Path, budget: Budgets, gone: list[str]) -> Supervisor:
     folders = Folders.locate({"RBEE_HOME": str(home)})
     folders.logs.mkdir(parents=True, exist_ok=True)
-    return Supervisor(Settings(), folders, "hive", budget, lambda child: gone.append(child.worker_id), {})
+    return Supervisor(Settings(), folders, "hive", budget, lambda child, crashed: gone.append(child.worker_id), {})
 
 
 def ask(supervisor: Supervisor, spec: LoadSpec = SPEC) -> asyncio.Task:

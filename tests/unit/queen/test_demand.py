@@ -16,7 +16,7 @@ from rbee.contract.errors import (
     NoPlacementError,
     WorkerFailedError,
 )
-from rbee.contract.wire import JobEvent
+from rbee.contract.wire import JobEvent, RequestRecord
 from rbee.queen.demand import Demand
 from rbee.scheduler import Start
 
@@ -306,3 +306,39 @@ async def test_how_quickly_a_hive_fetches_is_measured_on_what_it_really_fetched(
     await load(100_000_000, 5)
     assert demand.fetch_bytes_s("h") == 15_000_000
     assert demand.fetch_bytes_s("other") is None
+
+
+def record(status: int = 200, error_code: str | None = None) -> RequestRecord:
+    return RequestRecord(
+        request_id="r", path="/v1/completions", model="m", model_id="m", worker_id="w", hive_id="h", status=status,
+        error_code=error_code, first_byte_s=0.1, duration_s=0.2, bytes_out=1, prompt_tokens=1, stream=True, attempts=1,
+    )  # fmt: skip
+
+
+def test_workers_that_crash_again_and_again_after_they_have_loaded_are_told_as_such(demand: Demand) -> None:
+    demand.crashed("m", "h", "worker 'a' crashed: its process ended with code 3")
+    assert demand.failure("m", "h") is None
+    demand.crashed("m", "h", "worker 'b' crashed: its process ended with code 3; its last words: boom")
+    found = demand.failure("m", "h")
+    assert found is not None
+    assert (found[1:], demand.failure("m", "other")) == (
+        ("worker 'b' crashed: its process ended with code 3; its last words: boom", 2), None,
+    )  # fmt: skip
+
+
+def test_one_that_has_answered_in_between_makes_earlier_crashes_accidents(demand: Demand) -> None:
+    demand.crashed("m", "h", "why")
+    demand.answered(record(502, "WORKER_FAILED"))
+    demand.answered(record(200, "WORKER_FAILED"))
+    demand.crashed("m", "h", "why")
+    assert demand.failure("m", "h") is not None
+    demand.answered(record())
+    demand.crashed("m", "h", "why")
+    assert demand.failure("m", "h") is None
+
+
+def test_a_crash_of_long_ago_is_none_in_a_row(demand: Demand, clock) -> None:
+    demand.crashed("m", "h", "why")
+    clock.now += 601
+    demand.crashed("m", "h", "why")
+    assert demand.failure("m", "h") is None
