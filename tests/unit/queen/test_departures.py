@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rbee.contract.errors import NoPlacementError, WorkerFailedError
 from rbee.contract.types import WorkerState
-from rbee.contract.wire import JobEvent, WorkerBeat
+from rbee.contract.wire import HiveHeartbeat, HiveInfo, JobEvent, ProcessStats, WorkerBeat, utc_now
 from rbee.queen.departures import Departures
 from rbee.telemetry import TelemetryRegistry
 
@@ -51,6 +51,12 @@ class Scene:
             )
         )  # fmt: skip
 
+    def hive(self, *measured: str) -> None:
+        samples = tuple(ProcessStats(pid=number, worker_id=name) for number, name in enumerate(measured, 1))
+        self.telemetry.update_hive_state(
+            HiveHeartbeat(hive=HiveInfo(id="h", hostname="x", port=1), timestamp=utc_now(), workers=samples)
+        )
+
     def begin(self, name: str = "w") -> asyncio.Task[None] | None:
         return self.departures.begin_idle("h", name, self.told.append)
 
@@ -79,6 +85,20 @@ async def test_an_idle_worker_leaves_routing_at_once_and_is_gone_in_the_end(scen
     assert scene.state() is None
     assert not scene.departures.any
     assert scene.hives.asked == [("h", {"worker_id": "w"})]
+
+
+async def test_a_stop_is_over_once_the_hive_no_longer_measures_the_worker(scene) -> None:
+    scene.worker()
+    scene.hive("w", "v")
+    task = scene.begin()
+    scene.hives.go.set()
+    done, _ = await asyncio.wait([task], timeout=0.2)
+    assert not done
+    assert scene.departures.on("h")
+    scene.hive("v")
+    await asyncio.wait_for(task, PATIENCE_S)
+    assert not scene.departures.any
+    assert scene.told == []
 
 
 async def test_one_in_use_or_on_its_way_is_left_alone(scene) -> None:

@@ -63,6 +63,33 @@ def test_balanced_gives_an_unmeasured_worker_a_chance() -> None:
     assert order(BalancedPolicy(), worker("a", decode_tok_s=50.0, sent=9), worker("b")) == "ba"
 
 
+def test_balanced_counts_the_load_of_an_unmeasured_worker_by_its_slots() -> None:
+    views = [worker("a"), worker("b", slots_free=2), worker("c", slots_free=0), worker("d", slots_total=None)]
+    found = BalancedPolicy().scores(views, REQUEST)
+    alone = found["a"]["decode_s"]
+    assert [found[name]["decode_s"] / alone for name in "abcd"] == [1.0, 1.5, 2.0, 1.0]
+    # One that was measured was measured beside its load.
+    busy = [worker("a", decode_tok_s=10.0), worker("b", decode_tok_s=10.0, slots_free=0)]
+    assert len({one["decode_s"] for one in BalancedPolicy().scores(busy, REQUEST).values()}) == 1
+
+
+def test_balanced_counts_those_that_wait_inside_and_shares_them_among_the_slots() -> None:
+    waited = worker("a", queue_depth=8, decode_tok_s=10.0)
+    assert order(BalancedPolicy(), waited, worker("b", decode_tok_s=8.0)) == "ba"
+    scores = BalancedPolicy().scores([waited], REQUEST)["a"]
+    assert scores["waiting_s"] == 8 / 4 * scores["decode_s"]
+
+
+def test_balanced_believes_no_bound_on_the_answer_beyond_reason() -> None:
+    slow_start = worker("a", prefill_tok_s=100.0, decode_tok_s=50.0)
+    told, huge, none = (
+        BalancedPolicy().scores([slow_start], RequestView(prompt_tokens=10, max_tokens=most))["a"]["decode_s"]
+        for most in (256, 10**12, 0)
+    )
+    assert told == huge
+    assert 0 < none < told
+
+
 def test_balanced_takes_equals_in_turn() -> None:
     assert order(BalancedPolicy(), worker("a", sent=2), worker("b", sent=1)) == "ba"
 
