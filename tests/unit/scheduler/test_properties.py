@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from rbee.contract import Backend, Device
+from rbee.contract.devices import device_ids
 from rbee.contract.types import DeviceType
 from rbee.contract.wire import LearnedMemory
 from rbee.scheduler import Decision, HiveView, IdleWorker, PlaceRequest, Refusal, Start, blank, place
@@ -20,11 +21,14 @@ from rbee.scheduler.groups import frees
 from unit.scheduler.test_place import CPU, GIB, GPU, POLICY, engine, variant
 
 HALVES = st.integers(0, 8).map(lambda halves: halves * GIB // 2)
+SMALL = st.integers(0, 40).map(lambda parts: parts * GIB // 16)
+"""Of a GPU: often too little for a model, for which two together may have enough."""
+
 BOTH = (Backend.CPU, Backend.CUDA)
 DEVICES = (CPU, GPU, msgspec.structs.replace(GPU, id="GPU-1"))
 ENGINES = (
     engine("a", backends=BOTH),
-    engine("b", backends=BOTH, preference={Backend.CUDA: 10}),
+    engine("b", backends=BOTH, preference={Backend.CUDA: 10}, splits=(Backend.CUDA,)),
     engine("c", backends=BOTH, formats=("other",)),
     engine("d", backends=BOTH, available=False),
 )
@@ -62,11 +66,11 @@ HIVES = st.lists(
         hive_id=st.sampled_from("fghi"),
         online=st.sampled_from([True, True, False]),
         accepting=st.sampled_from([True, True, False]),
-        devices=st.sets(st.sampled_from(DEVICES), min_size=1).map(tuple),
-        engines=st.sets(st.sampled_from(range(4)), min_size=1).map(lambda which: tuple(ENGINES[one] for one in which)),
+        devices=st.sampled_from([DEVICES, DEVICES[1:], DEVICES[:2], DEVICES[:1]]),
+        engines=st.sampled_from([ENGINES, ENGINES[:2], ENGINES[1:], ENGINES[:1], ENGINES[3:]]),
         threads_free=st.integers(0, 2),
         ram_free_bytes=HALVES,
-        gpu_free_bytes=st.fixed_dictionaries({device.id: HALVES for device in DEVICES[1:]}),
+        gpu_free_bytes=st.fixed_dictionaries({device.id: SMALL for device in DEVICES[1:]}),
         idle=st.lists(IDLE, max_size=3, unique_by=lambda one: one.worker_id).map(tuple),
         held=st.frozensets(st.sampled_from(NAMES)),
         learned=st.lists(LESSON, max_size=3).map(tuple),
@@ -102,7 +106,8 @@ def test_no_start_takes_more_than_there_is_and_nobody_is_stopped_in_vain(
     if not isinstance(start, Start):
         return
     (hive,) = [one for one in hives if one.hive_id == start.hive_id]
-    (device,) = [one for one in hive.devices or () if one.id == start.device]
+    group = [one for name in device_ids(start.device) for one in hive.devices or () if one.id == name]
+    assert len({one.id for one in group}) == len(group) == len(device_ids(start.device)) > 0
     assert hive.online
     assert hive.accepting
     workers = {worker.worker_id: worker for worker in hive.idle}
@@ -110,18 +115,25 @@ def test_no_start_takes_more_than_there_is_and_nobody_is_stopped_in_vain(
     assert len({worker.worker_id for worker in stopped}) == len(stopped)
     assert not any(worker.pinned for worker in stopped)
     place_there = next(i for i, one in enumerate(request.variants) if one.model_id == start.model_id)
-    need = as_seen(
-        estimates(request)[place_there], hive.learned, start.model_id, start.engine, device.backend, hive.hive_id
-    )
+    plain = estimates(request)[place_there]
+    need = as_seen(plain.over(len(group)), hive.learned, start.model_id, start.engine, group[0].backend, hive.hive_id)
     assert start.memory_bytes == need.total_bytes
     needed = start.memory_bytes or 0
+    # Each of several has at least what every one needs for itself.
+    each = plain.further_bytes if len(group) > 1 else 0
 
     def enough(gone: list[IdleWorker]) -> bool:
+        has = [free(hive, one) + sum(frees(worker, one) for worker in gone) for one in group]
         threads = (hive.threads_free or 0) + len(gone)
-        return threads >= start.threads and free(hive, device) + sum(frees(one, device) for one in gone) >= needed
+        return threads >= start.threads and sum(has) >= needed and min(has) >= each
 
     assert enough(stopped)
     assert not stopped or not enough(stopped[:-1])
+    if len(group) > 1:
+        assert [share.device for share in start.shares] == [one.id for one in group]
+        assert sum(share.memory_bytes or 0 for share in start.shares) == needed
+        for share, one in zip(start.shares, group, strict=True):
+            assert (share.memory_bytes or 0) <= free(hive, one) + sum(frees(worker, one) for worker in stopped)
 
 
 def more_memory(hive: HiveView, extra: int) -> HiveView:
