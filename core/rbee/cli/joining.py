@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Self
 
 from rbee.clients import CertificatesClient, Credentials, Transport
@@ -11,6 +13,8 @@ from rbee.contract.errors import AuthenticationError, InvalidRequestError
 from rbee.settings import Folders
 from rbee.trust.certificates import fingerprint, pem_of, read_certificates
 from rbee.trust.identity import Identity
+
+_ASK_AGAIN_S = 2.0
 
 
 class _Anybody:
@@ -28,7 +32,14 @@ class _Anybody:
     anybody_context = client_context
 
 
-async def join(folders: Folders, url: str, token: str, ca_fingerprint: str, hive_id: str) -> Identity:
+async def join(
+    folders: Folders,
+    url: str,
+    token: str,
+    ca_fingerprint: str,
+    hive_id: str,
+    on_waiting: Callable[[str], None] = lambda _: None,
+) -> Identity:
     """Get this machine's certificate from the queen.
 
     The token is sent only to one who proves to be the queen of the colony whose authority has that fingerprint.
@@ -39,6 +50,7 @@ async def join(folders: Folders, url: str, token: str, ca_fingerprint: str, hive
         token: of the invitation.
         ca_fingerprint: of the colony's authority, ``SHA256:...``.
         hive_id: as which hive.
+        on_waiting: called once with what this machine's key hashes to, when an operator is to approve it first.
 
     Raises:
         InvalidRequestError: the address is not one of TLS.
@@ -67,12 +79,24 @@ async def join(folders: Folders, url: str, token: str, ca_fingerprint: str, hive
     key, request = identity.ask()
     queen = Transport(url, Credentials(None, _Only(pem_of(trusted))), QUEEN)
     try:
-        given = await CertificatesClient(queen).enrol(token, hive_id, request.decode("ascii"))
+        given = None
+        while given is None:
+            enrolled = await CertificatesClient(queen).enrol(token, hive_id, request.decode("ascii"))
+            given = enrolled.given
+            if given is None:
+                on_waiting(enrolled.key)
+                on_waiting = _say_nothing
+                await asyncio.sleep(_ASK_AGAIN_S)
     finally:
         await queen.close()
     identity.take(key, given.certificate.encode(), given.roots.encode())
+    identity.revoke(frozenset(int(serial, 16) for serial in given.revoked))
     identity.remember_queen(url)
     return identity
+
+
+def _say_nothing(_: str) -> None:
+    """It was said."""
 
 
 class _Only:

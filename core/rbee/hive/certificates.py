@@ -9,16 +9,19 @@ import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rbee.contract.errors import RbeeError
-from rbee.trust.identity import Identity
-from rbee.trust.renewal import Renewed
+
+if TYPE_CHECKING:
+    from rbee.trust.identity import Identity
+    from rbee.trust.renewal import Renewed
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 30.0
 
-Ask = Callable[[str, bytes], Awaitable[Renewed]]
+Ask = Callable[[str, bytes], Awaitable["Renewed"]]
 """Asks the authority for a worker's certificate, by the worker's id and a request in PEM; raises `RbeeError`."""
 
 VARIABLE = "RBEE_IDENTITY"
@@ -45,10 +48,11 @@ class WorkerCertificates:
             ConfigurationError: it cannot be written.
         """
         folder = self._of(worker_id)
-        identity = Identity(folder)
+        identity = _identity(folder)
         key, request = identity.ask()
         given = await self._ask(worker_id, request)
         identity.take(key, given.certificate, given.roots)
+        identity.revoke(given.revoked)
         return folder
 
     async def run(self, workers: Callable[[], Iterable[str]]) -> None:
@@ -60,7 +64,7 @@ class WorkerCertificates:
         while True:
             await asyncio.sleep(_LOOK_S)
             for worker_id in list(workers()):
-                identity = Identity(self._of(worker_id))
+                identity = _identity(self._of(worker_id))
                 try:
                     if identity.exists and identity.wants_renewal(datetime.now(UTC)):
                         await self.make(worker_id)
@@ -74,3 +78,10 @@ class WorkerCertificates:
     def _of(self, worker_id: str) -> Path:
         # An id may hold what no folder's name may.
         return self._folder / hashlib.sha256(worker_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _identity(folder: Path) -> Identity:
+    # Late: what reads certificates takes long to load, and a hive on loopback needs none of it.
+    from rbee.trust.identity import Identity
+
+    return Identity(folder)

@@ -23,7 +23,7 @@ from rbee.clients import (
 )
 from rbee.clients.who import REGISTRY, the_worker
 from rbee.contract.errors import RbeeError
-from rbee.contract.wire import ColonyAddresses, HiveHeartbeat, Registration
+from rbee.contract.wire import ColonyAddresses, HiveBeatAnswer, HiveHeartbeat, Registration
 from rbee.hive.children import Child, address
 from rbee.hive.pushing import CHECK_S, Pushing
 from rbee.settings import Settings
@@ -192,10 +192,14 @@ class Reporter:
     async def _introduce_to(self, queen: Transport) -> None:
         client = QueenClient(queen)
         await client.register_hive(self._hive.registration())
-        self._pushing.answered(await client.beat_hive(await self._hive.measure()))
+        self._answered(await client.beat_hive(await self._hive.measure()))
         self._lookup.answered()
         log.info("reporting to the queen at %s", queen.url)
         self._tell_workers(queen)
+
+    def _answered(self, answer: HiveBeatAnswer) -> None:
+        self._pushing.answered(answer)
+        self._hive.revocations.heard(answer.revoked)
 
     async def _report_to(self, queen: Transport) -> bool:
         """Push what she does not hear herself, until she does not answer or is elsewhere; False when the hive stops."""
@@ -204,7 +208,7 @@ class Reporter:
                 if self._lookup.current is not queen:
                     return True
                 if self._pushing.due():
-                    self._pushing.answered(await QueenClient(queen).beat_hive(beat))
+                    self._answered(await QueenClient(queen).beat_hive(beat))
                     self._lookup.answered()
         return False
 

@@ -38,6 +38,7 @@ from rbee.hive.memory_budget import MemoryBudget
 from rbee.hive.operations import Operations
 from rbee.hive.peers import Peers
 from rbee.hive.reporter import Reporter
+from rbee.hive.revocations import Revocations
 from rbee.hive.sampler import Sampler
 from rbee.hive.shelf import Shelf
 from rbee.hive.supervisor import Supervisor
@@ -103,6 +104,8 @@ class HiveService:
         self._certificates = (
             None if ask_certificate is None else WorkerCertificates(folders.state / "identities", ask_certificate)
         )
+        identities = () if ask_certificate is None else (folders.config / "identity", folders.state / "identities")
+        self.revocations = Revocations(identities)
         self.supervisor = Supervisor(
             settings,
             folders,

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from rbee.contract.errors import InvalidRequestError, RbeeError
+from rbee.contract.errors import InvalidRequestError, PermissionDeniedError, RbeeError
 from rbee.eventloop import GatheredTransport, Writes
 from rbee.http.direct import DirectCycle, DirectRoutes
 from rbee.http.filesend import with_files
@@ -23,6 +23,7 @@ HEAD_S = 30.0
 _WRITE_HIGH = 16 * 1024
 """Bytes that wait for a slow client before its worker is read no further."""
 Judge = Callable[[bytes], Peer | None]
+Holds = Callable[[Peer], bool]
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 _FRAMING = 16
 """Bytes around each byte of a body: five where every byte is a chunk of its own, without extensions."""
@@ -38,6 +39,7 @@ class BoundedProtocol(StrictProtocol):
         direct: serves some routes below ASGI; None where a program has none.
         writes: of all connections; what they send leaves together.  None where each sends for itself.
         judge: says who the holder of a certificate is, in DER; None where nobody shows any.
+        holds: says whether that certificate was not revoked since.
         kwargs: as uvicorn gives them.
     """
 
@@ -47,6 +49,7 @@ class BoundedProtocol(StrictProtocol):
         direct: DirectRoutes | None = None,
         writes: Writes | None = None,
         judge: Judge | None = None,
+        holds: Holds | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, direct=direct, **kwargs)
@@ -56,6 +59,7 @@ class BoundedProtocol(StrictProtocol):
             self.app = with_files(self.app)
         self._local = False
         self._judge = judge
+        self._holds = holds
         self._peer: Peer | None = None
         self._head_bytes = 0
         """Of the head, at most: what came in one piece with it is counted, too.  Behind it, of the body's coding."""
@@ -174,6 +178,8 @@ class BoundedProtocol(StrictProtocol):
         else:
             if len(self.pipeline) >= _MOST_WAITING:
                 raise _too_many()
+            if self._peer is not None and self._holds is not None and not self._holds(self._peer):
+                raise PermissionDeniedError(f"The certificate of {self._peer.role} {self._peer.id!r} was revoked.")
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
             self.scope["rbee.peer"] = self._peer  # type: ignore[typeddict-unknown-key]  # read by `Front` alone

@@ -38,6 +38,9 @@ class Tls(Protocol):
     def judge(self, der: bytes) -> Peer | None:
         """Who the holder of a certificate is; None when it is not to be believed."""
 
+    def holds(self, peer: Peer) -> bool:
+        """Whether a certificate that was judged before was not revoked meanwhile."""
+
 
 class HttpServer:
     """One application on one socket.
@@ -68,6 +71,7 @@ class HttpServer:
                 direct=direct,
                 writes=None if direct is None else Writes(),
                 judge=None if tls is None else tls.judge,
+                holds=None if tls is None else tls.holds,
             ),  # type: ignore[arg-type]  # called as the class is
             loop="none",
             lifespan="on" if first else "off",

@@ -166,10 +166,12 @@ async def hive_heartbeat(service: QueenService, request: Request[Any, Any, Any])
     peer = peer_of(request)
     if isinstance(beat, AggregateHeartbeat):
         check_speaks_for(peer, Role.HIVE, beat.hive_id)
-        return HiveBeatAnswer(message=_taken(service.reports.beat_aggregate(beat))["message"])
+        told = _taken(service.reports.beat_aggregate(beat))["message"]
+        return HiveBeatAnswer(message=told, revoked=service.certificates.revoked())
     check_speaks_for(peer, Role.HIVE, beat.hive.id)
     message = _taken(service.reports.beat_hive(beat))["message"]
-    return HiveBeatAnswer(message=message, subscribed=service.subscriptions.hears(beat.hive.id))
+    hears = service.subscriptions.hears(beat.hive.id)
+    return HiveBeatAnswer(message=message, subscribed=hears, revoked=service.certificates.revoked())
 
 
 @get("/v1/heartbeats/stream", media_type=MEDIA_TYPE)

@@ -7,7 +7,6 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -42,6 +41,7 @@ from rbee.queen.departures import Departures
 from rbee.queen.discovery import Discovery
 from rbee.queen.dispatcher import QueenDispatcher
 from rbee.queen.drains import Drains
+from rbee.queen.enrolling import Enrolling
 from rbee.queen.experience import Experience
 from rbee.queen.gauges import gauges
 from rbee.queen.guarded import GuardedPolicy
@@ -72,6 +72,7 @@ from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.queen.views import Views
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
+from rbee.trust.names import Role
 
 if TYPE_CHECKING:
     from rbee.trust.authority import Authority
@@ -116,8 +117,8 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        lifetime = timedelta(hours=settings.security.certificate_hours)
-        self.certificates = Certificates(authority, lifetime, self.hive_of, url)
+        self.certificates = Certificates(authority, settings.security, self.hive_of, self._distrust)
+        self.enrolling = Enrolling(self.certificates, settings.security, url)
         self._hives = Hives(self.telemetry, credentials, learned=self._learned_of)
         self.drains = Drains(self.telemetry, self._hives, credentials)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
@@ -376,6 +377,16 @@ class QueenService:
         if self.catalogs.index.knows(name):
             return "on a machine of the colony"
         return None if self.telemetry.model_called(name) is None else "that a worker serves"
+
+    def _distrust(self, role: Role, subject: str) -> None:
+        """Whose certificate was revoked is heard no more; what was said before is forgotten."""
+        workers = [subject] if role is Role.WORKER else []
+        if role is Role.HIVE:
+            self.subscriptions.forget(subject)
+            workers = [one.worker_id for one in self.telemetry.get_workers_on_hive(subject)]
+            self.telemetry.remove_hive(subject)
+        for worker_id in workers:
+            self.telemetry.remove_worker(worker_id)
 
     def _observe_job(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)

@@ -219,6 +219,15 @@ class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         float,
         Meta(ge=0.05, le=8760, description="Hours for which a program's certificate holds; renewed at half of them."),
     ] = 24.0
+    renewal_grace_hours: Annotated[
+        float, Meta(ge=0, le=2160, description="Hours after its end in which a certificate may still be renewed.")
+    ] = 168.0
+    invite_minutes: Annotated[
+        float, Meta(gt=0, le=10_080, description="Minutes for which an invitation holds when nothing else is said.")
+    ] = 30.0
+    approve_hives: Annotated[
+        bool, Meta(description="Whether a machine that was invited waits for `rbee hive approve`.")
+    ] = False
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 
-from rbee.contract.errors import ConfigurationError
+from rbee.contract.errors import AuthenticationError, ConfigurationError
 from rbee.trust.certificates import (
     Key,
+    check_signed,
     fingerprint,
     key_id,
     key_pem,
@@ -23,6 +25,7 @@ from rbee.trust.certificates import (
     read_request,
     sign,
 )
+from rbee.trust.issued import Entry, IssuedCertificates
 from rbee.trust.names import Role
 from rbee.trust.private import make_folder, read_private, write_private
 
@@ -55,18 +58,23 @@ def _now() -> datetime:
 
 
 class Authority:
-    """Signs.  What was signed and revoked is kept elsewhere.
+    """Signs, and writes down what it has signed.
 
     Args:
         folder: of its files, 0700.
         now: the time, with a time zone.
+
+    Attributes:
+        issued: what was signed and taken back.
     """
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = _now) -> None:
         self._folder = folder
         self._now = now
+        self.issued = IssuedCertificates(folder, now)
         self._key: Key | None = None
         self._root: x509.Certificate | None = None
+        self._stamp: tuple[int, int] | None = None
 
     @property
     def folder(self) -> Path:
@@ -102,24 +110,47 @@ class Authority:
     @property
     def fingerprint(self) -> str:
         """Of the certificate that signs now."""
+        self._settle()
         return fingerprint(self._opened()[1])
 
     @property
     def expires_at(self) -> datetime:
         """When the certificate that signs now ends."""
+        self._settle()
         return self._opened()[1].not_valid_after_utc
+
+    def has_signed(self, certificate: bytes) -> bool:
+        """Whether a certificate, in PEM, is of the key that signs now."""
+        self._settle()
+        try:
+            check_signed(read_certificates(certificate, "It")[0], [self._opened()[1]])
+        except AuthenticationError:
+            return False
+        return True
 
     def roots(self) -> list[x509.Certificate]:
         """Certificates that are trusted: the one that signs, the one that will, and former ones for a while."""
         self._settle()
         others = [*self._dated(_NEXT), *((at, path) for at, path in self._dated(_FORMER) if at > self._now())]
-        return [self._opened()[1], *(_read_pem(path)[1] for _, path in others)]
+        found = [(path, read_private(path)) for _, path in others]
+        # What is not there any more became the one that signs, or is trusted no more.
+        further = [read_certificates(pem, f"File '{path}'")[0] for path, pem in found if pem is not None]
+        return [self._opened()[1], *further]
 
     def roots_pem(self) -> bytes:
         """The same, in PEM."""
         return pem_of(self.roots())
 
-    def issue(self, request: bytes, role: Role, subject: str, names: Sequence[str], lifetime: timedelta) -> Issued:
+    def issue(
+        self,
+        request: bytes,
+        role: Role,
+        subject: str,
+        names: Sequence[str],
+        lifetime: timedelta,
+        *,
+        hive: str | None = None,
+    ) -> Issued:
         """Sign a request.
 
         Args:
@@ -128,13 +159,26 @@ class Authority:
             subject: its id.
             names: further names and addresses under which it is called.
             lifetime: from now on.
+            hive: that asks, for a worker: what it asked for is revoked with it.
 
         Raises:
             InvalidRequestError: the request or the id will not do.
+            ConfigurationError: it cannot be written down.
         """
         self._settle()
         key, root = self._opened()
         made = sign(read_request(request), role, subject, names, root=root, key=key, now=self._now(), lifetime=lifetime)
+        # First: what nobody has written down could not be revoked.
+        self.issued.enter(
+            Entry(
+                serial=made.serial_number,
+                role=role,
+                subject=subject,
+                hive=hive,
+                issued_at=self._now(),
+                expires_at=made.not_valid_after_utc,
+            )
+        )
         return Issued(
             certificate=pem_of([made]),
             serial=made.serial_number,
@@ -162,7 +206,7 @@ class Authority:
             for _, path in (*self._dated(_NEXT), *self._dated(_FORMER)):
                 path.unlink(missing_ok=True)
             write_private(self._folder / _FILE, pem)
-            self._key, self._root = key, root
+            self.issued.clear()
             return fingerprint(root)
         for _, path in self._dated(_NEXT):
             # It has signed nothing.
@@ -177,14 +221,19 @@ class Authority:
         for at, path in self._dated(_NEXT):
             if at > now:
                 continue
+            pem = read_private(path)
+            if pem is None:
+                # Another process was quicker.
+                continue
+            begun = read_certificates(pem, f"File '{path}'")[0].not_valid_before_utc
             old = read_private(self._folder / _FILE) or b""
             root = read_certificates(old, f"File '{self._folder / _FILE}'")[0]
             # Signed by the old key were, at the last, certificates of as long a life as it took to tell of the new one.
-            until = at + max(timedelta(hours=1), 2 * (at - _read_pem(path)[1].not_valid_before_utc))
+            until = at + max(timedelta(hours=1), 2 * (at - begun))
             # Whom to trust first: a crash in between leaves one too many, never one too few.
             write_private(self._folder / f"{_FORMER}-{int(until.timestamp())}.pem", pem_of([root]))
-            path.replace(self._folder / _FILE)
-            self._key = self._root = None
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(self._folder / _FILE)
         for at, path in self._dated(_FORMER):
             if at <= now:
                 path.unlink(missing_ok=True)
@@ -198,23 +247,26 @@ class Authority:
         return found
 
     def _read(self) -> None:
+        stamp = self._stamped()
         pem = read_private(self._folder / _FILE)
         if pem is None:
             raise ConfigurationError(f"There is no authority in '{self._folder}'.")
+        self._stamp = stamp
         what = f"File '{self._folder / _FILE}'"
         self._key = read_key(pem, what)
         self._root = read_certificates(pem, what)[0]
 
+    def _stamped(self) -> tuple[int, int] | None:
+        try:
+            found = (self._folder / _FILE).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
     def _opened(self) -> tuple[Key, x509.Certificate]:
-        if self._key is None or self._root is None:
+        # Another process of this home may have let the next key sign.
+        if self._key is None or self._root is None or self._stamp != self._stamped():
             self._read()
         if self._key is None or self._root is None:
             raise ConfigurationError(f"There is no authority in '{self._folder}'.")
         return self._key, self._root
-
-
-def _read_pem(path: Path) -> tuple[bytes, x509.Certificate]:
-    pem = read_private(path)
-    if pem is None:
-        raise ConfigurationError(f"File '{path}' has gone.")
-    return pem, read_certificates(pem, f"File '{path}'")[0]

@@ -21,8 +21,10 @@ from rbee.trust.certificates import (
     read_certificates,
     read_key,
 )
+from rbee.trust.handshakes import CheckedContext
 from rbee.trust.names import Peer
 from rbee.trust.private import make_folder, read_private, write_private
+from rbee.trust.revoked import RevokedSerials
 
 _KEY, _ROOTS, _QUEEN = "identity.pem", "roots.pem", "queen"
 """Key and certificate are one file: of two, a crash could leave those that do not belong together."""
@@ -36,9 +38,6 @@ class Identity:
     Args:
         folder: of the files, 0700.
         shows: the certificate; False for a person at this machine, who trusts whom it trusts and is not it.
-
-    Attributes:
-        revoked: serial numbers of certificates that hold no more, as far as the program has heard.
     """
 
     def __init__(self, folder: Path, *, shows: bool = True) -> None:
@@ -50,7 +49,7 @@ class Identity:
         self._client: ssl.SSLContext | None = None
         self._trusted: list[x509.Certificate] | None = None
         self._stamp = 0
-        self.revoked: frozenset[int] = frozenset()
+        self._revoked = RevokedSerials(folder)
 
     @property
     def folder(self) -> Path:
@@ -102,7 +101,21 @@ class Identity:
         except (ValueError, AuthenticationError):
             return None
         peer = peer_of(der)
-        return None if peer is None or peer.serial in self.revoked else peer
+        return peer if peer is not None and self.holds(peer) else None
+
+    def holds(self, peer: Peer) -> bool:
+        """Whether a certificate that was judged before was not revoked meanwhile."""
+        return peer.serial not in self._revoked.get()
+
+    @property
+    def revoked(self) -> frozenset[int]:
+        """Serial numbers of certificates that hold no more, as far as the programs that share the files have heard."""
+        return self._revoked.get()
+
+    def revoke(self, serials: frozenset[int]) -> None:
+        """These hold no more, and no others; raises ConfigurationError when that cannot be kept."""
+        make_folder(self._folder)
+        self._revoked.put(serials)
 
     @property
     def expires_at(self) -> datetime:
@@ -231,7 +244,7 @@ class Identity:
         return context
 
     def _context(self, protocol: int) -> ssl.SSLContext:
-        context = ssl.SSLContext(protocol)
+        context = CheckedContext(protocol, self.judge)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_verify_locations(cadata=pem_of(self._roots()).decode("ascii"))
         return context

@@ -44,6 +44,7 @@ class Renewal:
         now: the time, with a time zone.
         look_s: seconds between two looks at the time, which may jump.
         retry_s: seconds after a first failure; they double.
+        outdated: whether a new one is wanted whatever the time.
     """
 
     def __init__(
@@ -53,18 +54,20 @@ class Renewal:
         now: Callable[[], datetime] = _now,
         look_s: float = _LOOK_S,
         retry_s: float = _RETRY_S,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
         self._identity = identity
         self._ask = ask
         self._now = now
         self._look_s = look_s
         self._retry_s = retry_s
+        self._outdated = outdated
 
     async def run(self) -> None:
         """Renew until cancelled."""
         wait = self._retry_s
         while True:
-            if not self._identity.wants_renewal(self._now()):
+            if not self._identity.wants_renewal(self._now()) and not self._outdated():
                 await asyncio.sleep(self._look_s)
                 continue
             try:
@@ -79,6 +82,8 @@ class Renewal:
                 wait = min(wait * 2, _LONGEST_RETRY_S)
             else:
                 wait = self._retry_s
+                # Where the clock is half a lifetime ahead, a new one is as old as the one before it.
+                await asyncio.sleep(self._look_s)
 
     async def renew(self) -> None:
         """Have a new certificate now.
@@ -89,5 +94,5 @@ class Renewal:
         key, request = self._identity.ask()
         given = await self._ask(request)
         self._identity.take(key, given.certificate, given.roots)
-        self._identity.revoked = given.revoked
+        self._identity.revoke(given.revoked)
         log.info("the certificate was renewed; it ends %s", self._identity.expires_at.isoformat(timespec="minutes"))

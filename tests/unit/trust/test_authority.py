@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -143,3 +144,33 @@ def test_each_program_has_a_name_of_its_own_and_fits_into_dns() -> None:
     assert len(names) == 6
     assert all(len(name.partition(".")[0]) <= 63 for name in names)
     assert internal_name(Role.QUEEN) == "queen.rbee.internal"
+
+
+def test_another_process_of_the_home_signs_with_the_new_key_too(
+    authority: Authority, tmp_path: Path, clock: Clock
+) -> None:
+    other = Authority(tmp_path / "ca", clock)
+    other.open()
+    old = issued(other)
+    new = authority.rotate(DAY)
+    clock.at += DAY
+    assert authority.fingerprint == new
+    assert other.fingerprint == new
+    fresh = issued(other)
+    check_signed(fresh, authority.roots())
+    assert not authority.has_signed(old.public_bytes(Encoding.PEM))
+    assert authority.has_signed(fresh.public_bytes(Encoding.PEM))
+
+
+def test_a_key_that_was_given_up_takes_the_list_with_it(authority: Authority) -> None:
+    old = issued(authority)
+    assert authority.issued.find(old.serial_number) is not None
+    authority.rotate(DAY, at_once=True)
+    assert authority.issued.newest(5) == []
+
+
+def test_of_two_that_begin_at_once_both_have_the_same(tmp_path: Path) -> None:
+    made = [Authority(tmp_path / "ca") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(Authority.open, made))
+    assert len({(one.colony, one.fingerprint) for one in made}) == 1

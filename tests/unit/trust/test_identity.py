@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from rbee.contract.errors import ConfigurationError
+from rbee.eventloop import fast_loop
 from rbee.trust.authority import Authority
 from rbee.trust.certificates import peer_of
 from rbee.trust.identity import Identity
@@ -146,14 +147,40 @@ def test_who_is_believed_is_judged_anew_when_trust_has_changed(tmp_path: Path, a
     hive = enrolled(tmp_path / "h", authority, Role.HIVE, "attic")
     der = ssl.PEM_cert_to_DER_cert(hive.certificate_pem().decode())
     assert queen.judge(der) == hive.peer
-    queen.revoked = frozenset({hive.peer.serial})
+    queen.revoke(frozenset({hive.peer.serial}))
     assert queen.judge(der) is None
-    queen.revoked = frozenset()
+    queen.revoke(frozenset())
     authority.rotate(DAY, at_once=True)
     queen.trust(authority.roots_pem())
     # TLS itself goes on believing what it once did, until the program is started anew.
     assert queen.judge(der) is None
     assert queen.judge(b"nonsense") is None
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, fast_loop() or asyncio.new_event_loop])
+def test_who_was_revoked_is_refused_from_either_side(
+    tmp_path: Path, authority: Authority, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    queen = enrolled(tmp_path / "q", authority, Role.QUEEN, "queen")
+    hive = enrolled(tmp_path / "h", authority, Role.HIVE, "attic")
+    cellar = enrolled(tmp_path / "c", authority, Role.HIVE, "cellar")
+
+    async def check() -> None:
+        async with serving(queen) as to_queen, serving(hive) as to_hive:
+            assert await said(to_queen, internal_name(Role.QUEEN), hive) == "hive/attic"
+            assert await said(to_hive, internal_name(Role.HIVE, "attic"), queen) == "queen/queen"
+            # Another process of the queen's home, or her own, was told; the contexts are what they were.
+            Identity(tmp_path / "q").revoke(frozenset({hive.peer.serial}))
+            heard = ""
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                heard = await said(to_queen, internal_name(Role.QUEEN), hive)
+            assert not heard
+            with pytest.raises(ssl.SSLCertVerificationError, match="revoked"):
+                await said(to_hive, internal_name(Role.HIVE, "attic"), queen)
+            assert await said(to_queen, internal_name(Role.QUEEN), cellar) == "hive/cellar"
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(check())
 
 
 def test_half_of_its_time_is_when_it_wants_a_new_one(tmp_path: Path, authority: Authority) -> None:

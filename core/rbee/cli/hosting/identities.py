@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psutil
 
@@ -16,6 +16,7 @@ from rbee.settings import Folders, Settings
 from rbee.trust.authority import Authority
 from rbee.trust.identity import JOIN, Identity
 from rbee.trust.names import Role
+from rbee.trust.proofs import prove
 from rbee.trust.renewal import Renewed
 
 
@@ -62,6 +63,7 @@ class Identities:
             key, request = found.ask()
             given = self._sign(request, role, subject)
             found.take(key, given.certificate, given.roots)
+            found.revoke(given.revoked)
             return found
         if not joined.exists:
             raise ConfigurationError(
@@ -80,6 +82,10 @@ class Identities:
         found = identity_of(self._folders)
         return found if found.exists and not self.authority.exists else None
 
+    def outdated(self, identity: Identity) -> bool:
+        """Whether the authority, in this home, signs with another key than the one that has signed this."""
+        return self.authority.exists and not self.authority.has_signed(identity.certificate_pem())
+
     async def renewed(
         self, identity: Identity, role: Role, subject: str, queen_url: Callable[[], str | None], csr: bytes
     ) -> Renewed:
@@ -97,7 +103,13 @@ class Identities:
         """
         if self.authority.exists:
             return self._sign(csr, role, subject)
-        return await _ask(queen_url(), identity, lambda client: client.renew(csr.decode("ascii")))
+        if identity.expires_at > datetime.now(UTC):
+            return await _ask(queen_url(), identity, lambda client: client.renew(csr.decode("ascii")))
+        # TLS takes it no more: another proof of its key is shown, under TLS without a certificate.
+        proof = prove(identity.key(), csr)
+        shown = identity.certificate_pem().decode("ascii")
+        nobody = Identity(identity.folder, shows=False)
+        return await _ask(queen_url(), nobody, lambda client: client.renew(csr.decode("ascii"), shown, proof))
 
     async def for_worker(
         self, identity: Identity, queen_url: Callable[[], str | None], worker_id: str, csr: bytes
@@ -114,13 +126,13 @@ class Identities:
             RbeeError: none is given.
         """
         if self.authority.exists:
-            return self._sign(csr, Role.WORKER, worker_id)
+            return self._sign(csr, Role.WORKER, worker_id, identity.peer.id)
         return await _ask(queen_url(), identity, lambda client: client.for_worker(worker_id, csr.decode("ascii")))
 
-    def _sign(self, csr: bytes, role: Role, subject: str) -> Renewed:
+    def _sign(self, csr: bytes, role: Role, subject: str, hive: str | None = None) -> Renewed:
         names = own_names(self._settings.server.allowed_hosts) if role is Role.QUEEN else ()
-        made = self.authority.issue(csr, role, subject, names, self._lifetime)
-        return Renewed(made.certificate, self.authority.roots_pem())
+        made = self.authority.issue(csr, role, subject, names, self._lifetime, hive=hive)
+        return Renewed(made.certificate, self.authority.roots_pem(), self.authority.issued.revoked())
 
 
 async def _ask(

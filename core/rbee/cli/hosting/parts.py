@@ -264,7 +264,8 @@ class Parts:
         from rbee.trust.renewal import Renewal
 
         found = self._identities.of(role, subject)
-        renewal = Renewal(found, partial(self._identities.renewed, found, role, subject, queen_url))
+        ask = partial(self._identities.renewed, found, role, subject, queen_url)
+        renewal = Renewal(found, ask, outdated=partial(self._identities.outdated, found))
         task = asyncio.create_task(keep_running(f"the certificate of the {role}", renewal.run), name="certificate")
         self._stack.callback(task.cancel)
         return found

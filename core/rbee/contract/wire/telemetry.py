@@ -210,11 +210,13 @@ class HiveBeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
         status: ``ok``.
         message: whether it was taken.
         subscribed: the queen hears the hive's own stream at present: it need not push every beat.
+        revoked: numbers, in hexadecimal digits, of certificates that have not ended and hold no more.
     """
 
     status: str = "ok"
     message: str = ""
     subscribed: bool = False
+    revoked: tuple[str, ...] = ()
 
 
 class HiveTelemetry(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,9 @@ from rbee.cli.lazy import LazyGroup
 
 _COMMANDS = MappingProxyType(
     {
-        "show": "Show the colony's certificate authority.",
+        "show": "Show the colony's certificate authority, and what it has signed.",
+        "rotate": "Give the authority a new key.",
+        "revoke": "Trust a program no more.",
         "export": "Print the certificates that browsers and SDKs are to trust.",
     }
 )

@@ -16,6 +16,7 @@ _COMMANDS = MappingProxyType(
         "status": "Say whether the hive of this machine runs, and where.",
         "add": "Enter a machine into the list of hives.",
         "invite": "Invite a machine into the colony.",
+        "approve": "Let a machine join that was invited and waits.",
         "join": "Let this machine join a colony.",
         "ls": "List the hives that were entered.",
         "show": "Show one of them.",

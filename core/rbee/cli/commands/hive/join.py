@@ -33,7 +33,11 @@ def command(*, url: str, token: str, ca_fingerprint: str, name: str | None, forc
     if known.exists and not force:
         raise ConflictError(f"This machine is in a colony already, as hive {known.peer.id!r}. Join anew with --force.")
     context.folders.make()
-    identity = asyncio.run(join(context.folders, url.rstrip("/"), token, ca_fingerprint, hive_id))
+
+    def waits(key: str) -> None:
+        say(f"Invited; now it is to be approved on the queen's machine: rbee hive approve {hive_id} --key {key}")
+
+    identity = asyncio.run(join(context.folders, url.rstrip("/"), token, ca_fingerprint, hive_id, waits))
     if as_json:
         told = {"hive_id": hive_id, "queen_url": url.rstrip("/"), "expires_at": identity.expires_at}
         click.echo(msgspec.json.encode(told).decode())
