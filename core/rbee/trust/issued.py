@@ -208,9 +208,14 @@ class IssuedCertificates:
                 db.executescript(_TABLE)
                 db.execute("BEGIN IMMEDIATE")
                 yield db
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise ConfigurationError(
-                f"File '{self._path}', the list of certificates, cannot be used: {error}. Bring back a copy of it. "
+                f"File '{self._path}', the list of certificates, cannot be used now: {error}. Nothing is signed or "
+                "revoked until it can; see to room on the disk and to its owner."
+            ) from error
+        except (sqlite3.Error, ValueError) as error:
+            raise ConfigurationError(
+                f"File '{self._path}', the list of certificates, is damaged: {error}. Bring back a copy of it. "
                 "Without one, remove it and run `rbee ca rotate --at-once`: what was revoked is forgotten with it."
             ) from error
 

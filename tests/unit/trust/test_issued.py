@@ -149,6 +149,18 @@ def test_a_damaged_list_is_named_and_never_set_aside(made: IssuedCertificates, e
     assert path.read_bytes().startswith(b"nonsense")
 
 
+def test_a_list_that_cannot_be_written_now_is_not_called_damaged(
+    made: IssuedCertificates, enter: Enter, tmp_path: Path
+) -> None:
+    enter(1)
+    path = tmp_path / "ca" / "issued.db"
+    path.rename(tmp_path / "aside")
+    path.mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be used now") as told:
+        enter(2)
+    assert "rotate" not in told.value.message
+
+
 def test_the_file_is_for_this_user_alone(enter: Enter, tmp_path: Path) -> None:
     enter(1)
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "ca").iterdir()} == {0o600}
