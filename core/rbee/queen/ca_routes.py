@@ -34,7 +34,7 @@ async def renew_certificate(
     service: QueenService, request: Request[Any, Any, Any], data: CertificateWish
 ) -> CertificateGiven:
     """A certificate in the place of the one that the caller has shown, or proves to have had."""
-    return service.certificates.renew(peer_of(request), data, service.enrolling.tries, _caller(request))
+    return await service.certificates.renew(peer_of(request), data, service.enrolling.tries, _caller(request))
 
 
 @post("/v1/ca/worker", status_code=200)
@@ -42,13 +42,13 @@ async def worker_certificate(
     service: QueenService, request: Request[Any, Any, Any], data: WorkerCertificateWish
 ) -> CertificateGiven:
     """A certificate for a worker of the hive that asks."""
-    return service.certificates.for_worker(peer_of(request), data.worker_id, data.csr)
+    return await service.certificates.for_worker(peer_of(request), data.worker_id, data.csr)
 
 
 @post("/v1/ca/enrol", status_code=200)
 async def enrol(service: QueenService, request: Request[Any, Any, Any], data: Enrolment) -> Enrolled:
     """The first certificate of a machine that was invited; the invitation is its only proof."""
-    return service.enrolling.enrol(data, _caller(request))
+    return await service.enrolling.enrol(data, _caller(request))
 
 
 @post("/v1/ca/invite", status_code=201)

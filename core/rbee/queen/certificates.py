@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rbee.contract.errors import AuthenticationError, ConflictError, InvalidRequestError, PermissionDeniedError
@@ -84,7 +86,7 @@ class Certificates:
             self._told = found, tuple(f"{serial:x}" for serial in sorted(found))
         return self._told[1]
 
-    def renew(self, peer: Peer | None, wish: CertificateWish, tries: Tries, caller: str) -> CertificateGiven:
+    async def renew(self, peer: Peer | None, wish: CertificateWish, tries: Tries, caller: str) -> CertificateGiven:
         """A certificate in the place of another one.
 
         Args:
@@ -119,9 +121,10 @@ class Certificates:
             log.info("%s %s renews a certificate that has ended", peer.role, peer.id)
         elif peer.serial in authority.issued.revoked():
             raise PermissionDeniedError(f"The certificate of {peer.role} {peer.id!r} was revoked.")
-        return self.give(wish.csr, peer.role, peer.id, self._hive_of(peer.id) if peer.role is Role.WORKER else None)
+        hive = self._hive_of(peer.id) if peer.role is Role.WORKER else None
+        return await self.give(wish.csr, peer.role, peer.id, hive)
 
-    def for_worker(self, peer: Peer | None, worker_id: str, csr: str) -> CertificateGiven:
+    async def for_worker(self, peer: Peer | None, worker_id: str, csr: str) -> CertificateGiven:
         """A certificate for a worker that a hive starts.
 
         Raises:
@@ -133,11 +136,13 @@ class Certificates:
         owner = self._hive_of(worker_id)
         if owner is not None and owner != peer.id:
             raise PermissionDeniedError(f"Worker {worker_id!r} is of hive {owner!r}, not of {peer.id!r}.")
-        return self.give(csr, Role.WORKER, worker_id, peer.id)
+        return await self.give(csr, Role.WORKER, worker_id, peer.id)
 
-    def give(self, csr: str, role: Role, subject: str, hive: str | None = None) -> CertificateGiven:
+    async def give(self, csr: str, role: Role, subject: str, hive: str | None = None) -> CertificateGiven:
         """A certificate for who may have one; raises as `renew`."""
-        made = self.authority.issue(csr.encode(), role, subject, (), self._lifetime, hive=hive)
+        sign = partial(self.authority.issue, csr.encode(), role, subject, (), self._lifetime, hive=hive)
+        # What it writes down is on the disk before it is given away, and streams pass through here meanwhile.
+        made = await asyncio.to_thread(sign)
         return CertificateGiven(
             certificate=made.certificate.decode("ascii"), roots=self.roots(), revoked=self.revoked()
         )

@@ -36,6 +36,8 @@ class Enrolling:
         self._approve = settings.approve_hives
         self._url = url
         self._kept: Invitations | None = None
+        self._joining: set[str] = set()
+        """Names whose certificate is being written down."""
 
     @property
     def tries(self) -> Tries:
@@ -53,7 +55,7 @@ class Enrolling:
         token, expires_at = self._invitations().invite(wish.name, lifetime, approved=wish.approved)
         return Invitation(token=token, expires_at=expires_at, url=self._url, ca_fingerprint=fingerprint)
 
-    def enrol(self, wish: Enrolment, caller: str) -> Enrolled:
+    async def enrol(self, wish: Enrolment, caller: str) -> Enrolled:
         """The first certificate of a machine that was invited.
 
         Args:
@@ -84,14 +86,19 @@ class Enrolling:
             key,
             caller,
             approve=self._approve,
-            taken=lambda name: issued.holds(Role.HIVE, name),
+            taken=lambda name: name in self._joining or issued.holds(Role.HIVE, name),
         )
         if not may and not waits:
             log.info("hive %s waits to be approved: rbee hive approve %s", wish.hive_id, wish.hive_id)
         if not may:
             return Enrolled(given=None, key=key)
+        self._joining.add(wish.hive_id)
+        try:
+            given = await self._certificates.give(wish.csr, Role.HIVE, wish.hive_id)
+        finally:
+            self._joining.discard(wish.hive_id)
         log.info("hive %s has joined the colony", wish.hive_id)
-        return Enrolled(given=self._certificates.give(wish.csr, Role.HIVE, wish.hive_id), key=key)
+        return Enrolled(given=given, key=key)
 
     def waiting(self) -> tuple[WaitingHive, ...]:
         """Machines that are to be approved; raises as `invite`."""

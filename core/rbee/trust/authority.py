@@ -72,8 +72,8 @@ class Authority:
         self._folder = folder
         self._now = now
         self.issued = IssuedCertificates(folder, now)
-        self._key: Key | None = None
-        self._root: x509.Certificate | None = None
+        # One thing: of two, another thread could see those that do not belong together.
+        self._signer: tuple[Key, x509.Certificate] | None = None
         self._stamp: tuple[int, int] | None = None
 
     @property
@@ -246,15 +246,15 @@ class Authority:
                 found.append((datetime.fromtimestamp(int(seconds), UTC), path))
         return found
 
-    def _read(self) -> None:
+    def _read(self) -> tuple[Key, x509.Certificate]:
         stamp = self._stamped()
         pem = read_private(self._folder / _FILE)
         if pem is None:
             raise ConfigurationError(f"There is no authority in '{self._folder}'.")
-        self._stamp = stamp
         what = f"File '{self._folder / _FILE}'"
-        self._key = read_key(pem, what)
-        self._root = read_certificates(pem, what)[0]
+        found = read_key(pem, what), read_certificates(pem, what)[0]
+        self._signer, self._stamp = found, stamp
+        return found
 
     def _stamped(self) -> tuple[int, int] | None:
         try:
@@ -264,9 +264,6 @@ class Authority:
         return found.st_mtime_ns, found.st_ino
 
     def _opened(self) -> tuple[Key, x509.Certificate]:
+        signer = self._signer
         # Another process of this home may have let the next key sign.
-        if self._key is None or self._root is None or self._stamp != self._stamped():
-            self._read()
-        if self._key is None or self._root is None:
-            raise ConfigurationError(f"There is no authority in '{self._folder}'.")
-        return self._key, self._root
+        return self._read() if signer is None or self._stamp != self._stamped() else signer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -102,7 +103,7 @@ class Identities:
             RbeeError: none is given.
         """
         if self.authority.exists:
-            return self._sign(csr, role, subject)
+            return await asyncio.to_thread(self._sign, csr, role, subject)
         if identity.expires_at > datetime.now(UTC):
             return await _ask(queen_url(), identity, lambda client: client.renew(csr.decode("ascii")))
         # TLS takes it no more: another proof of its key is shown, under TLS without a certificate.
@@ -126,7 +127,7 @@ class Identities:
             RbeeError: none is given.
         """
         if self.authority.exists:
-            return self._sign(csr, Role.WORKER, worker_id, identity.peer.id)
+            return await asyncio.to_thread(self._sign, csr, Role.WORKER, worker_id, identity.peer.id)
         return await _ask(queen_url(), identity, lambda client: client.for_worker(worker_id, csr.decode("ascii")))
 
     def _sign(self, csr: bytes, role: Role, subject: str, hive: str | None = None) -> Renewed:
