@@ -55,7 +55,9 @@ async def test_without_a_queen_the_last_beat_is_not_sent(reporting: Reporter, qu
     queen.beat_hive.assert_not_awaited()
 
 
-async def test_of_a_worker_that_has_ended_the_queen_is_told_with_its_process_and_how_it_crashed(reporting: Reporter, queen: Mock) -> None:
+async def test_of_a_worker_that_has_ended_the_queen_is_told_with_its_process_and_how_it_crashed(
+    reporting: Reporter, queen: Mock
+) -> None:
     removed = asyncio.Event()
     queen.remove_worker = AsyncMock(side_effect=lambda *_, **__: removed.set())
     child = Child(worker_id="w", pid=4711, created=0.0, port=1, threads=1, model_id="m")
