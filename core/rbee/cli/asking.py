@@ -17,6 +17,7 @@ from rbee.clients.jobs import raise_for
 from rbee.clients.who import QUEEN
 from rbee.contract.errors import InvalidRequestError, UnreachableError
 from rbee.contract.model_refs import parse_ref
+from rbee.contract.wire import JobEvent
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ async def ask(
     transport = Transport(queen_url, credentials, QUEEN)
     parts: list[str] = []
     result: dict[str, Any] = {}
+    last: JobEvent | None = None
     try:
         async with started(QueenClient(transport).jobs, "infer", request) as events:
             async for event in events:
@@ -65,8 +67,7 @@ async def ask(
                 elif event.type == "data" and event.action == "result":
                     result = event.payload
                 elif event.terminal:
-                    talk.done()
-                    raise_for(event)
+                    last = event
                 elif not parts:
                     talk.event(event)
     except UnreachableError as error:
@@ -74,6 +75,9 @@ async def ask(
     finally:
         talk.done()
         await transport.close()
+    if last is not None:
+        # What the queen tells of somebody else who does not answer is no sign of her own end.
+        raise_for(last)
     return Answer(
         text="".join(parts),
         tokens=result.get("tokens_out"),

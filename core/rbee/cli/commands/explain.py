@@ -49,7 +49,8 @@ def command(*, request_id: str | None, limit: int, save: Path | None, as_json: b
     """  # noqa: D301  # \b is click's mark for text that must not be rewrapped
     if save is not None:
         count = _save(save, request_id)
-        say(line(f"Wrote {count} decisions to {save}. Ask another policy: rbee replay {save} --policy round-robin"))
+        what = "1 decision" if count == 1 else f"{count} decisions"
+        say(line(f"Wrote {what} to {save}. Ask another policy: rbee replay {save} --policy round-robin"))
         return OK
     if request_id is None:
         recent = _asked(lambda decisions: decisions.recent(limit))
