@@ -85,6 +85,8 @@ def apply_first_words(entry: WorkerEntry, registration: Registration) -> None:
     silent = WorkerState.READY if entry.state is WorkerState.STARTING else entry.state
     entry.state = state_or(registration.state, silent)
     entry.backend = registration.backend or entry.backend
+    # Without it all who wait would be sent there in the moment between this and the worker's first word.
+    entry.slots_total = registration.slots_total or entry.slots_total
     if registration.device is not None:
         entry.device = str(registration.device)
 

@@ -24,7 +24,16 @@ from rbee.contract.errors import (
     RequestTimeoutError,
     WorkerFailedError,
 )
-from rbee.contract.wire import HeldModel, HiveHeartbeat, HiveInfo, JobEvent, NodeStats, WorkerBeat, utc_now
+from rbee.contract.wire import (
+    HeldModel,
+    HiveHeartbeat,
+    HiveInfo,
+    JobEvent,
+    NodeStats,
+    Registration,
+    WorkerBeat,
+    utc_now,
+)
 from rbee.gateway import Outcome, Queued
 from rbee.queen.breakers import Breakers
 from rbee.queen.demand import Demand
@@ -281,6 +290,20 @@ async def test_several_free_slots_reach_several_who_wait(make) -> None:
     await settle()
     colony.beat("v", slots=3)
     assert {(await soon(task)).worker_id for task in waiting} == {"v"}
+
+
+async def test_of_many_who_wait_for_a_load_no_more_go_than_the_worker_has_slots_before_it_has_spoken(make) -> None:
+    colony = make()
+    colony.hive()
+    colony.hives.spawned = lambda: colony.telemetry.register_worker(
+        Registration(worker_id="w", url="http://box:9", model="shelf:m", hive_id="h", state="ready", slots_total=2)
+    )
+    waiting = [colony.ask() for _ in range(9)]
+    await settle()
+    colony.hives.go.set()
+    await soon(waiting[0])
+    await settle()
+    assert sum(one.done() for one in waiting) == 2
 
 
 async def test_the_beats_of_busy_workers_make_nobody_look(make, monkeypatch: pytest.MonkeyPatch) -> None:

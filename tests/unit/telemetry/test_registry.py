@@ -118,6 +118,17 @@ def test_a_registration_that_says_its_state_is_believed(colony) -> None:
     assert colony.get_worker("w").state is WorkerState.LOADING
 
 
+def test_slots_that_a_registration_tells_count_until_the_worker_speaks(colony) -> None:
+    colony.register_worker(Registration(worker_id="w", url="http://h:1", model="m", slots_total=4))
+    entry = colony.get_worker("w")
+    assert (entry.slots_total, entry.slots_free) == (4, 4)
+    colony.beat_worker(beat("w", slots_total=2, slots_available=2))
+    assert entry.slots_total == 2
+    # Said again by who has started it: the worker itself knows better.
+    colony.register_worker(Registration(worker_id="w", url="http://h:1", model="m", slots_total=4))
+    assert entry.slots_total == 2
+
+
 def test_odd_words_in_a_registration_do_no_harm(colony) -> None:
     colony.register_worker(Registration(worker_id="w", url="http://a:1", model="m", state="??", backend="abacus"))
     assert (colony.get_worker("w").state, colony.get_worker("w").backend) == (WorkerState.READY, "abacus")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 _BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 _PORTS = range(1, 65536)
@@ -36,6 +37,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         state: state of the worker at this moment, where the sender knows it.
         hive_id: the hive on whose machine it runs.
         pid: its process on that machine.
+        slots_total: requests that a worker serves at the same time, where the sender knows it; its beats correct it.
     """
 
     component_type: ComponentType | None = None
@@ -56,6 +58,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     state: str | None = None
     hive_id: str | None = None
     pid: int | None = None
+    slots_total: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
     @property
     def identity(self) -> str | None:

@@ -164,6 +164,7 @@ class Starting:
                 backend=backend,
                 state="draining" if self._hive.draining.active else "ready",
                 pid=child.pid,
+                slots_total=spec.slots,
             )
         )
         # Measured before the job ends: who asked sees the new worker and the threads it took.
