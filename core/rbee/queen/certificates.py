@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from rbee.contract.wire import (
     IssuedCertificates,
     Revoked,
     Rotated,
+    utc_now,
 )
 from rbee.settings.model import SecuritySettings
 from rbee.trust.names import Peer, Role
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MOST_LISTED = 2000
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Certificates:
@@ -53,7 +50,7 @@ class Certificates:
         settings: SecuritySettings,
         hive_of: Callable[[str], str | None],
         on_revoked: Callable[[Role, str], None],
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._authority = authority
         self._lifetime = timedelta(hours=settings.certificate_hours)

@@ -6,8 +6,6 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from rbee.contract.errors import InvalidRequestError
 from rbee.contract.wire import Approval, Enrolled, Enrolment, Invitation, InvitationWish, WaitingHive
 from rbee.queen.certificates import Certificates
@@ -102,7 +100,7 @@ class Enrolling:
 
     def waiting(self) -> tuple[WaitingHive, ...]:
         """Machines that are to be approved; raises as `invite`."""
-        return tuple(WaitingHive(**msgspec.structs.asdict(one)) for one in self._invitations().waiting())
+        return tuple(self._invitations().waiting())
 
     def answer(self, approval: Approval) -> WaitingHive:
         """Let one of them join, or not.
@@ -113,7 +111,7 @@ class Enrolling:
         """
         found = self._invitations().answer(approval.name, approval.key, approved=approval.approved)
         log.info("hive %s, key %s, was %s", found.name, found.key, "approved" if approval.approved else "sent away")
-        return WaitingHive(**msgspec.structs.asdict(found))
+        return found
 
     def _invitations(self) -> Invitations:
         if self._kept is None:

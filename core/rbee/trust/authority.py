@@ -11,6 +11,7 @@ import msgspec
 from cryptography import x509
 
 from rbee.contract.errors import AuthenticationError, ConfigurationError
+from rbee.contract.wire import utc_now
 from rbee.trust.certificates import (
     Key,
     check_signed,
@@ -53,10 +54,6 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Authority:
     """Signs, and writes down what it has signed.
 
@@ -68,7 +65,7 @@ class Authority:
         issued: what was signed and taken back.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, folder: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._folder = folder
         self._now = now
         self.issued = IssuedCertificates(folder, now)

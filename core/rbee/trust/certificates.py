@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rbee.contract.errors import AuthenticationError, ConfigurationError, InvalidRequestError
@@ -71,16 +72,22 @@ def pem_of(certificates: Sequence[x509.Certificate]) -> bytes:
 
 def fingerprint(certificate: x509.Certificate) -> str:
     """``SHA256:`` and the digest of the certificate in base64 without padding, as OpenSSH writes those of keys."""
-    digest = certificate.fingerprint(hashes.SHA256())
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+    return _shown(certificate.fingerprint(hashes.SHA256()))
+
+
+def public_der(key: CertificatePublicKeyTypes) -> bytes:
+    """A public key as DER (SubjectPublicKeyInfo): equal for equal keys."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_fingerprint(key: CertificatePublicKeyTypes) -> str:
+    """The same of a public key, by which people tell machines apart that have no certificate yet."""
+    return _shown(hashlib.sha256(public_der(key)).digest())
 
 
 def key_id(certificate: x509.Certificate) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of its public key."""
-    raw = certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return hashlib.sha256(raw).hexdigest()[:16]
+    return hashlib.sha256(public_der(certificate.public_key())).hexdigest()[:16]
 
 
 def make_root(key: Key, colony: str, now: datetime, years: int) -> x509.Certificate:
@@ -209,6 +216,10 @@ def check_signed(certificate: x509.Certificate, roots: Sequence[x509.Certificate
             continue
         return
     raise AuthenticationError("The certificate is not of this colony's authority.")
+
+
+def _shown(digest: bytes) -> str:
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def _general(name: str) -> x509.GeneralName:

@@ -18,6 +18,7 @@ from rbee.trust.certificates import (
     new_key,
     peer_of,
     pem_of,
+    public_der,
     read_certificates,
     read_key,
 )
@@ -79,7 +80,7 @@ class Identity:
         what = f"File '{self._folder / _KEY}'"
         self._key = read_key(pem, what)
         self._certificate = read_certificates(pem, what)[0]
-        if _raw(self._certificate.public_key()) != _raw(self._key.public_key()):
+        if public_der(self._certificate.public_key()) != public_der(self._key.public_key()):
             raise ConfigurationError(f"{what} holds a certificate of another key. {JOIN}")
 
     @property
@@ -178,7 +179,7 @@ class Identity:
             ConfigurationError: they are damaged, do not belong together, or cannot be written.
         """
         made = read_certificates(certificate, "The certificate")[0]
-        if _raw(made.public_key()) != _raw(key.public_key()):
+        if public_der(made.public_key()) != public_der(key.public_key()):
             raise ConfigurationError("The certificate is of another key than the one it was asked for.")
         make_folder(self._folder)
         self.trust(roots)
@@ -267,9 +268,3 @@ class Identity:
 
 
 JOIN = "Let this machine join the colony: `rbee hive invite` on the queen's machine prints the command."
-
-
-def _raw(key: object) -> bytes:
-    return key.public_bytes(  # type: ignore[attr-defined, no-any-return]  # of any public key
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )

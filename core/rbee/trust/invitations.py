@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from rbee.contract.errors import AuthenticationError, ConfigurationError, ConflictError, NotFoundError
+from rbee.contract.wire import WaitingHive, utc_now
 from rbee.trust.private import make_folder, read_private, write_private
 from rbee.trust.tries import Tries
 
@@ -23,32 +24,12 @@ _APPROVAL = timedelta(hours=24)
 """For which a machine waits to be approved."""
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that has shown its invitation and is to be approved.
-
-    Attributes:
-        name: as which hive it joins.
-        key: what its key hashes to, ``SHA256:...``.
-        since: when it came.
-        expires_at: until when it waits.
-    """
-
-    name: str
-    key: str
-    since: datetime
-    expires_at: datetime
-
-
 class _Invitation(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     expires_at: datetime
     name: str | None = None
     approved: bool = False
-    waiting: Waiting | None = None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    waiting: WaitingHive | None = None
 
 
 class Invitations:
@@ -59,7 +40,7 @@ class Invitations:
         now: the time, with a time zone.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, folder: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._folder = folder
         self._now = now
         self._open: dict[str, _Invitation] | None = None
@@ -138,19 +119,19 @@ class Invitations:
         if approve and not known.approved:
             if waiting is None:
                 ends = max(known.expires_at, self._now() + _APPROVAL)
-                waiting = Waiting(name=name, key=key, since=self._now(), expires_at=ends)
+                waiting = WaitingHive(name=name, key=key, since=self._now(), expires_at=ends)
                 self._keep({**found, digest: msgspec.structs.replace(known, expires_at=ends, waiting=waiting)})
             return False
         # Used up on the disk before anything is given for it.
         self._keep({one: kept for one, kept in found.items() if one != digest})
         return True
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[WaitingHive]:
         """Who is to be approved, the first first."""
         found = [one.waiting for one in self._current().values() if one.waiting is not None and not one.approved]
         return sorted(found, key=lambda one: one.since)
 
-    def answer(self, name: str, key: str | None, *, approved: bool) -> Waiting:
+    def answer(self, name: str, key: str | None, *, approved: bool) -> WaitingHive:
         """Let a machine that waits join, or not.
 
         Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rbee.contract.errors import AuthenticationError
 from rbee.trust.authority import Authority
-from rbee.trust.certificates import Key, check_signed, peer_of, read_request
+from rbee.trust.certificates import Key, check_signed, key_fingerprint, peer_of, read_request
 from rbee.trust.names import Peer
 
 _LARGEST = 16 * 1024
@@ -27,12 +26,7 @@ def key_of_request(request: bytes) -> str:
     Raises:
         InvalidRequestError: the request will not do.
     """
-    raw = (
-        read_request(request)
-        .public_key()
-        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return "SHA256:" + base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+    return key_fingerprint(read_request(request).public_key())
 
 
 def prove(key: Key, request: bytes) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from rbee.contract.errors import RbeeError
+from rbee.contract.wire import utc_now
 from rbee.trust.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,6 @@ class Renewed(NamedTuple):
     revoked: frozenset[int] = frozenset()
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Renewal:
     """Renews a certificate when half of its time is over, and tries again until it has.
 
@@ -51,7 +48,7 @@ class Renewal:
         self,
         identity: Identity,
         ask: Callable[[bytes], Awaitable[Renewed]],
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
         look_s: float = _LOOK_S,
         retry_s: float = _RETRY_S,
         outdated: Callable[[], bool] = lambda: False,
