@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 
@@ -29,6 +30,10 @@ from rbee.queen.wanted import Wanted, continues, wanted_by, wish_of
 from rbee.scheduler import Refusal, Use, Wish
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
+
+_SPOKEN_S = 5.0
+"""How long a new worker may take to say what it can do."""
+_LOOK_S = 0.1
 
 
 class QueenDispatcher(Dispatcher):
@@ -66,6 +71,7 @@ class QueenDispatcher(Dispatcher):
         breakers: Breakers,
         soon: RoomSoon,
     ) -> None:
+        self._telemetry = telemetry
         self._names = names
         self._policy = policy
         self.room = WaitingRoom(settings.queen.max_waiting)
@@ -90,11 +96,18 @@ class QueenDispatcher(Dispatcher):
         request = partial(self._deciding.request, found, wish, route.traits)
         quick = Quick(time.time(), self._policy.decided_by, candidates, views, entry.worker_id, request)
         self.decisions.quick(route.request_id, route.model, quick)
-        return _fit(self.leases.lease(entry, found, among, route.traits), route)
+        return self._fit_now(self.leases.lease(entry, found, among, route.traits), route)
 
     async def acquire(self, route: Route) -> WorkerLease:
         """See `Dispatcher.acquire`."""
-        return _fit(await self.place(wanted_by(route)), route)
+        lease = await self.place(wanted_by(route))
+        if continues(route):
+            try:
+                await self._spoken(lease)
+            except BaseException:
+                lease.finish(Outcome(reached=True))
+                raise
+        return _fit(lease, route)
 
     async def place(self, wanted: Wanted) -> WorkerLease:
         """A reserved slot at a worker.
@@ -126,7 +139,28 @@ class QueenDispatcher(Dispatcher):
         decision = self._deciding.now(request, found, wanted)
         if not isinstance(decision, Use):
             return None
-        return _fit(self.leases.reserve(decision.worker_id, found, route.traits), route)
+        return self._fit_now(self.leases.reserve(decision.worker_id, found, route.traits), route)
+
+    def _fit_now(self, lease: WorkerLease, route: Route) -> WorkerLease | None:
+        """As `_fit`; None where the worker has yet to say what it can do."""
+        if lease.capabilities is None and continues(route) and self._is_silent(lease):
+            lease.finish(Outcome(reached=True))
+            return None
+        return _fit(lease, route)
+
+    async def _spoken(self, lease: WorkerLease) -> None:
+        """Wait until a worker of which only its hive has told says what it can do: it has been asked already."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + _SPOKEN_S
+        while lease.capabilities is None and self._is_silent(lease) and clock() < until:
+            await self.changes.wait((lease.model_id,), _LOOK_S)
+        entry = self._telemetry.get_worker(lease.worker_id)
+        if entry is not None:
+            lease.capabilities = entry.capabilities
+
+    def _is_silent(self, lease: WorkerLease) -> bool:
+        entry = self._telemetry.get_worker(lease.worker_id)
+        return entry is not None and entry.implementation is None
 
     def _crowded(self, found: Resolved) -> bool:
         """Whether somebody waits for a slot at a worker of the model."""

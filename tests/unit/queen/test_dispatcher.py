@@ -34,7 +34,7 @@ from rbee.contract.wire import (
     WorkerBeat,
     utc_now,
 )
-from rbee.gateway import Outcome, Queued
+from rbee.gateway import Outcome, Queued, Route
 from rbee.queen.breakers import Breakers
 from rbee.queen.demand import Demand
 from rbee.queen.departures import Departures
@@ -151,14 +151,20 @@ class Colony:
         self.dispatcher.room.wake(model_id)
 
     def beat(
-        self, worker: str, status: str = "ready", slots: int = 1, model: str = "shelf:m", hive_id: str | None = None
+        self,
+        worker: str,
+        status: str = "ready",
+        slots: int = 1,
+        model: str = "shelf:m",
+        hive_id: str | None = None,
+        capabilities: tuple[str, ...] = ("chat",),
     ) -> None:
         self._seq += 1
         self.telemetry.beat_worker(
             WorkerBeat(
                 id=worker, model_id=model, device="CPU-0", port=1, status=status, implementation="e",
                 version=None, instance_id="i", seq=self._seq, slots_total=slots, slots_available=slots,
-                capabilities=("chat",), hive_id=hive_id,
+                capabilities=capabilities, hive_id=hive_id,
             )
         )  # fmt: skip
 
@@ -304,6 +310,63 @@ async def test_of_many_who_wait_for_a_load_no_more_go_than_the_worker_has_slots_
     await soon(waiting[0])
     await settle()
     assert sum(one.done() for one in waiting) == 2
+
+
+def registered(colony: Colony, worker: str = "w") -> None:
+    """A worker that has loaded this instant: its hive has told of it, and it has not spoken itself."""
+    colony.telemetry.register_worker(
+        Registration(worker_id=worker, url="http://box:9", model="shelf:m", hive_id="h", state="ready", slots_total=1)
+    )
+
+
+CONTINUES = Route(
+    request_id="r", path="/v1/chat/completions", model="m", stream=True, trusted=True, continues=True,
+    tried=frozenset({"gone"}),
+)  # fmt: skip
+
+
+async def test_an_answer_is_taken_up_by_a_new_worker_once_it_has_said_that_it_can(make) -> None:
+    colony = make()
+    registered(colony)
+    assert colony.dispatcher.try_acquire(CONTINUES) is None
+    taking = asyncio.create_task(colony.dispatcher.acquire(CONTINUES))
+    await settle()
+    assert not taking.done()
+    colony.beat("w", capabilities=("chat", "continuation"))
+    lease = await soon(taking)
+    assert (lease.worker_id, lease.capabilities) == ("w", ("chat", "continuation"))
+    assert colony.telemetry.get_worker("w").reserved == 1
+
+
+async def test_one_that_says_that_it_cannot_take_up_an_answer_does_not_and_has_its_slot_back(make) -> None:
+    colony = make()
+    registered(colony)
+    taking = asyncio.create_task(colony.dispatcher.acquire(CONTINUES))
+    await settle()
+    colony.beat("w")
+    with pytest.raises(NoPlacementError):
+        await soon(taking)
+    assert colony.telemetry.get_worker("w").reserved == 0
+
+
+async def test_who_leaves_while_a_new_worker_has_yet_to_speak_holds_no_slot(make) -> None:
+    colony = make()
+    registered(colony)
+    taking = asyncio.create_task(colony.dispatcher.acquire(CONTINUES))
+    await settle()
+    assert colony.telemetry.get_worker("w").reserved == 1
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    assert colony.telemetry.get_worker("w").reserved == 0
+
+
+async def test_one_that_never_speaks_takes_up_no_answer(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rbee.queen.dispatcher._SPOKEN_S", 0.01)
+    colony = make()
+    registered(colony)
+    with pytest.raises(NoPlacementError):
+        await soon(asyncio.create_task(colony.dispatcher.acquire(CONTINUES)))
+    assert colony.telemetry.get_worker("w").reserved == 0
 
 
 async def test_the_beats_of_busy_workers_make_nobody_look(make, monkeypatch: pytest.MonkeyPatch) -> None:
