@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -19,6 +18,7 @@ from rbee.cli.exits import NOT_RUNNING, OK, NotRunningError
 from rbee.cli.foreground import run_program
 from rbee.cli.format import duration
 from rbee.cli.locate import expected_registry_url
+from rbee.cli.loop import run_async
 from rbee.cli.programs import ProgramFiles, ProgramName, ProgramRecord
 from rbee.clients import Credentials, HiveClient, Transport
 from rbee.clients.who import SOME_HIVE, the_program
@@ -99,7 +99,7 @@ def end(context: Context, program: ProgramName, *, keep_workers: bool = False) -
         )
     if keep_workers:
         # By a signal it would stop them.
-        asyncio.run(_ask_to_keep(record, context.credentials()))
+        run_async(_ask_to_keep(record, context.credentials()))
     end_process(files, record.pid, f"The {program}", patience_s(context), asked=keep_workers)
     return record
 
@@ -118,7 +118,7 @@ def status(context: Context, program: ProgramName, *, as_json: bool) -> int:
             click.echo('{"running":false}')
             return NOT_RUNNING
         raise NotRunningError(f"No {program} is running in this home. Start one: rbee {program} start")
-    health = asyncio.run(_health(record, context.present_credentials()))
+    health = run_async(_health(record, context.present_credentials()))
     if as_json:
         click.echo(msgspec.json.encode({"running": True, "record": record, "health": health}).decode())
         return OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from rbee.cli.console import Silent, Talk, can_redraw, talking
 from rbee.cli.context import current
 from rbee.cli.hives import check_hive_options, target_hives
 from rbee.cli.locate import queen_url
+from rbee.cli.loop import run_async
 from rbee.cli.outcomes import Outcome, job, on_each
 from rbee.cli.transfers import transferring
 from rbee.clients import Transport
@@ -105,4 +105,4 @@ def _run(url: str, question: Callable[[Transport], Awaitable[T]]) -> T:
         finally:
             await transport.close()
 
-    return asyncio.run(ask())
+    return run_async(ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
 from rbee.cli.locate import find_queen, refused, registry_url
+from rbee.cli.loop import run_async
 from rbee.cli.programs import ProgramFiles
 from rbee.clients import Credentials, RegistryClient, Transport
 from rbee.clients.who import QUEEN, REGISTRY, SOME_HIVE, Who, the_hive
@@ -57,7 +57,7 @@ def find_executor(context: Context, hive_id: str | None = None, *, prefer_own: b
     queen = find_queen(context)
     away: RbeeError | None = None
     if queen is not None:
-        away = asyncio.run(_silent(queen, context.present_credentials()))
+        away = run_async(_silent(queen, context.present_credentials()))
         if away is None:
             return Executor(url=queen)
     hives = known_hives(context)
@@ -86,7 +86,7 @@ def ask_executor(context: Context, executor: Executor, question: Callable[[Trans
         finally:
             await transport.close()
 
-    return asyncio.run(ask())
+    return run_async(ask())
 
 
 def known_hives(context: Context) -> list[Executor]:
@@ -95,13 +95,13 @@ def known_hives(context: Context) -> list[Executor]:
     found: dict[str | None, Executor] = {}
     here = ProgramFiles(context.folders, "hive").read()
     if here is not None:
-        told = asyncio.run(_health(here.url, credentials))
+        told = run_async(_health(here.url, credentials))
         hive_id = str(told.get("hive_id") or "localhost")
         found[hive_id] = Executor(url=here.url, hive_id=hive_id)
     registry = registry_url(context)
     if registry is not None:
         try:
-            registered = asyncio.run(_registered(registry, credentials))
+            registered = run_async(_registered(registry, credentials))
         except AuthenticationError as error:
             raise refused(context, registry, credentials) from error
         for one in registered:

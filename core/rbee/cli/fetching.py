@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from rbee.cli.colony import used
 from rbee.cli.console import say
 from rbee.cli.context import Context
+from rbee.cli.loop import run_async
 from rbee.cli.outcomes import Outcome
 from rbee.cli.pulling import pull
 from rbee.cli.transfers import Transfers, transferring
@@ -38,7 +38,7 @@ def fetch(
     with transferring() as display:
         try:
             with used(context, keep=False, on_start=lambda: display.note(_STARTING)) as queen_url:
-                return asyncio.run(_each(context, queen_url, models, choose(queen_url), display, from_hive))
+                return run_async(_each(context, queen_url, models, choose(queen_url), display, from_hive))
         except KeyboardInterrupt:
             display.close()
             kept = f" {display.kept} are kept; the same command goes on from there." if display.kept else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ import click
 from rbee.cli.console import say
 from rbee.cli.context import Context
 from rbee.cli.format import line
+from rbee.cli.loop import run_async
 from rbee.cli.words import NOT_EMPTY
 from rbee.clients import QueenClient, Transport
 from rbee.clients.who import QUEEN
@@ -62,7 +62,7 @@ def target_hives(context: Context, queen_url: str, hive_id: str | None, all_hive
         UnavailableError: none is online.
         RbeeError: as the queen raises.
     """
-    known = asyncio.run(_ask(context, queen_url))
+    known = run_async(_ask(context, queen_url))
     online = sorted(name for name, is_online in known.items() if is_online)
     offline = sorted(name for name, is_online in known.items() if not is_online)
     if hive_id is not None:

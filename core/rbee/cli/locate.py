@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from rbee.cli.context import Context
 from rbee.cli.exits import NotRunningError
+from rbee.cli.loop import run_async
 from rbee.cli.programs import ProgramFiles, ProgramName
 from rbee.clients import Credentials, RegistryClient, Transport
 from rbee.clients.who import REGISTRY
@@ -49,7 +48,7 @@ def find_queen(context: Context, *, of_colony: bool = True) -> str | None:
     found = context.settings.queen.url or _of_this_home(context, "queen", of_colony=of_colony)
     if found is None:
         registry = registry_url(context)
-        found = None if registry is None else asyncio.run(_ask_registry(context, registry))
+        found = None if registry is None else run_async(_ask_registry(context, registry))
     return found
 
 

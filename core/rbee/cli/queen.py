@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from rbee.cli.context import Context
 from rbee.cli.locate import queen_url
+from rbee.cli.loop import run_async
 from rbee.clients import QueenClient, Transport
 from rbee.clients.who import QUEEN
 
@@ -34,4 +34,4 @@ def ask_queen(context: Context, question: Callable[[QueenClient], Awaitable[T]])
         finally:
             await transport.close()
 
-    return asyncio.run(ask())
+    return run_async(ask())

@@ -10,6 +10,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context
 from rbee.cli.locate import find_queen
 from rbee.cli.logprint import LogPrinter
+from rbee.cli.loop import run_async
 from rbee.clients import Credentials, HiveClient, QueenClient, Transport
 from rbee.clients.who import QUEEN, the_hive
 from rbee.contract.errors import NotFoundError, RbeeError, UnreachableError
@@ -35,7 +36,7 @@ def elsewhere(context: Context) -> Elsewhere:
     """Ask the queen; nothing is known where none answers."""
     try:
         url = find_queen(context)
-        return Elsewhere() if url is None else asyncio.run(_ask(url, context.credentials()))
+        return Elsewhere() if url is None else run_async(_ask(url, context.credentials()))
     except RbeeError as error:
         say(f"Only logs of this machine: {error.message}")
         return Elsewhere()

@@ -16,6 +16,7 @@ from rbee.cli.console import Silent
 from rbee.cli.context import Context
 from rbee.cli.executor import known_hives
 from rbee.cli.locate import find_queen
+from rbee.cli.loop import run_async
 from rbee.cli.programs import PROGRAMS, ProgramFiles
 from rbee.cli.work import run_job
 from rbee.clients import Credentials, QueenClient, RegistryClient, Transport
@@ -55,7 +56,7 @@ def colony(context: Context, credentials: Credentials) -> Iterator[Section]:
     """
     registry = context.settings.registry.url
     if registry is not None and ProgramFiles(context.folders, "registry").read() is None:
-        found = asyncio.run(_registry(context, registry, credentials))
+        found = run_async(_registry(context, registry, credentials))
         yield Section(where="Registry", checks=found)
         if any(check.name == "token" and check.status == "fail" for check in found):
             # The others would say the same.
@@ -68,7 +69,7 @@ def colony(context: Context, credentials: Credentials) -> Iterator[Section]:
         yield Section(where="Registry", checks=(_refused(context, error),))
         return
     if queen is not None:
-        sections, went = asyncio.run(_by_queen(queen, credentials))
+        sections, went = run_async(_by_queen(queen, credentials))
         yield from sections
         if went:
             return
@@ -80,7 +81,7 @@ def colony(context: Context, credentials: Credentials) -> Iterator[Section]:
         yield Section(where="Hive", checks=(Check(name="hive", status="fail", detail=error.message, remedy=remedy),))
         return
     for hive in hives:
-        yield Section(where=f"Hive {hive.hive_id}", checks=asyncio.run(_directly(hive.url, credentials)))
+        yield Section(where=f"Hive {hive.hive_id}", checks=run_async(_directly(hive.url, credentials)))
 
 
 async def _registry(context: Context, url: str, credentials: Credentials) -> tuple[Check, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from rbee.cli.context import current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.format import line
 from rbee.cli.locate import queen_url
+from rbee.cli.loop import run_async
 from rbee.cli.named import by_prefix
 from rbee.cli.outcomes import job
 from rbee.cli.words import MODEL, NOT_EMPTY
@@ -79,7 +79,7 @@ def command(*, model: str | None, worker: str | None, as_json: bool, **asked: An
             await transport.close()
 
     with talking() as talk:
-        found = asyncio.run(ask())
+        found = run_async(ask())
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:

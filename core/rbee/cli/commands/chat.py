@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ from rbee.cli.asking import absolute, ask
 from rbee.cli.colony import used
 from rbee.cli.console import say, talking
 from rbee.cli.context import Context, current
+from rbee.cli.loop import run_async
 from rbee.contract.errors import CancelledByCallerError, RbeeError, UnreachableError
 
 
@@ -66,7 +66,7 @@ def _turn(context: Context, queen_url: str, request: dict[str, Any]) -> str | No
 
     try:
         with talking() as talk:
-            asyncio.run(ask(queen_url, context.credentials(), request, talk, write))
+            run_async(ask(queen_url, context.credentials(), request, talk, write))
     except (KeyboardInterrupt, CancelledByCallerError):
         print(flush=True)
         say("Stopped.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +14,7 @@ from rbee.cli.checks.machine import machine
 from rbee.cli.context import Context, current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.logprint import safe
+from rbee.cli.loop import run_async
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
 
@@ -60,7 +60,7 @@ def _sections(context: Context) -> Iterator[Section]:
         return
     from rbee.cli.checks.programs import leftovers, programs
 
-    yield Section(where="Programs", checks=(*asyncio.run(programs(context)), *leftovers(context)))
+    yield Section(where="Programs", checks=(*run_async(programs(context)), *leftovers(context)))
     yield from colony(context, context.present_credentials())
 
 
@@ -74,7 +74,7 @@ def _hardware(context: Context) -> Iterator[Check]:
         yield Check(name="plugins", status="fail", detail=error.message, remedy="Correct or unset RBEE_PLUGINS.")
         return
     yield from plugins_and_engines(plugins)
-    yield from asyncio.run(probes(list(plugins.registrations.probes.things())))
+    yield from run_async(probes(list(plugins.registrations.probes.things())))
 
 
 def _without_known(section: Section, before: Sequence[Section]) -> Section:

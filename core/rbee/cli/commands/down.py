@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import time
@@ -15,6 +14,7 @@ from rbee.cli.colony import ColonyFiles, ColonyRecord
 from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.cli.ending import drain_s, end_process, patience_s
+from rbee.cli.loop import run_async
 from rbee.cli.programs import PROGRAMS
 from rbee.clients import Credentials, QueenClient, Transport
 from rbee.clients.who import QUEEN
@@ -51,7 +51,7 @@ def command(*, as_json: bool) -> None:
 
 
 def _stop(context: Context, files: ColonyFiles, record: ColonyRecord) -> None:
-    asked = asyncio.run(_ask(record.queen_url, context.present_credentials()))
+    asked = run_async(_ask(record.queen_url, context.present_credentials()))
     end_process(files, record.pid, "The colony", patience_s(context), asked=asked)
 
 

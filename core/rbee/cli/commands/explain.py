@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +15,7 @@ from rbee.cli.exits import OK
 from rbee.cli.explained import print_explanation, print_recent
 from rbee.cli.format import line
 from rbee.cli.locate import queen_url
+from rbee.cli.loop import run_async
 from rbee.cli.words import NEW_FILE, NOT_EMPTY
 from rbee.clients import DecisionsClient, Transport
 from rbee.clients.who import QUEEN
@@ -90,4 +90,4 @@ def _asked(question: Callable[[DecisionsClient], Awaitable[T]]) -> T:
         finally:
             await transport.close()
 
-    return asyncio.run(ask())
+    return run_async(ask())

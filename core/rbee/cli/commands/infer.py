@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from rbee.cli.console import talking
 from rbee.cli.context import current
 from rbee.cli.inference_options import AnswerPrinter, inference_options, request_of
 from rbee.cli.locate import queen_url
+from rbee.cli.loop import run_async
 from rbee.cli.words import NOT_EMPTY
 
 
@@ -49,10 +49,10 @@ def command(
             if queenless:
                 from rbee.cli.queenless import ask_worker
 
-                answer = asyncio.run(ask_worker(context, request, talk, printer.write))
+                answer = run_async(ask_worker(context, request, talk, printer.write))
             else:
                 talk.note("Looking for the queen")
-                answer = asyncio.run(ask(queen_url(context), context.credentials(), request, talk, printer.write))
+                answer = run_async(ask(queen_url(context), context.credentials(), request, talk, printer.write))
         finally:
             talk.done()
             printer.finish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import click
@@ -13,6 +12,7 @@ from rbee.cli.context import Context, current
 from rbee.cli.format import duration, megabytes, printable
 from rbee.cli.logfiles import COLONY, list_logs, program_log
 from rbee.cli.logprint import LogPrinter
+from rbee.cli.loop import run_async
 from rbee.cli.named import by_prefix
 from rbee.cli.programs import PROGRAMS
 from rbee.cli.remote_logs import elsewhere, print_remote
@@ -95,7 +95,7 @@ def _print(context: Context, wanted: str, *, lines: int, follow: bool, as_json: 
         if name not in here:
             printer = LogPrinter(name, as_json=as_json)
             try:
-                asyncio.run(print_remote(context, name, others, printer, lines=lines, follow=follow))
+                run_async(print_remote(context, name, others, printer, lines=lines, follow=follow))
             finally:
                 printer.finish()
             return

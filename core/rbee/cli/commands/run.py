@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from rbee.cli.colony import used
 from rbee.cli.console import talking
 from rbee.cli.context import Context, current
 from rbee.cli.inference_options import AnswerPrinter, inference_options, request_of
+from rbee.cli.loop import run_async
 
 
 @click.command("run")
@@ -45,7 +45,7 @@ def _answer(context: Context, request: dict[str, Any], *, keep: bool, quiet: boo
         talk.note("Looking for a colony")
         with used(context, keep=keep, on_start=lambda: talk.note("Starting a colony for this run")) as queen_url:
             try:
-                return asyncio.run(ask(queen_url, context.credentials(), request, talk, printer.write))
+                return run_async(ask(queen_url, context.credentials(), request, talk, printer.write))
             finally:
                 talk.done()
                 printer.finish()

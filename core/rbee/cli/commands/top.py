@@ -17,6 +17,7 @@ from rbee.cli.keys import pressed
 from rbee.cli.live import LiveColony
 from rbee.cli.live_table import render
 from rbee.cli.locate import find_queen, queen_url
+from rbee.cli.loop import run_async
 from rbee.clients import QueenClient, Transport
 from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
@@ -40,10 +41,10 @@ def command(*, once: bool, as_json: bool) -> int:
     url = queen_url(context)
     live = LiveColony()
     if once or as_json or not sys.stdout.isatty() or table_console().is_dumb_terminal:
-        asyncio.run(_snapshot(context, url, live))
+        run_async(_snapshot(context, url, live))
         _print(live, as_json=as_json)
         return OK
-    asyncio.run(_show(context, url, live))
+    run_async(_show(context, url, live))
     return OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rbee.cli.console import say
 from rbee.cli.context import current
 from rbee.cli.exits import FAILED, OK
 from rbee.cli.format import line
+from rbee.cli.loop import run_async
 from rbee.cli.tables import print_table
 from rbee.contract.errors import ConfigurationError
 
@@ -54,7 +54,7 @@ def command(
     from rbee.conformance import CHECKS, as_json_bytes, as_junit
 
     checks = _chosen(CHECKS, only)
-    report = asyncio.run(_ask(_address(url), _token(url, token_file), checks, model, timeout, may_end=shutdown))
+    report = run_async(_ask(_address(url), _token(url, token_file), checks, model, timeout, may_end=shutdown))
     if junit is not None:
         try:
             junit.write_bytes(as_junit(report))

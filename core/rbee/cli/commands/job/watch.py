@@ -16,6 +16,7 @@ from rbee.cli.context import Context, current
 from rbee.cli.exits import INTERRUPTED, OK
 from rbee.cli.jobs import find_job
 from rbee.cli.locate import find_queen, queen_url
+from rbee.cli.loop import run_async
 from rbee.cli.watching import Watcher
 from rbee.clients import Credentials, Transport
 from rbee.clients.jobs import JobsClient, raise_for
@@ -41,10 +42,10 @@ def command(*, job: str, after: int, as_json: bool) -> int:
     """
     context = current()
     url, token = queen_url(context), context.credentials()
-    job_id = asyncio.run(_find(url, token, job))
+    job_id = run_async(_find(url, token, job))
     watcher = Watcher(as_json=as_json, live=can_redraw())
     try:
-        last = asyncio.run(_Watch(context, token, job_id, watcher).follow(url, after))
+        last = run_async(_Watch(context, token, job_id, watcher).follow(url, after))
     except KeyboardInterrupt:
         watcher.done()
         say(f"The job goes on: rbee job watch {job_id}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from rbee.cli.colony import used
 from rbee.cli.console import say, talking
 from rbee.cli.context import current
 from rbee.cli.format import line
+from rbee.cli.loop import run_async
 from rbee.cli.tables import print_table
 from rbee.cli.words import MODEL, NOT_EMPTY
 from rbee.clients import AliasesClient, Transport
@@ -92,6 +92,6 @@ def _asked(question: Callable[[AliasesClient], Awaitable[T]]) -> T:
 
     with talking() as talk, used(context, keep=False, on_start=lambda: talk.note(_STARTING)) as queen_url:
         try:
-            return asyncio.run(ask(queen_url))
+            return run_async(ask(queen_url))
         finally:
             talk.done()

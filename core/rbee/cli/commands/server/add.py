@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from rbee.cli.console import say
 from rbee.cli.context import Context, current
 from rbee.cli.format import line
 from rbee.cli.locate import find_queen
+from rbee.cli.loop import run_async
 from rbee.cli.servers import shown
 from rbee.cli.words import NOT_EMPTY
 from rbee.clients import QueenClient, Transport
@@ -99,7 +99,7 @@ def _refuse_ourselves(connection: Connection) -> None:
     if queen is None:
         return
     theirs = queen_behind(connection)
-    if theirs is not None and theirs == asyncio.run(_identity(context, queen)):
+    if theirs is not None and theirs == run_async(_identity(context, queen)):
         raise InvalidRequestError(
             f"{connection.url} is this colony's own queen; her models need no server. Use them by their own names: "
             "rbee model ls",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from rbee.cli.console import say, talking
 from rbee.cli.context import current
 from rbee.cli.executor import find_executor
 from rbee.cli.format import printable
+from rbee.cli.loop import run_async
 from rbee.cli.words import NOT_EMPTY, pairs
 from rbee.cli.work import run_job
 from rbee.clients import Transport
@@ -73,7 +73,7 @@ def command(
         finally:
             await transport.close()
 
-    found = asyncio.run(spawn())
+    found = run_async(spawn())
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import msgspec
 from rbee.cli.console import Talk, say, talking
 from rbee.cli.context import Context, current
 from rbee.cli.executor import Executor, find_executor
+from rbee.cli.loop import run_async
 from rbee.cli.named import by_prefix
 from rbee.cli.work import run_job
 from rbee.clients import Credentials, QueenClient, Transport, WorkerClient
@@ -27,7 +27,7 @@ def command(*, worker: str, force: bool, as_json: bool) -> None:
     As much of its id as leaves no doubt is enough.  Without a queen, a hive is asked directly.
     """
     context = current()
-    stopped = asyncio.run(_stop(context, find_executor(context), worker, force=force))
+    stopped = run_async(_stop(context, find_executor(context), worker, force=force))
     if as_json:
         click.echo(msgspec.json.encode(stopped).decode())
         return
