@@ -27,6 +27,7 @@ from rbee.queen.soon import RoomSoon
 from rbee.queen.views import Views
 from rbee.queen.waiting import WaitingRoom
 from rbee.queen.wanted import Wanted, continues, wanted_by, wish_of
+from rbee.queen.yielding import Yielding
 from rbee.scheduler import Refusal, Use, Wish
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
@@ -50,6 +51,7 @@ class QueenDispatcher(Dispatcher):
         credentials: shown to workers.
         breakers: keep requests from workers that fail again and again; the same ones that `views` asks.
         soon: waits for room that is being made.
+        yielding: workers that have to make room; the same ones that `views` asks.
 
     Attributes:
         room: where requests wait for slots.
@@ -70,6 +72,7 @@ class QueenDispatcher(Dispatcher):
         credentials: Credentials,
         breakers: Breakers,
         soon: RoomSoon,
+        yielding: Yielding,
     ) -> None:
         self._telemetry = telemetry
         self._names = names
@@ -78,10 +81,22 @@ class QueenDispatcher(Dispatcher):
         self.changes = Changes()
         self.decisions = Decisions(settings.queen.decisions, policy, policy.default)
         self.leases = OpenLeases(telemetry, views.history, breakers, self.room, policy.name, credentials)
-        self._ready = ReadyWorkers(telemetry, names, views, breakers, policy, self._crowded)
+        self._ready = ReadyWorkers(
+            telemetry, names, views, lambda: (breakers.changes, yielding.changes), policy, self._crowded
+        )
         self._deciding = Deciding(views, policy, self.decisions, settings)
         self._placing = Placing(
-            telemetry, views, self._deciding, self.leases, looks, demand, soon, self.room, self.changes, settings
+            telemetry,
+            views,
+            self._deciding,
+            self.leases,
+            looks,
+            demand,
+            soon,
+            self.room,
+            self.changes,
+            yielding,
+            settings,
         )
 
     def try_acquire(self, route: Route) -> WorkerLease | None:

@@ -32,6 +32,7 @@ from rbee.queen.turns import Turn
 from rbee.queen.views import Views
 from rbee.queen.waiting import WaitingRoom
 from rbee.queen.wanted import Wanted
+from rbee.queen.yielding import Claim, Yielding
 from rbee.scheduler import PlaceRequest, Refusal, Start, Use, Wait, Wish
 from rbee.settings import Settings
 from rbee.telemetry import TelemetryRegistry
@@ -77,6 +78,7 @@ class Placing:
         soon: waits for room that is being made.
         room: where requests wait for slots.
         changes: of the workers of a model.
+        yielding: workers that have to make room.
         settings: waits.
     """
 
@@ -91,8 +93,10 @@ class Placing:
         soon: RoomSoon,
         room: WaitingRoom,
         changes: Changes,
+        yielding: Yielding,
         settings: Settings,
     ) -> None:
+        self._yielding = yielding
         self._telemetry = telemetry
         self._views = views
         self._deciding = deciding
@@ -114,6 +118,10 @@ class Placing:
         Raises:
             RbeeError: see `QueenDispatcher.place`.
         """
+        with self._yielding.claim(found.model_ids[0]) as claim:
+            return await self._lead(found, wanted, claim)
+
+    async def _lead(self, found: Resolved, wanted: Wanted, claim: Claim) -> WorkerLease | Refusal:
         wish = Wish(
             capability=wanted.capability, hive_id=wanted.hive_id, worker_id=wanted.worker_id, device=wanted.device
         )
@@ -142,7 +150,7 @@ class Placing:
                     way.request = await self._looks.into(way.request, within_s=_LOOK_INTO_S)
                     continue
                 if isinstance(decision, Refusal) and not self._comes(found, wanted):
-                    if await self._soon.after_refusal(way.request, way.unknown, way.room_until, wanted.tell):
+                    if await self._soon.after_refusal(way.request, way.unknown, way.room_until, wanted.tell, claim):
                         continue
                     return self._refusal(way, decision)
                 if isinstance(decision, Start) and await self._soon.before_evicting(decision, way.room_until):

@@ -6,12 +6,11 @@ stays the same from one request to the next; slots and order are looked at for e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from rbee.contract.policy import Policy, WorkerView
 from rbee.gateway import NO_TRAITS, Traits
-from rbee.queen.breakers import Breakers
 from rbee.queen.history import request_view
 from rbee.queen.names import ModelNames, Resolved
 from rbee.queen.views import Views
@@ -20,7 +19,7 @@ from rbee.telemetry import TelemetryRegistry, WorkerEntry
 
 _REMEMBERED = 1_000
 
-_Stamp = tuple[int, int, tuple[int, int]]
+_Stamp = tuple[int, int, Hashable]
 
 
 class _Able:
@@ -60,7 +59,7 @@ class ReadyWorkers:
         telemetry: the colony.
         names: from names to models.
         views: of the colony.
-        breakers: keep requests from some.
+        bars: something else whenever other workers may be barred than before.
         policy: orders workers.
         crowded: whether somebody waits for a slot at a worker of the model, and so comes first.
     """
@@ -70,14 +69,14 @@ class ReadyWorkers:
         telemetry: TelemetryRegistry,
         names: ModelNames,
         views: Views,
-        breakers: Breakers,
+        bars: Callable[[], Hashable],
         policy: Policy,
         crowded: Callable[[Resolved], bool],
     ) -> None:
         self._telemetry = telemetry
         self._names = names
         self._views = views
-        self._breakers = breakers
+        self._bars = bars
         self._policy = policy
         self._crowded = crowded
         self._known: dict[tuple[str, bool, str | None], _Able] = {}
@@ -99,7 +98,7 @@ class ReadyWorkers:
         """
         name, trusted = self._names.meant(name, trusted=trusted)
         key = (name, trusted, wish.capability)
-        stamp = (self._telemetry.version(), self._names.changes, self._breakers.changes)
+        stamp = (self._telemetry.version(), self._names.changes, self._bars())
         able = self._known.get(key)
         if able is None or able.stamp != stamp:
             able = self._look(key, wish, stamp)

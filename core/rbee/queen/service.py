@@ -70,6 +70,7 @@ from rbee.queen.residence import Residence
 from rbee.queen.soon import RoomSoon
 from rbee.queen.subscriptions import HiveSubscriptions
 from rbee.queen.views import Views
+from rbee.queen.yielding import Yielding
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
 from rbee.trust.names import Role
@@ -137,6 +138,7 @@ class QueenService:
         self._demand = Demand(self._hives, clock, departures.evict)
         self._figures = RemoteFigures(resolver, clock=clock)
         self._breakers = Breakers(clock)
+        yielding = Yielding(settings.queen.turn_s, self._model_of)
         self._experience = Experience(folders.home, self.telemetry, held, clock)
         self.ledger, history = self._experience.ledger, self._experience.history
         self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, residence.keeping, history.rates)
@@ -145,7 +147,7 @@ class QueenService:
             held,
             clock,
             self._demand.failure,
-            self._breakers.barred,
+            lambda worker_id: self._breakers.barred(worker_id) or yielding.barred(worker_id),
             history,
             self._demand.load_s,
             residence.standings.pinned,
@@ -154,13 +156,23 @@ class QueenService:
             self._demand.fetch_bytes_s,
             departures.leaves,
         )
-        soon = RoomSoon(views, self._demand, departures, settings.queen.max_waiting)
+        soon = RoomSoon(views, self._demand, departures, settings.queen.max_waiting, yielding)
         looks = Looks(views, self._figures)
         chosen = registrations.policies.get(settings.queen.policy)()
         ours = type(chosen).__module__.startswith("rbee.builtin.")
         policy = GuardedPolicy(chosen, BalancedPolicy(), clock, trusted=ours)
         self.dispatcher = QueenDispatcher(
-            self.telemetry, self.names, views, looks, self._demand, policy, settings, credentials, self._breakers, soon
+            self.telemetry,
+            self.names,
+            views,
+            looks,
+            self._demand,
+            policy,
+            settings,
+            credentials,
+            self._breakers,
+            soon,
+            yielding,
         )
         self.dispatcher.leases.on_ended = residence.request_ended
         self.decisions = self.dispatcher.decisions
@@ -371,6 +383,10 @@ class QueenService:
 
     def _knows_worker(self, worker_id: str) -> bool:
         return self.telemetry.get_worker(worker_id) is not None
+
+    def _model_of(self, worker_id: str) -> str | None:
+        entry = self.telemetry.get_worker(worker_id)
+        return None if entry is None else entry.model_id
 
     def _whose(self, name: str) -> str | None:
         """Where a model called so is in the colony, for a person; None when there is none."""

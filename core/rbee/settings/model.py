@@ -74,6 +74,13 @@ class QueenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Seconds, Meta(description="Longest time a request waits for its model to be fetched and loaded.")
     ] = 3600.0
     slot_wait_s: Annotated[Seconds, Meta(description="Longest time a request waits for a free slot.")] = 120.0
+    turn_s: Annotated[
+        Seconds,
+        Meta(
+            description="How long a request waits for the room of busy workers of other models before these get "
+            "nothing new; as long as queen.slot_wait_s: never."
+        ),
+    ] = 10.0
     processes: Annotated[
         int,
         Meta(

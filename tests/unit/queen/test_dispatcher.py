@@ -47,6 +47,7 @@ from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.soon import RoomSoon
 from rbee.queen.views import Views
 from rbee.queen.wanted import Wanted
+from rbee.queen.yielding import Yielding
 from rbee.settings.model import QueenSettings, Settings
 from rbee.telemetry import TelemetryRegistry
 from rbee.testing.hub import Hub
@@ -118,12 +119,13 @@ class Colony:
         self.departures = Departures(self.telemetry, self.hives)
         demand = Demand(self.hives, clock, self.departures.evict)
         breakers = Breakers(clock)
+        self.yielding = yielding = Yielding(queen.get("turn_s", 10.0), self._model_of)
         views = Views(
             self.telemetry,
             self.held,
             clock,
             demand.failure,
-            breakers.barred,
+            lambda worker_id: breakers.barred(worker_id) or yielding.barred(worker_id),
             coming=demand.coming,
             leaves=self.departures.leaves,
         )
@@ -140,9 +142,14 @@ class Colony:
             settings,
             Credentials("token"),
             breakers,
-            RoomSoon(views, demand, self.departures, settings.queen.max_waiting),
+            RoomSoon(views, demand, self.departures, settings.queen.max_waiting, yielding),
+            yielding,
         )
         self._seq = 0
+
+    def _model_of(self, worker_id: str) -> str | None:
+        entry = self.telemetry.get_worker(worker_id)
+        return None if entry is None else entry.model_id
 
     def _changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
@@ -866,6 +873,56 @@ async def test_a_worker_that_stays_busy_is_told_in_the_end(colony_of_one_thread)
     with pytest.raises(NoPlacementError, match="busy"):
         await soon(colony.ask())
     assert colony.hives.stopped == []
+
+
+async def its_turn(colony: Colony) -> None:
+    while colony.yielding.barred("other") is None:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_model_that_is_asked_for_without_a_pause_makes_room_for_one_that_has_waited_its_turn(
+    colony_of_one_thread,
+) -> None:
+    colony = colony_of_one_thread(turn_s=0.1)
+    waits = colony.ask()
+    await its_turn(colony)
+    # Its worker has slots, and gets nothing more; who asks for it waits for the other one's turn.
+    colony.beat("other", model="shelf:o", hive_id="h", slots=4)
+    after = colony.ask(Wanted(model="o", trusted=True))
+    await asyncio.sleep(0.1)
+    assert not after.done()
+    assert colony.hives.stopped == []
+    colony.telemetry.release("other")
+    lease = await soon(waits)
+    assert (lease.worker_id, colony.hives.stopped) == ("w", ["other"])
+    assert not after.done()
+    after.cancel()
+
+
+async def test_before_its_turn_nobody_makes_room(colony_of_one_thread) -> None:
+    colony = colony_of_one_thread(turn_s=5.0)
+    waits = colony.ask()
+    await asyncio.sleep(0.25)
+    colony.beat("other", model="shelf:o", hive_id="h", slots=4)
+    assert (await soon(colony.ask(Wanted(model="o", trusted=True)))).worker_id == "other"
+    assert not waits.done()
+    waits.cancel()
+
+
+async def test_who_has_waited_his_turn_in_vain_keeps_nobody_from_a_worker(colony_of_one_thread) -> None:
+    colony = colony_of_one_thread(turn_s=0.1, slot_wait_s=0.5)
+    vain = colony.ask()
+    await its_turn(colony)
+    colony.beat("other", model="shelf:o", hive_id="h", slots=4)
+    after = colony.ask(Wanted(model="o", trusted=True))
+    with pytest.raises(NoPlacementError, match="busy"):
+        await soon(vain)
+    assert (await soon(after)).worker_id == "other"
+    # For a while it yields to nobody.
+    again = colony.ask()
+    await asyncio.sleep(0.25)
+    assert (await soon(colony.ask(Wanted(model="o", trusted=True)))).worker_id == "other"
+    again.cancel()
 
 
 async def test_no_more_wait_for_a_busy_worker_than_may_wait_for_one_model(colony_of_one_thread) -> None:

@@ -37,7 +37,7 @@ class Colony:
         self.crowded = False
         self.policy = SeedPolicy()
         self.ready = ReadyWorkers(
-            self.telemetry, self.names, self.views, self.breakers, self.policy, lambda _: self.crowded
+            self.telemetry, self.names, self.views, lambda: self.breakers.changes, self.policy, lambda _: self.crowded
         )
         self._seq = 0
 

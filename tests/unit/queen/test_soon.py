@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rbee.queen.soon import RoomSoon
+from rbee.queen.yielding import Yielding
 from rbee.scheduler import HiveView, Start
 from unit.scheduler.test_place import GIB, WANTED, hive
 
@@ -33,7 +34,7 @@ class Colony:
         return within_s > 0
 
     def soon(self) -> RoomSoon:
-        return RoomSoon(self, self, self, 9)  # type: ignore[arg-type]  # all that is asked of them
+        return RoomSoon(self, self, self, 9, Yielding(10.0, lambda _: None))  # type: ignore[arg-type]  # all that is asked of them
 
 
 ROOM, FULL = hive("h"), hive("h", ram_free_bytes=0)

@@ -37,6 +37,7 @@ from rbee.queen.residence import Residence
 from rbee.queen.soon import RoomSoon
 from rbee.queen.standing import Standing
 from rbee.queen.views import Views
+from rbee.queen.yielding import Yielding
 from rbee.settings.model import QueenSettings, Settings
 from rbee.telemetry import TelemetryRegistry
 
@@ -98,7 +99,13 @@ class Colony:
             views,
             Looks(views, RemoteFigures(resolver, clock=clock)),
             demand,
-            RoomSoon(views, demand, self.departures, settings.queen.max_waiting),
+            RoomSoon(
+                views,
+                demand,
+                self.departures,
+                settings.queen.max_waiting,
+                Yielding(settings.queen.turn_s, lambda _: None),
+            ),
             self.changes,
             settings,
         )
