@@ -178,3 +178,26 @@ def test_the_token_stands_in_no_log_and_no_data_base(make_colony):
     files = [path for path in colony.folder.rglob("*") if path.is_file() and path != colony.token_file]
     assert any(path.name.startswith("worker-") for path in files)
     assert [path for path in files if token.encode() in path.read_bytes()] == []
+
+
+def test_a_worker_has_a_token_of_its_own_that_dies_with_it_and_not_the_colonys(shared_colony, stranger):
+    queen, registry = shared_colony.queen_url, shared_colony.registry_url
+    done = shared_colony.run_job("worker_spawn", model="echo:mine", worker_id="mine")
+    assert done["type"] == "done", done
+    marks = psutil.Process(shared_colony.worker("echo:mine")["pid"]).environ()
+    assert shared_colony.token not in marks.values()
+    headers = {"authorization": f"Bearer {marks['RBEE_WORKER_TOKEN']}"}
+
+    def own(worker_id):
+        lease = {"component_type": "worker", "component_id": worker_id}
+        return stranger.post(f"{registry}/v1/registry/heartbeat", json=lease, headers=headers)
+
+    assert own("mine").status_code == 200
+    assert own("other").status_code == 403, "it speaks for itself alone"
+    for method, template in CONTROL:
+        if "worker" not in template and "register" not in template:
+            url = template.format(queen=queen, registry=registry, hive=shared_colony.hive_url)
+            answer = stranger.request(method, url, headers=headers, json={} if method == "POST" else None)
+            assert answer.status_code in {401, 403}, template
+    assert shared_colony.run_job("worker_process_delete", worker_id="mine")["type"] == "done"
+    assert own("mine").status_code == 401

@@ -18,6 +18,7 @@ from rbee.hive.children import Child, born, start_ticks, tags
 from rbee.hive.spawn import Spawned, free_socket, spawn
 from rbee.http.ports import port_of
 from rbee.settings import Folders, Settings
+from rbee.trust.spawned import SpawnTokens
 
 
 class Launcher:
@@ -29,6 +30,7 @@ class Launcher:
         hive_id: told to the workers.
         environment: what workers inherit.
         certificates: of workers, where they listen beyond loopback.
+        tokens: makes what a worker shows elsewhere.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class Launcher:
         hive_id: str,
         environment: Mapping[str, str],
         certificates: WorkerCertificates | None = None,
+        tokens: SpawnTokens | None = None,
     ) -> None:
+        self._tokens = SpawnTokens(None) if tokens is None else tokens
         self._settings = settings
         self._folders = folders
         self._hive_id = hive_id
@@ -96,6 +100,7 @@ class Launcher:
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": str(max(1, spec.threads)),
             **({} if identity is None else {VARIABLE: str(identity)}),
+            **self._tokens.environment(worker_id),
             **tags(self._folders.state, worker_id, port, spec.threads, spec.model_id, *shares),
         }
         spawned = await spawn(args, sock, environment, log, self.pythons.get(engine, sys.executable))

@@ -47,6 +47,7 @@ from rbee.hive.thread_budget import ThreadBudget
 from rbee.jobs import JobRunner, JobStore
 from rbee.plugins import Plugins
 from rbee.settings import Folders, Settings
+from rbee.trust.spawned import SpawnTokens
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class HiveService:
             environment,
             credentials.without_token(),
             self._certificates,
+            SpawnTokens(credentials.token),
         )
         self.supervisor.queen_url = queen_url
         self.supervisor.registry_url = registry_url

@@ -30,6 +30,7 @@ from rbee.hive.leftovers import end_leftovers
 from rbee.hive.logs import WorkerLogs
 from rbee.hive.spawn import Spawned, discard, last_lines, until_ready
 from rbee.settings import Folders, Settings
+from rbee.trust.spawned import SpawnTokens
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Supervisor:
         environment: what workers inherit.
         credentials: shown to workers, without a token; None shows nothing.
         certificates: of workers, where they listen beyond loopback.
+        tokens: makes what a worker shows elsewhere.
     """
 
     def __init__(
@@ -70,13 +72,14 @@ class Supervisor:
         environment: Mapping[str, str],
         credentials: Credentials | None = None,
         certificates: WorkerCertificates | None = None,
+        tokens: SpawnTokens | None = None,
     ) -> None:
         self._settings = settings
         self._folders = folders
         self._hive_id = hive_id
         self._budgets = budgets
         self._on_exit = on_exit
-        self._launcher = Launcher(settings, folders, hive_id, environment, certificates)
+        self._launcher = Launcher(settings, folders, hive_id, environment, certificates, tokens)
         self._credentials = Credentials() if credentials is None else credentials
         self._certificates = certificates
         self._starts: dict[str, _Start] = {}

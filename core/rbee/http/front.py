@@ -10,12 +10,19 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from rbee.contract.errors import MethodNotAllowedError, NotFoundError, RbeeError, RequestTimeoutError
+from rbee.contract.errors import (
+    AuthenticationError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RbeeError,
+    RequestTimeoutError,
+)
 from rbee.http.cors import allowed_origin, is_preflight, preflight_answer, telling
 from rbee.http.direct import DirectRoutes
 from rbee.http.errors import ErrorResponse, public_error, render
-from rbee.http.guard import Access, Guard
+from rbee.http.guard import Access, Guard, Headers, bearer
 from rbee.trust.names import Peer
+from rbee.trust.spawned import PREFIX, SpawnTokens
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +77,7 @@ class Front:
         doors: routes of other APIs, by method and path.
         door_error: an error as such a route tells it.
         open_paths: further routes that ask nothing of their caller.
+        spawned: judges the tokens of workers; None where no worker calls.
     """
 
     def __init__(
@@ -82,7 +90,9 @@ class Front:
         doors: Mapping[tuple[str, str], Door] = MappingProxyType({}),
         door_error: DoorError | None = None,
         open_paths: Collection[str] = (),
+        spawned: SpawnTokens | None = None,
     ) -> None:
+        self._spawned = spawned
         self._app = app
         self._guard = guard
         self.direct = direct
@@ -121,7 +131,15 @@ class Front:
                 self._guard.check(scope["headers"], Access.OPEN)
                 raise NotFoundError(f"There is no route {scope['path']!r} here.")
             peer: Peer | None = scope.get("rbee.peer")
-            self._guard.check(scope["headers"], self._access(path), peer, (method, path))
+            worker = self._worker(scope["headers"]) if peer is None else None
+            if worker is not None:
+                peer = worker
+                self._guard.check_place(scope["headers"])
+                self._guard.check_peer(worker, (method, path))
+            elif peer is not None and self._spawned is not None and self._spawned.has_ended(peer):
+                raise AuthenticationError(f"Worker {peer.id!r} has ended: its certificate opens nothing more.")
+            else:
+                self._guard.check(scope["headers"], self._access(path), peer, (method, path))
             receive = within(receive)
             if door is None and path in OPENAI_POSTS:
                 door = self._plane(method, path)
@@ -143,6 +161,22 @@ class Front:
         trusted = peer is not None or self._guard.knows(scope["headers"])
         inner["state"] = dict(inner["state"], request_id=request_id, openai=openai, trusted=trusted, peer=peer)
         await self._app(inner, receive, send)
+
+    def _worker(self, headers: Headers) -> Peer | None:
+        """The worker whose spawn token was sent; None when none was.
+
+        Raises:
+            AuthenticationError: it opens nothing, or nothing more.
+        """
+        given = bearer(headers)
+        if self._spawned is None or given is None or not given.startswith(PREFIX):
+            return None
+        peer = self._spawned.judge(given)
+        if peer is None:
+            raise AuthenticationError(
+                "This worker's token opens nothing: its worker has ended, or is of another colony."
+            )
+        return peer
 
     def _access(self, path: str) -> Access:
         if path in self._open_paths:

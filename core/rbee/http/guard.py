@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import re
@@ -47,7 +48,9 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """Checks of Host, Origin and token.
 
     Attributes:
-        token: the colony's; None refuses every control route.
+        token: the colony's; None where the program does not have it.
+        token_sha256: its hash, in hexadecimal digits, for a program that does not have it; without both every control
+            route is refused.
         host: address the program listens on.
         allowed_hosts: further names in the Host header, without port.
         allowed_origins: further web origins.
@@ -57,6 +60,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str | None
     host: str
+    token_sha256: str | None = None
     allowed_hosts: Collection[str] = ()
     allowed_origins: Collection[str] = ()
     require_token: bool = False
@@ -91,7 +95,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.role is None or not may(self.role, peer, *asked):
             raise PermissionDeniedError(
-                f"The {peer.role} {peer.id!r} may not call {asked[0]} {asked[1]!r} here by its certificate."
+                f"The {peer.role} {peer.id!r} may not call {asked[0]} {asked[1]!r} here: that is not for a {peer.role}."
             )
 
     @property
@@ -121,7 +125,11 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_token(self, given: bytes) -> bool:
         """Whether that is the colony's token; takes as long whether it is or not."""
-        return self.token is not None and hmac.compare_digest(given, self.token.encode())
+        if self.token is not None:
+            return hmac.compare_digest(given, self.token.encode())
+        if self.token_sha256 is None:
+            return False
+        return hmac.compare_digest(hashlib.sha256(given).hexdigest(), self.token_sha256)
 
     def _check_host(self, value: str) -> None:
         """Against DNS rebinding: a page of a stranger can make its name point here, but not change the name."""

@@ -36,6 +36,7 @@ from rbee.queen.memory_routes import MEMORY_ROUTES
 from rbee.queen.metrics_routes import METRICS_ROUTES
 from rbee.queen.service import QueenService
 from rbee.trust.names import Role
+from rbee.trust.spawned import SpawnTokens
 
 
 class StateUpdate(msgspec.Struct, frozen=True):
@@ -220,7 +221,14 @@ HANDLERS = (
 )
 
 
-def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics: bool = False) -> Front:
+def make_app(
+    service: QueenService,
+    guard: Guard,
+    max_body: int,
+    *,
+    open_metrics: bool = False,
+    spawned: SpawnTokens | None = None,
+) -> Front:
     """The queen's application: guard, relay, control routes.
 
     Args:
@@ -228,6 +236,7 @@ def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics
         guard: who may call what.
         max_body: bytes that a request for inference may have.
         open_metrics: whether ``GET /metrics`` asks for no token.
+        spawned: judges the tokens of workers.
     """
     calls = RelayCalls(service.relay, lambda error: STATUS_BY_CODE[error.code])
     return Front(
@@ -237,6 +246,7 @@ def make_app(service: QueenService, guard: Guard, max_body: int, *, open_metrics
         doors=make_doors(calls, service, max_body),
         door_error=door_error,
         open_paths=(*OPEN_CA_PATHS, "/metrics") if open_metrics else OPEN_CA_PATHS,
+        spawned=spawned,
     )
 
 

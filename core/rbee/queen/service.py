@@ -74,6 +74,7 @@ from rbee.queen.yielding import Yielding
 from rbee.settings import Folders, Settings
 from rbee.telemetry import Limits, TelemetryRegistry
 from rbee.trust.names import Role
+from rbee.trust.spawned import SpawnTokens
 
 if TYPE_CHECKING:
     from rbee.trust.authority import Authority
@@ -95,6 +96,7 @@ class QueenService:
         registry_url: None for no registry.
         environment: whose variables for OpenTelemetry say where traces go.
         authority: the colony's; None where all of it is on loopback.
+        spawned: hears which workers have ended.
     """
 
     def __init__(
@@ -107,7 +109,9 @@ class QueenService:
         registry_url: str | None,
         environment: Mapping[str, str] = MappingProxyType({}),
         authority: Authority | None = None,
+        spawned: SpawnTokens | None = None,
     ) -> None:
+        spawned = SpawnTokens(None) if spawned is None else spawned
         self.url = url
         self.instance_id = uuid.uuid4().hex
         self.shutdown_asked = asyncio.Event()
@@ -118,7 +122,9 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        self.certificates = Certificates(authority, settings.security, self.hive_of, self._distrust)
+        self.certificates = Certificates(
+            authority, settings.security, self.hive_of, self._distrust, on_worker=spawned.begin
+        )
         self.enrolling = Enrolling(self.certificates, settings.security, url)
         self._hives = Hives(self.telemetry, credentials, learned=self._learned_of)
         self.drains = Drains(self.telemetry, self._hives, credentials)
@@ -218,7 +224,13 @@ class QueenService:
         self._inquiries = Inquiries(credentials, self._beat_worker, self._is_unheard, url)
         introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
         self.reports = Reports(
-            self.telemetry, introductions, self._clocks, self._heard_hive, self._lists.summary, self._demand.crashed
+            self.telemetry,
+            introductions,
+            self._clocks,
+            self._heard_hive,
+            self._lists.summary,
+            self._demand.crashed,
+            spawned.end,
         )
         self._discovery = (
             Discovery(

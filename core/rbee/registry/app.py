@@ -22,6 +22,7 @@ from rbee.http.sse import MEDIA_TYPE
 from rbee.http.sse import encode as sse
 from rbee.registry.service import RegistryService
 from rbee.trust.names import Role
+from rbee.trust.spawned import SpawnTokens
 
 
 @get("/health")
@@ -116,7 +117,7 @@ def _check_own(request: Request[Any, Any, Any], kind: str | None, subject: str |
         check_speaks_for(peer, peer.role, subject)
 
 
-def make_app(service: RegistryService, guard: Guard) -> Front:
-    """The registry's application behind its guard."""
+def make_app(service: RegistryService, guard: Guard, spawned: SpawnTokens | None = None) -> Front:
+    """The registry's application behind its guard, which knows the tokens of workers."""
     handlers = [health, register, heartbeat, unregister, components, hives, workers, queen, events]
-    return Front(build(handlers, service, title="rbee registry"), guard)
+    return Front(build(handlers, service, title="rbee registry"), guard, spawned=spawned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from rbee.contract.presence import PresenceChange, PresenceStore
 from rbee.contract.wire import Component, ComponentType, LeaseRenewal, Registration
@@ -23,7 +23,8 @@ class RegistryService:
         online_s: seconds a lease holds.
     """
 
-    def __init__(self, store: PresenceStore, online_s: float) -> None:
+    def __init__(self, store: PresenceStore, online_s: float, ended: Callable[[str], None] = lambda _: None) -> None:
+        self._ended = ended
         self._store = store
         self._leases = Leases(store, online_s)
         self._stopping = asyncio.Event()
@@ -55,6 +56,8 @@ class RegistryService:
     async def drop(self, renewal: LeaseRenewal) -> None:
         """End a lease."""
         await self._leases.drop(renewal)
+        if renewal.component_type in {None, "worker"} and (worker_id := renewal.component_id or renewal.worker_id):
+            self._ended(worker_id)
 
     async def components(self, kind: ComponentType | None = None) -> list[Component]:
         """Components with a living lease."""

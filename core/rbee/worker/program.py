@@ -29,6 +29,7 @@ from rbee.http.server import HttpServer
 from rbee.plugins import Plugins, load_plugins
 from rbee.settings import Folders, Settings, load_settings, load_token
 from rbee.trust.names import Role
+from rbee.trust.spawned import HASH_VARIABLE, SPAWN_VARIABLE
 from rbee.worker.app import make_app
 from rbee.worker.beats import Beats
 from rbee.worker.face import EngineFace
@@ -72,7 +73,10 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     )
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    token = load_token(folders.token_file, os.environ)
+    # Taken out: what the engine starts inherits the environment.
+    own, colony_hash = os.environ.pop(SPAWN_VARIABLE, None), os.environ.pop(HASH_VARIABLE, None)
+    # Who was not started by a hive, or by one without the colony's token, looks for that itself.
+    token = load_token(folders.token_file, os.environ) if colony_hash is None else None
     plugins = load_plugins(os.environ.get("RBEE_PLUGINS"))
     spec = _spec(args, settings, plugins)
     engine = _engine(args, spec, plugins)
@@ -84,6 +88,7 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     host = WorkerHost(args.worker_id, engine, _face(engine, spec, args.worker_id, max_body), spec, url, args.hive_id)
     guard = Guard(
         token=token,
+        token_sha256=colony_hash,
         host=args.host,
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
@@ -95,7 +100,13 @@ async def _run(args: WorkerArgs, pipe: ReportPipe) -> None:
     await server.start()
     renewed = asyncio.create_task(_take_renewed(identity), name="certificate")
     beats = Beats(
-        host, settings, Credentials(token, identity), args.queen_url, args.registry_url, args.hive_id, args.parent_pid
+        host,
+        settings,
+        Credentials(own or token, identity),
+        args.queen_url,
+        args.registry_url,
+        args.hive_id,
+        args.parent_pid,
     )
     try:
         await _live(host, beats, pipe, settings)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from rbee.contract.errors import AuthenticationError, PermissionDeniedError
 from rbee.http.front import Front, access_of
 from rbee.http.guard import Access, Guard
 from rbee.http.sse import encode
+from rbee.trust.names import Peer, Role
+from rbee.trust.spawned import SpawnTokens
 
 GUARD = Guard(token="the-colonys-own-token", host="127.0.0.1")
 AUTH = (b"x-api-key", b"the-colonys-own-token")
@@ -18,7 +22,9 @@ class Site:
     def __init__(self, *, data_plane: bool = True) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
-        self.front = Front(self._app, GUARD, data_plane=self._plane if data_plane else None)
+        self.spawned = SpawnTokens(GUARD.token)
+        guard = msgspec.structs.replace(GUARD, role=Role.QUEEN)
+        self.front = Front(self._app, guard, data_plane=self._plane if data_plane else None, spawned=self.spawned)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls.append(("app", scope))
@@ -162,3 +168,43 @@ async def test_without_an_origin_nothing_is_added() -> None:
     shop = Shop()
     await shop.ask("GET", "/health")
     assert shop.headers == {b"a": b"b"}
+
+
+def worker_shows(token: str | None) -> tuple[bytes, bytes]:
+    assert token is not None
+    return (b"authorization", b"Bearer " + token.encode())
+
+
+async def test_a_workers_token_says_who_asks() -> None:
+    site = Site()
+    await site.ask("POST", "/v1/worker-heartbeat", worker_shows(site.spawned.make("w")))
+    assert site.calls[0][1]["state"]["peer"] == Peer(Role.WORKER, "w")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/jobs"), ("GET", "/v1/workers"), ("POST", "/v1/infer"), ("POST", "/v1/shutdown")],
+)
+async def test_a_workers_token_opens_nothing_of_an_operators(method: str, path: str) -> None:
+    site = Site()
+    await site.ask(method, path, worker_shows(site.spawned.make("w")))
+    assert site.calls == []
+    assert site.error["code"] == PermissionDeniedError.code
+
+
+async def test_a_workers_token_opens_nothing_when_its_worker_has_ended() -> None:
+    site = Site()
+    token = site.spawned.make("w")
+    site.spawned.end("w")
+    await site.ask("POST", "/v1/worker-heartbeat", worker_shows(token))
+    assert site.calls == []
+    assert site.error["code"] == AuthenticationError.code
+
+
+async def test_the_host_is_checked_for_workers_too() -> None:
+    site = Site()
+    scope = {"type": "http", "method": "POST", "path": "/v1/worker-heartbeat"}
+    headers = [(b"host", b"evil.example"), worker_shows(site.spawned.make("w"))]
+    await site.front({**scope, "headers": headers}, None, site._send)
+    assert site.calls == []
+    assert site.error["code"] == PermissionDeniedError.code

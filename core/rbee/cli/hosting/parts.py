@@ -25,6 +25,7 @@ from rbee.http.ports import Entrance, listen, listen_private, near_url, port_of,
 from rbee.http.server import HttpServer
 from rbee.plugins import load_plugins
 from rbee.trust.names import Role
+from rbee.trust.spawned import SpawnTokens
 
 if TYPE_CHECKING:
     from rbee.cli.hosting.identities import Identities
@@ -118,11 +119,13 @@ class Parts:
 
         settings = self._context.settings
         store = self._plugins.registrations.presence_stores.get(settings.registry.store)()
-        service = RegistryService(store, settings.registry.online_s)
+        service = RegistryService(store, settings.registry.online_s, self._spawned.end)
         self._stack.push_async_callback(service.stop)
         await service.start()
         identity = self._identity(Role.REGISTRY, str(Role.REGISTRY), lambda: settings.queen.url)
-        await self._serve(make_registry_app(service, self._guard(Role.REGISTRY)), place.entrances, identity=identity)
+        await self._serve(
+            make_registry_app(service, self._guard(Role.REGISTRY), self._spawned), place.entrances, identity=identity
+        )
         return service
 
     async def queen(self, place: Place, registry_url: str | None) -> QueenService:
@@ -145,13 +148,18 @@ class Parts:
             registry_url,
             context.environment(),
             None if identity is None else self._identities.authority,
+            self._spawned,
         )
         self._stack.push_async_callback(service.stop)
         await service.start()
         self._queens.append(service)
         guard = self._guard(Role.QUEEN)
         app = make_queen_app(
-            service, guard, settings.queen.max_body_mb * _MIB, open_metrics=settings.queen.open_metrics
+            service,
+            guard,
+            settings.queen.max_body_mb * _MIB,
+            open_metrics=settings.queen.open_metrics,
+            spawned=self._spawned,
         )
         await self._serve(app, [*place.entrances, *self._ollama], direct=app.direct, identity=identity)
         if settings.queen.processes > 1:
@@ -243,6 +251,10 @@ class Parts:
             require_token=server.require_token,
             role=role,
         )
+
+    @cached_property
+    def _spawned(self) -> SpawnTokens:
+        return SpawnTokens(self._token)
 
     @cached_property
     def _identities(self) -> Identities:
