@@ -79,6 +79,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=20
         log_level: of Python's logging.
         drain_s: seconds that open requests get when the queen is gone.
         identity: folder of what the queen shows to others; None where no TLS is spoken.
+        brought: files of the operator's own certificate and its key; None for none.
         hop: what she is called among the queens that a request has come through.
     """
 
@@ -88,6 +89,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=20
     log_level: int
     drain_s: float
     identity: str | None = None
+    brought: tuple[str, str] | None = None
     hop: str = ""
 
 

@@ -70,6 +70,10 @@ class Gate:
             from rbee.trust.identity import Identity
 
             identity = Identity(Path(welcome.identity))
+            if welcome.brought is not None:
+                from rbee.trust.operators import OperatorsCertificate
+
+                identity.show_to_others(OperatorsCertificate(Path(welcome.brought[0]), Path(welcome.brought[1])))
         self._places = places = GatePlaces(channel.send, Credentials(welcome.guard.token, identity))
         tracer = make_tracer(os.environ)
         app = GateApp(welcome, places, self._observe, tracer)

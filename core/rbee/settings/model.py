@@ -31,6 +31,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Meta(description="Web origins (scheme://host:port) whose pages may call, besides the program's own."),
     ] = ()
     require_token: Annotated[bool, Meta(description="Ask for the token for inference on loopback as well.")] = False
+    tls_certificate: Annotated[
+        str | None,
+        Meta(
+            description="File, in PEM, of a certificate that the queen shows to browsers and SDKs beyond loopback; "
+            "unset: her colony's own."
+        ),
+    ] = None
+    tls_key: Annotated[str | None, Meta(description="File, in PEM, of that certificate's private key.")] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level of log lines kept.")
     ] = "info"

@@ -24,6 +24,7 @@ from rbee.trust.certificates import (
 )
 from rbee.trust.handshakes import CheckedContext
 from rbee.trust.names import Peer
+from rbee.trust.operators import OperatorsCertificate
 from rbee.trust.private import make_folder, read_private, write_private
 from rbee.trust.revoked import RevokedSerials
 
@@ -50,6 +51,7 @@ class Identity:
         self._client: ssl.SSLContext | None = None
         self._trusted: list[x509.Certificate] | None = None
         self._stamp = 0
+        self._others: OperatorsCertificate | None = None
         self._revoked = RevokedSerials(folder)
 
     @property
@@ -117,6 +119,17 @@ class Identity:
         """These hold no more, and no others; raises ConfigurationError when that cannot be kept."""
         make_folder(self._folder)
         self._revoked.put(serials)
+
+    def show_to_others(self, own: OperatorsCertificate) -> None:
+        """Show callers who use none of the colony's names a certificate of the operator's.
+
+        Raises:
+            ConfigurationError: it will not do.
+        """
+        own.open()
+        self._others = own
+        if self._server is not None:
+            self._server.sni_callback = own.choose
 
     @property
     def expires_at(self) -> datetime:
@@ -222,6 +235,8 @@ class Identity:
             # A resumed session would not show again whose it is.
             context.num_tickets = 0
             context.load_cert_chain(self._folder / _KEY)
+            if self._others is not None:
+                context.sni_callback = self._others.choose
             self._server = context
         return self._server
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from rbee.builtin.disk import check_disk
+from rbee.cli.checks.certificates import of_home
 from rbee.cli.context import Context
 from rbee.contract.checks import Check
 from rbee.contract.errors import RbeeError
@@ -32,6 +33,7 @@ def machine(context: Context) -> Iterator[Check]:
     yield from _folders(folders)
     yield _token(context)
     yield _settings(context)
+    yield from of_home(context)
     yield check_disk(folders.models)
 
 

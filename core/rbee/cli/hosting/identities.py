@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psutil
 
@@ -17,6 +18,7 @@ from rbee.settings import Folders, Settings
 from rbee.trust.authority import Authority
 from rbee.trust.identity import JOIN, Identity
 from rbee.trust.names import Role
+from rbee.trust.operators import OperatorsCertificate
 from rbee.trust.proofs import prove
 from rbee.trust.renewal import Renewed
 
@@ -149,6 +151,25 @@ async def _ask(
     return Renewed(
         given.certificate.encode(), given.roots.encode(), frozenset(int(serial, 16) for serial in given.revoked)
     )
+
+
+def brought_by(settings: Settings) -> OperatorsCertificate | None:
+    """The certificate that the operator brings; not opened.
+
+    Raises:
+        ConfigurationError: certificate or key is missing.
+    """
+    certificate, key = settings.server.tls_certificate, settings.server.tls_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        missing, given = (
+            ("server.tls_key", "server.tls_certificate")
+            if key is None
+            else ("server.tls_certificate", "server.tls_key")
+        )
+        raise ConfigurationError(f"{given} is set and {missing} is not: a certificate needs its key. Set both.")
+    return OperatorsCertificate(Path(certificate).expanduser(), Path(key).expanduser())
 
 
 def own_names(further: Sequence[str]) -> list[str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rbee.queen import QueenService
     from rbee.registry import RegistryService
     from rbee.trust.identity import Identity
+    from rbee.trust.operators import OperatorsCertificate
 
 _MIB = 1024 * 1024
 
@@ -139,6 +140,10 @@ class Parts:
         if settings.queen.access_log == "json":
             access_log.write_bare()
         identity = self._identity(Role.QUEEN, str(Role.QUEEN), lambda: None)
+        names: tuple[str, ...] = ()
+        if identity is not None and self._brought is not None:
+            identity.show_to_others(self._brought)
+            names = self._brought.names()
         service = QueenService(
             settings,
             context.folders,
@@ -153,7 +158,7 @@ class Parts:
         self._stack.push_async_callback(service.stop)
         await service.start()
         self._queens.append(service)
-        guard = self._guard(Role.QUEEN)
+        guard = self._guard(Role.QUEEN, names)
         app = make_queen_app(
             service,
             guard,
@@ -190,6 +195,7 @@ class Parts:
             log_level=logging.getLogger().getEffectiveLevel(),
             drain_s=queen.drain_s,
             identity=None if identity is None else str(identity.folder),
+            brought=None if self._brought is None else (str(self._brought.certificate), str(self._brought.key)),
             hop=service.instance_id,
         )
         keeper = GateKeeper(count, sock, service.dispatcher, service.request_finished, welcome, context.environment())
@@ -241,12 +247,12 @@ class Parts:
         relays = [queen.relay.drain(within_s) for queen in self._queens]
         await asyncio.gather(*relays, *(keeper.drain(within_s) for keeper in self._keepers))
 
-    def _guard(self, role: Role) -> Guard:
+    def _guard(self, role: Role, names: tuple[str, ...] = ()) -> Guard:
         server = self._context.settings.server
         return Guard(
             token=self._token,
             host=server.host,
-            allowed_hosts=server.allowed_hosts,
+            allowed_hosts=(*server.allowed_hosts, *names),
             allowed_origins=server.allowed_origins,
             require_token=server.require_token,
             role=role,
@@ -255,6 +261,15 @@ class Parts:
     @cached_property
     def _spawned(self) -> SpawnTokens:
         return SpawnTokens(self._token)
+
+    @cached_property
+    def _brought(self) -> OperatorsCertificate | None:
+        """What the operator has brought for callers beyond loopback who are none of the colony's programs."""
+        if is_loopback(self._context.settings.server.host):
+            return None
+        from rbee.cli.hosting.identities import brought_by
+
+        return brought_by(self._context.settings)
 
     @cached_property
     def _identities(self) -> Identities:
