@@ -63,7 +63,7 @@ class Network:
     def join(self, name: str) -> None:
         """Add a machine's network: one interface with an address, and loopback."""
         self._names[name] = self._first + len(self._names)
-        namespace, cable = self._namespace(name), self._cable(name)
+        namespace, cable = self._namespace(name), self.cable(name)
         _run("ip", "netns", "add", namespace)
         _run("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace)
         _run("ip", "link", "set", cable, "master", self._bridge, "up")
@@ -83,16 +83,17 @@ class Network:
 
     def cut(self, name: str) -> None:
         """Pull the machine's cable."""
-        _run("ip", "link", "set", self._cable(name), "down")
+        _run("ip", "link", "set", self.cable(name), "down")
 
     def heal(self, name: str) -> None:
         """Plug it in again."""
-        _run("ip", "link", "set", self._cable(name), "up")
+        _run("ip", "link", "set", self.cable(name), "up")
 
     def _namespace(self, name: str) -> str:
         return f"{self._stem}n{self._names[name]}"
 
-    def _cable(self, name: str) -> str:
+    def cable(self, name: str) -> str:
+        """The end of the machine's cable at the bridge: an interface through which all goes that it sends and gets."""
         return f"{self._stem}v{self._names[name]}"
 
 
