@@ -30,6 +30,9 @@ class BeehiveRow(_Base, table=True):
     ssh_port: int | None = None
     ssh_user: str | None = None
     ssh_key_path: str | None = None
+    ssh_alias: str | None = None
+    ssh_jump: str | None = None
+    reach: str | None = None
     git_repo_url: str | None = None
     git_branch: str | None = None
     install_path: str | None = None
@@ -48,7 +51,9 @@ class BeehiveRow(_Base, table=True):
 
 _LOST = "`rbee hive ls` is then empty: enter the hives again (`rbee hive add`, `rbee hive import`)."
 
-SCHEMA = Schema("beehives", _Base.metadata, ("beehives0001",), Path(__file__).with_name("migrations"), _LOST)
+SCHEMA = Schema(
+    "beehives", _Base.metadata, ("beehives0001", "beehives0002"), Path(__file__).with_name("migrations"), _LOST
+)
 
 _AS_JSON = ("labels", "backends", "devices")
 

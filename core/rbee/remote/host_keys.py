@@ -1,0 +1,60 @@
+"""Whether a machine's host key is the one that was agreed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncssh
+
+from rbee.remote.failing import changed_key, unknown_key
+
+Agree = Callable[[str, str], bool]
+"""Told a fingerprint (``SHA256:...``) and the type of the key; says whether it is the right one."""
+
+KEY_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521", "rsa-sha2-512,rsa-sha2-256")
+"""Keys that a machine may have, one kind a word: a fingerprint that was agreed on is of one of them."""
+
+
+def no_known_hosts() -> asyncssh.SSHKnownHosts:
+    """Known hosts that know none."""
+    return asyncssh.import_known_hosts("")
+
+
+class KeyJudge(asyncssh.SSHClient):
+    """Judges the key of one connection; the known hosts of SSH were looked at before it is asked.
+
+    Args:
+        name: of the machine, for messages.
+        place: ``user@host:port``, likewise.
+        pinned: the fingerprint that was agreed on; None when none was.
+        agree: asked about a key that nobody knows; None agrees on none.
+    """
+
+    def __init__(self, name: str, place: str, pinned: str | None, agree: Agree | None) -> None:
+        self._name = name
+        self._place = place
+        self._pinned = pinned
+        self._agree = agree
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self.refusal: Exception | None = None
+        """Why the key was refused, once it was."""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """Keep the connection, which knows what the known hosts say."""
+        self._connection = conn
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Whether the key will do; it is not among those that the known hosts have for this machine."""
+        fingerprint, kind = key.get_fingerprint("sha256"), key.get_algorithm()
+        if self._pinned is not None:
+            if fingerprint != self._pinned:
+                self.refusal = changed_key(self._name, self._place, fingerprint, kind, self._pinned)
+        elif self._known_otherwise():
+            self.refusal = changed_key(self._name, self._place, fingerprint, kind, None)
+        elif self._agree is None or not self._agree(fingerprint, kind):
+            self.refusal = unknown_key(self._name, self._place, fingerprint, kind)
+        return self.refusal is None
+
+    def _known_otherwise(self) -> bool:
+        # asyncssh has no public word for it; without the attribute a key counts as new and is asked about.
+        return bool(getattr(self._connection, "_trusted_host_keys", None))
