@@ -81,7 +81,7 @@ def test_machines_are_imported_all_or_none(home):
     assert sorted(listed(home)) == ["a", "b"]
     done = home.cli("hive", "import", "--file", str(config), "--update")
     assert done.stdout == "add c\nupdate a\nupdate b\n"
-    assert listed(home)["c"]["labels"] == {"proxy_jump": "a"}
+    assert listed(home)["c"]["ssh_jump"] == "a"
     hives = home.home / "config" / "hives.conf"
     hives.write_text("Host d\n  HivePort 7900\nHost e\n  HivePort none\n")
     wrong = home.cli("hive", "import", "--from", "hives.conf")

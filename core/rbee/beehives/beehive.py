@@ -18,7 +18,6 @@ HIVE_PORT = 7835
 """Where a machine's hive listens, when nothing else was said."""
 
 BeehiveStatus = Literal["unknown", "reachable", "online", "offline", "error"]
-BeehiveReach = Literal["direct", "tunnel"]
 
 # These words become arguments of programs such as ssh one day: none may look like an option or begin a new line.
 _BAD = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
@@ -43,8 +42,6 @@ class Beehive(msgspec.Struct, frozen=True, kw_only=True):
         ssh_key_path: private key on the queen's machine; None for what SSH would take.
         ssh_alias: under what name it stands in the SSH configuration of the queen's user; None when it does not.
         ssh_jump: machines to go through, as ``ProxyJump`` of ssh_config(5) has them; None for what SSH would take.
-        reach: ``direct``: queen and hive reach each other; ``tunnel``: through an SSH connection that the queen keeps;
-            None while nobody knows.
         git_repo_url: where rbee comes from on that machine.
         git_branch: which branch of it.
         install_path: where rbee is on that machine.
@@ -69,7 +66,6 @@ class Beehive(msgspec.Struct, frozen=True, kw_only=True):
     ssh_key_path: Line | None = None
     ssh_alias: Word | None = None
     ssh_jump: Word | None = None
-    reach: BeehiveReach | None = None
     git_repo_url: Line | None = None
     git_branch: Word | None = None
     install_path: Line | None = None
@@ -111,7 +107,6 @@ class BeehiveChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ssh_key_path: Line | UnsetType | None = UNSET
     ssh_alias: Word | UnsetType | None = UNSET
     ssh_jump: Word | UnsetType | None = UNSET
-    reach: BeehiveReach | UnsetType | None = UNSET
     git_repo_url: Line | UnsetType | None = UNSET
     git_branch: Word | UnsetType | None = UNSET
     install_path: Line | UnsetType | None = UNSET

@@ -32,7 +32,6 @@ class BeehiveRow(_Base, table=True):
     ssh_key_path: str | None = None
     ssh_alias: str | None = None
     ssh_jump: str | None = None
-    reach: str | None = None
     git_repo_url: str | None = None
     git_branch: str | None = None
     install_path: str | None = None

@@ -100,10 +100,11 @@ def _beehive(name: str, found: dict[str, Directive], home: Path, local_user: str
     user = found["user"].value() if "user" in found else None
     port = found["port"].port() if "port" in found else None
     tokens = {"h": host, "n": name, "r": user or local_user, "u": local_user, "d": str(home), "p": str(port or 22)}
-    labels = {}
+    labels, through_host = {}, None
     if (jump := found.get("proxyjump")) is not None and jump.value().lower() != "none":
-        labels["proxy_jump"] = jump.value()
-    if (through := found.get("proxycommand")) is not None and " ".join(through.args).lower() != "none" and not labels:
+        through_host = jump.value()
+    through = found.get("proxycommand")
+    if through is not None and " ".join(through.args).lower() != "none" and through_host is None:
         labels["proxy_jump"] = "command"
         notes.append(f"{name!r} is reached through a ProxyCommand; the queen does not try to reach it by herself.")
     return checked(
@@ -114,6 +115,8 @@ def _beehive(name: str, found: dict[str, Directive], home: Path, local_user: str
                 ssh_port=port,
                 ssh_user=user,
                 ssh_key_path=_key(name, found.get("identityfile"), tokens, home, notes),
+                ssh_alias=name,
+                ssh_jump=through_host,
                 labels=labels or None,
             ),
         )

@@ -190,7 +190,8 @@ class BeehiveWatch:
 
 def _is_watched(beehive: Beehive) -> bool:
     # Behind another machine the same address may be somebody else's, who must not be sent the colony's token.
-    return beehive.enabled and beehive.ssh_host is not None and "proxy_jump" not in beehive.labels
+    behind = beehive.ssh_jump not in {None, "none"} or "proxy_jump" in beehive.labels
+    return beehive.enabled and beehive.ssh_host is not None and not behind
 
 
 def _is_at(beehive: Beehive, url: str | None) -> bool:

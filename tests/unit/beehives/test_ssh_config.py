@@ -41,7 +41,8 @@ def test_a_host_gets_its_values(tmp_path: Path) -> None:
         ssh_port=2222,
         ssh_user="bee",
         ssh_key_path="/home/bee/.ssh/my key",
-        labels={"proxy_jump": "gate:22"},
+        ssh_alias="gpu1",
+        ssh_jump="gate:22",
     )
 
 

@@ -225,7 +225,8 @@ async def test_those_that_are_disabled_behind_another_or_without_host_are_left_a
     await desk.watch.enter(
         [
             entry(host.port, node_name="off", enabled=False),
-            entry(host.port, node_name="behind", labels={"proxy_jump": "gate"}),
+            entry(host.port, node_name="behind", ssh_jump="gate"),
+            entry(host.port, node_name="command", labels={"proxy_jump": "command"}),
             BeehiveChanges(node_name="nowhere"),
             entry(host.port),
         ],
@@ -233,7 +234,13 @@ async def test_those_that_are_disabled_behind_another_or_without_host_are_left_a
     )
     await desk.until("online")
     statuses = {one.node_name: one.status for one in await desk.watch.list()}
-    assert statuses == {"off": "unknown", "behind": "unknown", "nowhere": "unknown", "gpu1": "online"}
+    assert statuses == {
+        "off": "unknown",
+        "behind": "unknown",
+        "command": "unknown",
+        "nowhere": "unknown",
+        "gpu1": "online",
+    }
     assert [path for path, _ in host.asked] == ["/health", "/v1/capabilities"]
 
 

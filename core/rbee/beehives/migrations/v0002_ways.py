@@ -1,4 +1,4 @@
-"""Ways to a machine: its name in the SSH configuration, machines to go through, and how it is reached."""
+"""Ways to a machine: its name in the SSH configuration, and machines to go through."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the columns."""
-    for name in ("ssh_alias", "ssh_jump", "reach"):
+    for name in ("ssh_alias", "ssh_jump"):
         op.add_column("beehives", sa.Column(name, sa.String(), nullable=True))
