@@ -23,12 +23,17 @@ def listed(home):
 
 def test_the_list_is_kept_without_a_queen(home):
     assert "No hives were entered" in home.cli("hive", "ls").stderr
-    assert home.cli("hive", "add", "gpu1", "--ssh-key", "k", "--label", "room=cellar", "--port", "7900").returncode == 0
+    assert (
+        home.cli(
+            "hive", "add", "gpu1", "--no-connect", "--ssh-key", "k", "--label", "room=cellar", "--port", "7900"
+        ).returncode
+        == 0
+    )
     assert stat.S_IMODE((home.home / "beehives.db").stat().st_mode) == 0o600
     one = shown(home, "gpu1")
     assert (one["ssh_host"], one["hive_port"], one["labels"]) == ("gpu1", 7900, {"room": "cellar"})
     assert one["ssh_key_path"] == str(home.folder / "k")
-    again = home.cli("hive", "add", "gpu1")
+    again = home.cli("hive", "add", "gpu1", "--no-connect")
     assert again.returncode == 1
     assert "--update" in one_line(again.stderr)
     assert home.cli("hive", "add", "gpu1", "--update", "--ssh-host", "10.0.0.7", "--disabled").returncode == 0
@@ -37,10 +42,10 @@ def test_the_list_is_kept_without_a_queen(home):
     unknown = home.cli("hive", "add", "gpu9", "--update", "--disabled")
     assert (unknown.returncode, "no hive 'gpu9'" in unknown.stderr, "gpu9" in listed(home)) == (1, True, False)
     for args, told in ((("bad name!",), "letters, digits"), (("gpu8", "--host-key", "junk"), "ssh-keygen")):
-        refused = home.cli("hive", "add", *args)
+        refused = home.cli("hive", "add", *args, "--no-connect")
         assert (refused.returncode, told in refused.stderr, "regex" in refused.stderr) == (1, True, False)
     key = f"SHA256:{'aB3' * 14}/"
-    added = home.cli("hive", "add", "gpu8", "--host-key", key, "--json")
+    added = home.cli("hive", "add", "gpu8", "--no-connect", "--host-key", key, "--json")
     assert json.loads(added.stdout) == {"added": ["gpu8"], "updated": []}
     assert json.loads(home.cli("hive", "rm", "gpu8", "--json").stdout) == {"removed": ["gpu8"]}
     table = home.cli("hive", "ls").stdout
@@ -63,7 +68,7 @@ def test_the_list_is_kept_without_a_queen(home):
     ],
 )
 def test_what_will_not_do_is_one_line(home, arguments, words):
-    done = home.cli("hive", "add", "gpu1", *arguments)
+    done = home.cli("hive", "add", "gpu1", "--no-connect", *arguments)
     assert done.returncode in {1, 2}
     assert words in one_line(done.stderr)
     assert listed(home) == {}
@@ -96,7 +101,7 @@ def test_machines_are_imported_all_or_none(home):
 def test_a_newer_data_base_is_one_line(home):
     import sqlite3
 
-    home.cli("hive", "add", "a")
+    home.cli("hive", "add", "a", "--no-connect")
     connection = sqlite3.connect(home.home / "beehives.db")
     connection.execute("UPDATE beehives_version SET version_num = 'later'")
     connection.commit()
@@ -110,8 +115,11 @@ def test_a_newer_data_base_is_one_line(home):
 def test_the_queen_finds_hives_that_were_entered_and_notes_it(colony):
     port = colony.hive_url.rpartition(":")[2]
     queen_port = colony.queen_url.rpartition(":")[2]
-    assert colony.cli("hive", "add", "self", "--ssh-host", "localhost", "--port", port).returncode == 0
-    assert colony.cli("hive", "add", "other", "--ssh-host", "127.0.0.1", "--port", queen_port).returncode == 0
+    assert colony.cli("hive", "add", "self", "--no-connect", "--ssh-host", "localhost", "--port", port).returncode == 0
+    assert (
+        colony.cli("hive", "add", "other", "--no-connect", "--ssh-host", "127.0.0.1", "--port", queen_port).returncode
+        == 0
+    )
 
     def told():
         found = listed(colony)

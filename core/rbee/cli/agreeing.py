@@ -9,6 +9,9 @@ import click
 from rbee.cli.console import say
 from rbee.contract.errors import InvalidRequestError
 
+ANY_KEY = "any"
+"""``--accept-fingerprint`` without a fingerprint: whichever host key a machine shows at first."""
+
 
 def agreed(what: str, *, yes: bool) -> bool:
     """Whether a person agrees; who does not is told that nothing was done.

@@ -57,6 +57,7 @@ from rbee.queen.operations import (
     Forwards,
     Inference,
     Loading,
+    Machines,
     Models,
     Operations,
     QueenChecks,
@@ -218,7 +219,8 @@ class QueenService:
             Benching(self.telemetry, self.names, self.dispatcher, history.rates),
             self._lists.workers,
         )
-        every = aliased(operations.operations(), self.aliases.target)
+        machines = Machines(lambda: self.beehives, url, self.telemetry.is_hive_online)
+        every = aliased({**operations.operations(), **machines.operations()}, self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
         self.subscriptions = HiveSubscriptions(url, credentials, limits, clock, self._knows_hive, self._beat_hive)
         self._inquiries = Inquiries(credentials, self._beat_worker, self._is_unheard, url)

@@ -72,7 +72,7 @@ async def _through(target: Target, agree: Agree | None, timeout_s: float) -> Ssh
             opened.callback(before.close)
         connection = await _one(target, before, agree, timeout_s)
         opened.callback(connection.close)
-        return SshHost(target.name, connection, _place(target, connection), opened.pop_all())
+        return SshHost(target.name, connection, _place(target, connection), opened.pop_all(), is_behind=bool(jumps))
 
 
 def _fields(target: Target) -> dict[str, Any]:

@@ -46,9 +46,7 @@ def _system(look: Look) -> Check:
         remedy = "rbee runs on Linux and macOS; take another machine, or WSL on Windows."
         return Check(name="system", status="fail", detail=f"{look.system}, {look.arch}", remedy=remedy)
     if look.arch not in archs:
-        remedy = (
-            "Packages are mostly made for x86_64 and aarch64; others are built there, which needs a compiler."
-        )
+        remedy = "Packages are mostly made for x86_64 and aarch64; others are built there, which needs a compiler."
         return Check(name="system", status="warn", detail=detail, remedy=remedy)
     return Check(name="system", status="ok", detail=detail)
 

@@ -38,14 +38,24 @@ class SshHost(Host):
         connection: logged in.
         place: ``user@host:port``, for messages.
         opened: closes the connection and those that it goes through.
+        is_behind: as the attribute.
 
     Attributes:
         fingerprint: of the host key that it showed, ``SHA256:...``.
         key_type: of that key: ``ssh-ed25519``.
+        address: of the machine, as the SSH configuration has it.
+        port: of its SSH server.
+        is_behind: whether other machines stand between.
     """
 
     def __init__(
-        self, name: str, connection: asyncssh.SSHClientConnection, place: str, opened: contextlib.AsyncExitStack
+        self,
+        name: str,
+        connection: asyncssh.SSHClientConnection,
+        place: str,
+        opened: contextlib.AsyncExitStack,
+        *,
+        is_behind: bool = False,
     ) -> None:
         self.name = name
         self.user: str = connection.get_extra_info("username")
@@ -53,6 +63,9 @@ class SshHost(Host):
         key = connection.get_server_host_key()
         self.fingerprint: str | None = None if key is None else key.get_fingerprint("sha256")
         self.key_type: str | None = None if key is None else key.get_algorithm()
+        self.address: str = connection.get_extra_info("host")
+        self.port: int = connection.get_extra_info("port")
+        self.is_behind = is_behind
         self._connection = connection
         self._opened = opened
         self._sftp: asyncssh.SFTPClient | None = None

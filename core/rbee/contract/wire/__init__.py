@@ -40,6 +40,7 @@ from rbee.contract.wire.explanation import (
 from rbee.contract.wire.inference import InferAnswer, InferRequest, RequestRecord
 from rbee.contract.wire.jobs import JobAccepted, JobDetail, JobEvent, JobSummary
 from rbee.contract.wire.logs import LogPart
+from rbee.contract.wire.machines import HiveConnect, HiveDoctor
 from rbee.contract.wire.memory import LearnedMemory, MemoryLedger
 from rbee.contract.wire.models import (
     FileVerdict,
@@ -140,6 +141,8 @@ __all__ = [
     "HeldModels",
     "HiveBeatAnswer",
     "HiveCapabilities",
+    "HiveConnect",
+    "HiveDoctor",
     "HiveDrain",
     "HiveHeartbeat",
     "HiveInfo",

@@ -6,7 +6,8 @@ from rbee.queen.operations.checks import QueenChecks
 from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference
 from rbee.queen.operations.loading import Loading
+from rbee.queen.operations.machines import Machines
 from rbee.queen.operations.models import Models
 from rbee.queen.operations.operations import Operations
 
-__all__ = ["Benching", "Forwards", "Inference", "Loading", "Models", "Operations", "QueenChecks", "aliased"]
+__all__ = ["Benching", "Forwards", "Inference", "Loading", "Machines", "Models", "Operations", "QueenChecks", "aliased"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +11,48 @@ import msgspec
 
 from rbee.beehives import BeehiveChanges, Entered
 from rbee.beehives.beehive import checked
+from rbee.cli.agreeing import ANY_KEY
 from rbee.cli.beehives import BeehiveAccess, with_beehives
 from rbee.cli.console import say
 from rbee.cli.context import current
+from rbee.cli.exits import FAILED
+from rbee.cli.machine_checks import print_checks
 from rbee.contract.errors import NotFoundError
 
 
 @click.command("add")
-@click.argument("name")
-@click.option("--ssh-host", metavar="HOST", help="Name or address of the machine; NAME when absent.")
+@click.argument("machine", metavar="[USER@]HOST")
+@click.option("--name", metavar="NAME", help="What you call it; HOST when absent.")
+@click.option("--ssh-host", metavar="HOST", help="Name or address of the machine; HOST when absent.")
 @click.option("--ssh-port", type=int, metavar="PORT", help="Port of its SSH server; 22 when absent.")
 @click.option("--ssh-user", metavar="USER", help="Who logs in there.")
-@click.option("--ssh-key", metavar="FILE", help="Private key on the queen's machine.")
+@click.option("--identity", "--ssh-key", "ssh_key", metavar="FILE", help="Private key on the queen's machine.")
+@click.option("--jump", metavar="[USER@]HOST[:PORT]", help="Machine to go through; several with commas between.")
 @click.option("--port", type=int, metavar="PORT", help="Port of its hive; 7835 when absent.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be repeated.")
 @click.option("--git-repo", metavar="URL", help="Where rbee comes from on that machine.")
 @click.option("--git-branch", metavar="NAME", help="Which branch of it.")
 @click.option("--install-path", metavar="PATH", help="Where rbee is on that machine.")
 @click.option("--host-key", metavar="SHA256:...", help="Fingerprint of its SSH host key.")
+@click.option(
+    "--accept-fingerprint",
+    "accept",
+    is_flag=False,
+    flag_value=ANY_KEY,
+    metavar="[SHA256:...]",
+    help="Agree on its host key: on that one, or on whichever it shows at first.",
+)
+@click.option("--no-connect", is_flag=True, help="Only enter it: do not log in there.")
 @click.option("--disabled", is_flag=True, help="The queen does not try to reach it.")
 @click.option("--enabled", is_flag=True, help="She does again.")
 @click.option("--update", is_flag=True, help="Change the one of that name; what is not given stays.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     *,
-    name: str,
+    machine: str,
+    name: str | None,
+    accept: str | None,
+    no_connect: bool,
     labels: tuple[str, ...],
     disabled: bool,
     enabled: bool,
@@ -42,9 +60,11 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Enter a machine into the list of hives: the queen tries to reach the hive there.
+    """Log in on a machine over SSH, look at it, and enter it into the list of hives.
 
-    Works with and without a running queen.
+    HOST may be a name of ~/.ssh/config.  Nothing is entered unless the connection stands.  A host key that nobody has
+    agreed on is shown, and asked about.  With --update, --disabled or --no-connect nobody logs in there.  Works with
+    and without a running queen.
     """
     if disabled and enabled:
         raise click.UsageError("--enabled and --disabled exclude each other.")
@@ -52,17 +72,31 @@ def command(
     if "ssh_key_path" in said:
         # The queen has another working folder than this shell.
         said["ssh_key_path"] = str(Path(said["ssh_key_path"]).expanduser().absolute())
+    if accept is not None and accept != ANY_KEY and not _FINGERPRINT.fullmatch(accept):
+        raise click.UsageError(
+            f"{accept!r} is no fingerprint: SHA256: and 43 characters, as `ssh-keygen -lf` prints it."
+        )
+    user, _, host = machine.rpartition("@")
+    name = name or host
+    if user:
+        said.setdefault("ssh_user", user)
     if labels:
         said["labels"] = _labels(labels)
     if disabled or enabled:
         said["enabled"] = enabled
 
+    if not (no_connect or disabled or (update and accept is None)):
+        _connect(name, host, said, update=update, accept=accept, as_json=as_json)
+        return
+
+    node_name = name
+
     async def enter(beehives: BeehiveAccess) -> Entered:
         if update:
-            await _must_exist(beehives, name)
+            await _must_exist(beehives, node_name)
         elif "ssh_host" not in said:
-            said["ssh_host"] = name
-        return await beehives.enter([checked(BeehiveChanges(node_name=name, **said))], update=update)
+            said["ssh_host"] = host
+        return await beehives.enter([checked(BeehiveChanges(node_name=node_name, **said))], update=update)
 
     entered = with_beehives(current(), enter)
     if as_json:
@@ -71,7 +105,33 @@ def command(
     say(f"Hive {name!r} was {'added' if entered.added else 'changed'}. How it is: rbee hive show {name}")
 
 
+def _connect(name: str, host: str, said: dict[str, Any], *, update: bool, accept: str | None, as_json: bool) -> None:
+    # Late: what speaks SSH takes long to load.
+    from rbee.cli.arriving import connected
+
+    context = current()
+    # Agreeing on another key is a change of a machine that was entered, as messages about one tell.
+    there = {one.node_name: one for one in with_beehives(context, lambda beehives: beehives.list())}
+    known = accept is not None and name in there
+    if not known and "ssh_host" not in said:
+        # What the SSH configuration says of it is looked up with each connection.
+        said["ssh_alias"] = host
+    changes = checked(BeehiveChanges(node_name=name, **said))
+    found = connected(context, changes, update=update or known, accept=accept)
+    if found is None:
+        raise click.exceptions.Exit(FAILED)
+    if as_json:
+        entered = {"added": [name] if found.added else [], "updated": [name] if found.updated else []}
+        click.echo(msgspec.json.encode({**entered, "examined": found}).decode())
+        return
+    print_checks(found.checks)
+    # Here the machine stands in the list, connected and looked at: what is installed there is installed from here.
+    say(f"Hive {name!r} was {'added' if found.added else 'changed'}. How it is: rbee hive show {name}")
+
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _COLUMNS = (
+    ("jump", "ssh_jump"),
     ("ssh_host", "ssh_host"),
     ("ssh_port", "ssh_port"),
     ("ssh_user", "ssh_user"),
