@@ -25,7 +25,7 @@ from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS
 from rbee.observability import GatewayMetrics
 from rbee.observability.collected import encode
-from rbee.queen.operations import Forwards
+from rbee.queen.operations import Forwards, Machines
 from rbee.queen.operations import Operations as QueenOperations
 from rbee.settings import load_settings
 from rbee.worker.figures import figures
@@ -210,7 +210,7 @@ def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) 
     hive = HiveOperations(*[Mock() for _ in inspect.signature(HiveOperations).parameters]).operations()
     forwards = Forwards(Mock(), Mock())
     further = [Mock() for _ in inspect.signature(QueenOperations).parameters][2:]
-    queen = QueenOperations(Mock(), forwards, *further).operations()
+    queen = {**QueenOperations(Mock(), forwards, *further).operations(), **Machines(Mock(), "", Mock()).operations()}
     assert set(hive) == set(HIVE_OPERATIONS) == set(forwards.operations())
     assert {name for name, at_queen, _, _ in rows if at_queen} == set(queen)
     assert {name for name, _, at_hive, _ in rows if at_hive} == set(hive)

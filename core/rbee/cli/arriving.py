@@ -45,7 +45,9 @@ def connected(context: Context, changes: BeehiveChanges, *, update: bool, accept
         return _once(context, changes, update=update, accept=accept)
     except ConflictError as error:
         fingerprint = error.details.get("fingerprint")
-        if error.details.get("cause") != "key_unknown" or not isinstance(fingerprint, str) or not sys.stdin.isatty():
+        # The key of a machine on the way is agreed on by entering that one.
+        ours = error.details.get("cause") == "key_unknown" and error.details.get("host") == changes.node_name
+        if not ours or not isinstance(fingerprint, str) or not sys.stdin.isatty():
             raise
         say(line(f"{error.details.get('host')} shows a host key that nobody has agreed on:"))
         say(line(f"  {error.details.get('key_type')} {fingerprint}"))

@@ -81,7 +81,8 @@ def unknown_key(name: str, place: str, fingerprint: str, key_type: str) -> HostK
     """The key is to be agreed on first."""
     return HostKeyUnknownError(
         f"Hive {name!r}, checking the host key: {place} shows a key that nobody has agreed on: {fingerprint} "
-        f"({key_type}). Compare it on that machine (`ssh-keygen -lf` on its host key file), then: "
+        f"({key_type}). Compare it on that machine (`ssh-keygen -lf` on its host key file); then the same command with "
+        f"--accept-fingerprint {fingerprint}, or for a machine of the list: "
         f"rbee hive add {name} --accept-fingerprint {fingerprint}",
         details=told(name, "checking the host key", "key_unknown", fingerprint=fingerprint, key_type=key_type),
     )

@@ -138,7 +138,7 @@ def _port(look: Look, *, hive_runs: bool) -> Iterator[Check]:
     elif hive_runs:
         yield Check(name="port", status="ok", detail=f"the hive listens at {look.port}")
     else:
-        remedy = "If that is a hive of yours, well; else give this one another: rbee hive add NAME --update --port PORT"
+        remedy = "If that is a hive of yours, well; else take another: rbee hive add NAME --update --port PORT"
         yield Check(name="port", status="warn", detail=f"somebody listens at {look.port}", remedy=remedy)
 
 

@@ -23,7 +23,7 @@ def command(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode({"nodes": found}).decode())
         return
     if not found:
-        say("No hives were entered. Enter one: rbee hive add NAME --ssh-host HOST")
+        say("No hives were entered. Enter one: rbee hive add USER@HOST")
         return
     from rich.table import Table
     from rich.text import Text
