@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import click
 
 from rbee.cli.format import line
 from rbee.contract.checks import Check
 
-_SIGNS = {"ok": "+", "warn": "!", "fail": "x"}
+_SIGNS = MappingProxyType({"ok": "+", "warn": "!", "fail": "x"})
 
 
 def print_checks(checks: tuple[Check, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from rbee.contract.checks import Check
 from rbee.remote.preflight import Look, version_of
@@ -14,8 +15,8 @@ _DISK_WELL = 20 * _GIB
 _MEMORY = 2 * _GIB
 _CLOCK_S = 5.0
 _GLIBC = (2, 28)
-_ARCHS = {"Linux": ("x86_64", "aarch64", "arm64"), "Darwin": ("arm64", "x86_64")}
-_VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD"}
+_ARCHS = MappingProxyType({"Linux": ("x86_64", "aarch64", "arm64"), "Darwin": ("arm64", "x86_64")})
+_VENDORS = MappingProxyType({"0x10de": "NVIDIA", "0x1002": "AMD"})
 
 
 def judged(look: Look, *, hive_runs: bool = False) -> tuple[Check, ...]:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import psutil
@@ -135,14 +137,39 @@ async def test_what_is_there_of_another_file_is_written_over(host: SshHost, sshd
     assert not (sshd.home / "other.part").exists()
 
 
-async def test_a_file_that_does_not_fit_is_refused_before_it_is_sent(host: SshHost, tmp_path: Path) -> None:
+@pytest.fixture
+def small(sshd: Sshd) -> Iterator[PurePosixPath]:
+    """A folder over there on a disk of 1 MiB."""
+    folder = sshd.home / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield PurePosixPath("small")
+    subprocess.run(["umount", folder], check=True)
+
+
+async def test_a_file_that_does_not_fit_is_refused_and_nothing_of_it_stays(
+    host: SshHost, sshd: Sshd, small: PurePosixPath, tmp_path: Path
+) -> None:
     source = tmp_path / "huge"
     with source.open("wb") as file:
-        file.truncate(1)
-    target = PurePosixPath("/dev/full")
+        file.truncate(2 * 1024 * 1024)
 
-    with pytest.raises((InsufficientDiskError, PermissionDeniedError, ConfigurationError)):
-        await host.send(source, target / "file")
+    with pytest.raises(InsufficientDiskError, match=r"'there', sending 'small/huge': 2097152 bytes .* Make room"):
+        await host.send(source, small / "huge")
+    with pytest.raises(InsufficientDiskError, match="is its disk full"):
+        await host.write(small / "huge", source.read_bytes())
+
+    assert list((sshd.home / "small").iterdir()) == []
+
+
+async def test_where_nobody_may_write_says_so(host: SshHost, sshd: Sshd, tmp_path: Path) -> None:
+    if sshd.user == "root":
+        pytest.skip("root may write everywhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionDeniedError, match="'there'"):
+        await host.send(tmp_path / "file", PurePosixPath("/etc/rbee-test"))
 
 
 async def test_small_files_are_written_and_read(host: SshHost, sshd: Sshd) -> None:
