@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
@@ -13,6 +14,7 @@ from rbee.testing.colony import eventually
 from rbee.testing.networks import Network, why_not
 from rbee.testing.programs import Machine
 from rbee.testing.site import Site
+from rbee.trust.identity import Identity
 
 
 @pytest.fixture
@@ -134,3 +136,35 @@ def test_plain_text_is_not_spoken_between_machines(site: Site, network: Network)
     with pytest.raises(httpx2.HTTPError):
         httpx2.get(f"{plain}/health", trust_env=False, timeout=5)
     assert site.http.get(f"{site.queen_url}/health").status_code == 200
+
+
+def test_certificates_end_and_are_renewed_while_an_answer_goes_on(network: Network, make_site) -> None:
+    lifetime = {"security.certificate_hours": "0.002"}
+    site = make_site(lifetime, address=network.address("first"), prefix=network.prefix("first"))
+    site.queen.start()
+    attic = newcomer(site, network, "attic")
+    assert attic.cli(*invited(site, "--name", "attic")).returncode == 0
+    site.program("hive", attic).start()
+    eventually(lambda: "attic" in site.hives(), 30)
+    # Twice as long as a certificate holds.
+    model = "echo:slow?tokens=150&delay_ms=100"
+    last = site.run_job("worker_spawn", hive_id="attic", model=model, worker_id="w")
+    assert last["type"] == "done", last
+    identity = Identity(attic.home / "config" / "identity")
+    before = identity.peer.serial, identity.expires_at
+    ask = {"model": model, "messages": [{"role": "user", "content": "word"}], "stream": True}
+    with site.http.stream("POST", f"{site.queen_url}/v1/chat/completions", json=ask) as answer:
+        lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
+    assert len(lines) > 150
+    assert lines[-1] == "data: [DONE]"
+    assert datetime.now(UTC) > before[1], "it has ended meanwhile"
+    assert Identity(attic.home / "config" / "identity").peer.serial != before[0]
+    # Connections made now show the new ones, on every hop.
+    with httpx2.Client(verify=site.trusting(), trust_env=False, timeout=20) as fresh:
+        again = fresh.post(
+            f"{site.queen_url}/v1/chat/completions",
+            json={"model": "echo:quick", "messages": [{"role": "user", "content": "still here"}]},
+            headers={"authorization": f"Bearer {site.token}"},
+        )
+    assert again.status_code == 200, again.text
+    assert "attic" in site.hives()

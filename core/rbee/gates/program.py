@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from rbee.trust.identity import Identity
 
-_RENEWED_S = 60.0
-
 
 class Gate:
     """One gate, from the queen's welcome to its end.
@@ -128,7 +126,7 @@ async def _take_renewed(identity: Identity) -> None:
 
     async def look() -> None:
         while True:
-            await asyncio.sleep(_RENEWED_S)
+            await asyncio.sleep(identity.look_s())
             identity.take_renewed()
 
     await keep_running("the certificate", look)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_S = 30.0
+_FIRST_LOOK_S = 1.0
 
 Ask = Callable[[str, bytes], Awaitable["Renewed"]]
 """Asks the authority for a worker's certificate, by the worker's id and a request in PEM; raises `RbeeError`."""
@@ -61,12 +62,17 @@ class WorkerCertificates:
         Args:
             workers: ids of those that run.
         """
+        wait_s = _FIRST_LOOK_S
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(wait_s)
+            wait_s = _LOOK_S
             for worker_id in list(workers()):
                 identity = _identity(self._of(worker_id))
                 try:
-                    if identity.exists and identity.wants_renewal(datetime.now(UTC)):
+                    if not identity.exists:
+                        continue
+                    wait_s = min(wait_s, identity.look_s())
+                    if identity.wants_renewal(datetime.now(UTC)):
                         await self.make(worker_id)
                 except RbeeError as error:
                     log.warning("the certificate of worker %s could not be renewed yet: %s", worker_id, error.message)

@@ -232,7 +232,7 @@ class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     certificate_hours: Annotated[
         float,
-        Meta(ge=0.05, le=8760, description="Hours for which a program's certificate holds; renewed at half of them."),
+        Meta(ge=0.001, le=8760, description="Hours for which a program's certificate holds; renewed at half of them."),
     ] = 24.0
     renewal_grace_hours: Annotated[
         float, Meta(ge=0, le=2160, description="Hours after its end in which a certificate may still be renewed.")

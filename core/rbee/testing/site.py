@@ -55,7 +55,7 @@ class Site(Questions):
         self._authority: Authority | None = None
         first = self.machine("first", address, prefix)
         self._http = httpx2.Client(
-            headers={"authorization": f"Bearer {self.token}"}, timeout=_ASK_S, trust_env=False, verify=self._trusting()
+            headers={"authorization": f"Bearer {self.token}"}, timeout=_ASK_S, trust_env=False, verify=self.trusting()
         )
         self.registry = self.program("registry", first)
         self.queen = self.program("queen", first)
@@ -87,7 +87,7 @@ class Site(Questions):
                 found.join(self._authority, Role.HIVE, name)
         return found
 
-    def _trusting(self) -> ssl.SSLContext | bool:
+    def trusting(self) -> ssl.SSLContext | bool:
         """Trusts the colony's programs, each for any of them: they are asked by their addresses."""
         if self._authority is None:
             return False

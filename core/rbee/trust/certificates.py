@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from rbee.contract.errors import AuthenticationError, ConfigurationError, InvalidRequestError
 from rbee.trust.names import Peer, Role, internal_name, read_uri, uri_of
 
-_EARLY = timedelta(minutes=5)
+EARLY = timedelta(minutes=5)
+"""What is signed holds from before its making on: clocks of machines differ."""
 """Clocks of two machines may differ by so much without a fresh certificate being refused for it."""
 _LARGEST_REQUEST = 16 * 1024
 _LONGEST_SUBJECT = 256
@@ -99,7 +100,7 @@ def make_root(key: Key, colony: str, now: datetime, years: int) -> x509.Certific
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLY)
+        .not_valid_before(now - EARLY)
         .not_valid_after(now + timedelta(days=365 * years))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
@@ -173,7 +174,7 @@ def sign(
         .issuer_name(root.subject)
         .public_key(request.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLY)
+        .not_valid_before(now - EARLY)
         .not_valid_after(min(now + lifetime, root.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from rbee.contract.errors import AuthenticationError, ConfigurationError
 from rbee.trust.certificates import (
+    EARLY,
     Key,
     check_signed,
     key_pem,
@@ -27,6 +28,9 @@ from rbee.trust.names import Peer
 from rbee.trust.operators import OperatorsCertificate
 from rbee.trust.private import make_folder, read_private, write_private
 from rbee.trust.revoked import RevokedSerials
+
+_LEAST_LOOK_S, _MOST_LOOK_S = 0.5, 30.0
+_LOOKS = 16
 
 _KEY, _ROOTS, _QUEEN = "identity.pem", "roots.pem", "queen"
 """Key and certificate are one file: of two, a crash could leave those that do not belong together."""
@@ -138,9 +142,16 @@ class Identity:
 
     def wants_renewal(self, now: datetime) -> bool:
         """Whether half of its time is over."""
+        return now >= self.expires_at - self._lifetime() / 2
+
+    def look_s(self) -> float:
+        """Seconds between two looks whether it wants renewal, or was renewed: few enough to do both in time."""
+        return min(_MOST_LOOK_S, max(_LEAST_LOOK_S, self._lifetime().total_seconds() / _LOOKS))
+
+    def _lifetime(self) -> timedelta:
         certificate = self._opened()[1]
-        whole: timedelta = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-        return now >= certificate.not_valid_before_utc + whole / 2
+        whole: timedelta = certificate.not_valid_after_utc - certificate.not_valid_before_utc - EARLY
+        return max(whole, timedelta())
 
     def take_renewed(self) -> None:
         """Use what another program of this home has renewed in the files; nothing when they are as they were.

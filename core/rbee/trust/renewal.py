@@ -39,7 +39,7 @@ class Renewal:
         identity: whose.
         ask: sends a request (PKCS #10, PEM) to the authority.
         now: the time, with a time zone.
-        look_s: seconds between two looks at the time, which may jump.
+        look_s: most seconds between two looks at the time, which may jump.
         retry_s: seconds after a first failure; they double.
         outdated: whether a new one is wanted whatever the time.
     """
@@ -56,7 +56,7 @@ class Renewal:
         self._identity = identity
         self._ask = ask
         self._now = now
-        self._look_s = look_s
+        self._most_look_s = look_s
         self._retry_s = retry_s
         self._outdated = outdated
 
@@ -65,7 +65,7 @@ class Renewal:
         wait = self._retry_s
         while True:
             if not self._identity.wants_renewal(self._now()) and not self._outdated():
-                await asyncio.sleep(self._look_s)
+                await asyncio.sleep(self._look_s())
                 continue
             try:
                 await self.renew()
@@ -80,7 +80,10 @@ class Renewal:
             else:
                 wait = self._retry_s
                 # Where the clock is half a lifetime ahead, a new one is as old as the one before it.
-                await asyncio.sleep(self._look_s)
+                await asyncio.sleep(self._look_s())
+
+    def _look_s(self) -> float:
+        return min(self._most_look_s, self._identity.look_s())
 
     async def renew(self) -> None:
         """Have a new certificate now.

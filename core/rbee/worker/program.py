@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RENEWED_S = 30.0
-
 _CHATTY = ("httpx2", "httpcore2", "uvicorn")
 """Libraries that would write a line for every beat."""
 
@@ -139,7 +137,7 @@ async def _take_renewed(identity: Identity | None) -> None:
     if identity is None:
         return
     while True:
-        await asyncio.sleep(_RENEWED_S)
+        await asyncio.sleep(identity.look_s())
         try:
             identity.take_renewed()
         except ConfigurationError as error:
