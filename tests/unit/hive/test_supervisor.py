@@ -540,9 +540,10 @@ async def test_why_a_start_failed_is_told_also_when_its_process_does_not_end(
 
 async def test_a_worker_whose_start_is_broken_off_at_its_pipe_does_not_live_on(tmp_path: Path, monkeypatch) -> None:
     started: list[int] = []
+    others = {child.pid for child in psutil.Process().children()}
 
     async def never(*_: object) -> None:
-        started.extend(child.pid for child in psutil.Process().children())
+        started.extend(child.pid for child in psutil.Process().children() if child.pid not in others)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio.get_running_loop(), "connect_read_pipe", never)
