@@ -3,7 +3,7 @@
 The registry itself is in `rbee.beehives.registry`: who only speaks of beehives need not load a data base.
 """
 
-from rbee.beehives.beehive import HIVE_PORT, SSH_PORT, Beehive, BeehiveChanges, BeehiveStatus, Entered
+from rbee.beehives.beehive import HIVE_PORT, SSH_PORT, Beehive, BeehiveChanges, BeehiveReach, BeehiveStatus, Entered
 from rbee.beehives.hives_conf import read_hives_conf
 from rbee.beehives.imported import Imported
 from rbee.beehives.ssh_config import read_ssh_config
@@ -13,6 +13,7 @@ __all__ = [
     "SSH_PORT",
     "Beehive",
     "BeehiveChanges",
+    "BeehiveReach",
     "BeehiveStatus",
     "Entered",
     "Imported",

@@ -18,6 +18,8 @@ HIVE_PORT = 7835
 """Where a machine's hive listens, when nothing else was said."""
 
 BeehiveStatus = Literal["unknown", "reachable", "online", "offline", "error"]
+BeehiveReach = Literal["direct", "tunnel"]
+"""At its own address, or through an SSH tunnel."""
 
 # These words become arguments of programs such as ssh one day: none may look like an option or begin a new line.
 _BAD = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
@@ -55,6 +57,9 @@ class Beehive(msgspec.Struct, frozen=True, kw_only=True):
             not tried yet.
         backends: how its workers can drive its devices, as its hive has told; None before that.
         devices: ids of its devices, likewise.
+        reach: how its hive was reached last; None before that.
+        reach_wanted: the only way that is tried; None for whichever leads there.
+        tunnel_port: the port of the machine's loopback that its SSH tunnel leads to the queen.
         created_at: when it was entered.
         updated_at: when the operator last changed it.
     """
@@ -77,6 +82,9 @@ class Beehive(msgspec.Struct, frozen=True, kw_only=True):
     status: BeehiveStatus = "unknown"
     backends: tuple[str, ...] | None = None
     devices: tuple[str, ...] | None = None
+    reach: BeehiveReach | None = None
+    reach_wanted: BeehiveReach | None = None
+    tunnel_port: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -114,6 +122,7 @@ class BeehiveChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     labels: Labels | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     host_key_fingerprint: Fingerprint | UnsetType | None = UNSET
+    reach_wanted: BeehiveReach | UnsetType | None = UNSET
 
     def said(self) -> dict[str, Any]:
         """What was said, by column; without the name."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveStatus, Entered, Place
+from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveReach, BeehiveStatus, Entered, Place
 from rbee.contract.errors import NotFoundError
 from rbee.storage.later import Later
 
@@ -68,11 +68,22 @@ class BeehivesLater:
         *,
         backends: Sequence[str] | None = None,
         devices: Sequence[str] | None = None,
+        reach: BeehiveReach | None = None,
+        tunnel_port: int | None = None,
         place: Place | None = None,
     ) -> None:
         """See `BeehiveRegistry.set_contact`."""
         store = await self._later.made()
-        await store.set_contact(node_name, status, when, backends=backends, devices=devices, place=place)
+        await store.set_contact(
+            node_name,
+            status,
+            when,
+            backends=backends,
+            devices=devices,
+            reach=reach,
+            tunnel_port=tunnel_port,
+            place=place,
+        )
 
 
 def unknown(node_name: str) -> NotFoundError:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveStatus, Entered, Place, checked
+from rbee.beehives.beehive import Beehive, BeehiveChanges, BeehiveReach, BeehiveStatus, Entered, Place, checked
 from rbee.beehives.later import unknown
 from rbee.beehives.rows import SCHEMA, BeehiveRow, beehive_of, columns, row_of
 from rbee.contract.errors import ConflictError
@@ -110,6 +110,8 @@ class BeehiveRegistry(Store):
         *,
         backends: Sequence[str] | None = None,
         devices: Sequence[str] | None = None,
+        reach: BeehiveReach | None = None,
+        tunnel_port: int | None = None,
         place: Place | None = None,
     ) -> None:
         """Note how a contact went; what the operator has said is not touched.
@@ -120,6 +122,8 @@ class BeehiveRegistry(Store):
             when: Unix time at which its hive answered; None when it did not, and the last time stays.
             backends: as its hive tells; None leaves what is known.
             devices: likewise.
+            reach: how it was reached; None leaves what is known.
+            tunnel_port: the port of its loopback that leads to the queen, likewise.
             place: where it was tried; what was found there says nothing of a machine that has moved since.
 
         Raises:
@@ -130,6 +134,8 @@ class BeehiveRegistry(Store):
             "last_connected_unix": None if when is None else int(when),
             "backends": None if backends is None else tuple(backends),
             "devices": None if devices is None else tuple(devices),
+            "reach": reach,
+            "tunnel_port": tunnel_port,
         }
         found = columns({name: value for name, value in values.items() if value is not None})
         await self._change(node_name, found, {} if place is None else place._asdict())
@@ -189,5 +195,6 @@ def _apply(row: BeehiveRow, changes: BeehiveChanges) -> None:
         # What was found at the old address says nothing of the new one.
         row.status = "unknown"
         row.host_key_fingerprint = None
+        row.reach = None
     for name, value in {**said, "updated_at": utc_now()}.items():
         setattr(row, name, value)

@@ -44,6 +44,9 @@ class BeehiveRow(_Base, table=True):
     status: str
     backends: str | None = None
     devices: str | None = None
+    reach: str | None = None
+    reach_wanted: str | None = None
+    tunnel_port: int | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
@@ -51,7 +54,11 @@ class BeehiveRow(_Base, table=True):
 _LOST = "`rbee hive ls` is then empty: enter the hives again (`rbee hive add`, `rbee hive import`)."
 
 SCHEMA = Schema(
-    "beehives", _Base.metadata, ("beehives0001", "beehives0002"), Path(__file__).with_name("migrations"), _LOST
+    "beehives",
+    _Base.metadata,
+    ("beehives0001", "beehives0002", "beehives0003"),
+    Path(__file__).with_name("migrations"),
+    _LOST,
 )
 
 _AS_JSON = ("labels", "backends", "devices")

@@ -25,7 +25,7 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         workers: hive by worker; None for a worker without one.
-        hives: address by hive; None where it is not known.
+        hives: address by hive, as the queen's machine reaches it; None where it is not known.
     """
 
     workers: dict[str, str | None] = {}
@@ -91,5 +91,5 @@ async def _ask(url: str, credentials: Credentials) -> Elsewhere:
         await transport.close()
     return Elsewhere(
         workers={one.worker_id: one.hive_id for one in workers},
-        hives={str(one["hive_id"]): one.get("url") for one in info["hives"]},
+        hives={str(one["hive_id"]): one.get("road") or one.get("url") for one in info["hives"]},
     )

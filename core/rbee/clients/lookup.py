@@ -28,10 +28,16 @@ class QueenLookup:
         fixed_url: the address that was given; None for none.
         credentials: shown to the others.
         timeout_s: for a whole answer of the queen.
+        last: where she has answered in an earlier life; None when nobody knows.
     """
 
     def __init__(
-        self, registry: RegistryClient | None, fixed_url: str | None, credentials: Credentials, timeout_s: float = 5.0
+        self,
+        registry: RegistryClient | None,
+        fixed_url: str | None,
+        credentials: Credentials,
+        timeout_s: float = 5.0,
+        last: str | None = None,
     ) -> None:
         self._registry = registry
         self._fixed = fixed_url.rstrip("/") if fixed_url is not None else None
@@ -39,7 +45,7 @@ class QueenLookup:
         self._timeout_s = timeout_s
         self._named: str | None = None
         self._told: str | None = None
-        self._last: str | None = None
+        self._last = last.rstrip("/") if last is not None else None
         self._failing = False
         self._refusals = Refusals()
         self._transport: Transport | None = None

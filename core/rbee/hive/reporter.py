@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from rbee.clients import (
@@ -47,6 +47,8 @@ class Reporter:
         credentials: shown to the others.
         queen_url: None asks the registry, or takes the one that introduces herself.
         registry_url: None for no registry.
+        last_queen: where the queen was last, in an earlier life; None when that is not known.
+        keep_queen: told where she has answered, for the next life.
     """
 
     def __init__(
@@ -56,7 +58,11 @@ class Reporter:
         credentials: Credentials,
         queen_url: str | None,
         registry_url: str | None,
+        last_queen: str | None = None,
+        keep_queen: Callable[[str], None] = lambda url: None,
     ) -> None:
+        self._last_queen = last_queen
+        self._keep_queen = keep_queen
         self._hive = hive
         self._settings = settings
         self._credentials = credentials
@@ -66,7 +72,7 @@ class Reporter:
             Transport(registry_url, credentials, REGISTRY, timeout_s=5.0) if registry_url else None
         )
         registry = RegistryClient(self._registry_transport) if self._registry_transport else None
-        self._lookup = QueenLookup(registry, queen_url, credentials)
+        self._lookup = QueenLookup(registry, queen_url, credentials, last=last_queen)
         self._membership = (
             Membership(registry, hive.registration, settings.registry.heartbeat_s, self._lookup.named)
             if registry
@@ -114,7 +120,7 @@ class Reporter:
     def queen_url(self) -> str | None:
         """Where the queen is, as far as is known."""
         queen = self._lookup.current
-        return self._queen_url if queen is None else queen.url
+        return self._queen_url or self._last_queen if queen is None else queen.url
 
     async def hives(self) -> dict[str, str]:
         """Addresses of the colony's hives that are online, by their ids: the queen's word, else the registry's."""
@@ -195,6 +201,9 @@ class Reporter:
         self._answered(await client.beat_hive(await self._hive.measure()))
         self._lookup.answered()
         log.info("reporting to the queen at %s", queen.url)
+        if queen.url != self._last_queen:
+            self._last_queen = queen.url
+            await asyncio.to_thread(self._keep_queen, queen.url)
         self._tell_workers(queen)
 
     def _answered(self, answer: HiveBeatAnswer) -> None:

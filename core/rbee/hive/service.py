@@ -8,7 +8,7 @@ import logging
 import platform
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from rbee.builtin.host_probe import usable_cores
 from rbee.catalog import ModelCatalog, Resolver, WorkerCatalog
@@ -67,6 +67,8 @@ class HiveService:
         registry_url: None for no registry.
         environment: what workers inherit; settings of the command line must be in it.
         ask_certificate: asks for the certificate of a worker; None where all listen on loopback alone.
+        last_queen: where the queen was last; None when that is not known.
+        keep_queen: told where she has answered.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class HiveService:
         registry_url: str | None,
         environment: Mapping[str, str],
         ask_certificate: Ask | None = None,
+        last_queen: str | None = None,
+        keep_queen: Callable[[str], None] = lambda url: None,
     ) -> None:
         self.hive_id = settings.hive.id or default_hive_id()
         self.instance_id = uuid.uuid4().hex
@@ -118,7 +122,7 @@ class HiveService:
             self._certificates,
             SpawnTokens(credentials.token),
         )
-        self.supervisor.queen_url = queen_url
+        self.supervisor.queen_url = queen_url or last_queen
         self.supervisor.registry_url = registry_url
         self._sampler = Sampler(
             [cls() for cls in registrations.probes.things()],
@@ -130,7 +134,7 @@ class HiveService:
             lambda: {one.worker_id: address(settings, one) for one in self.supervisor.children()},
             credentials,
         )
-        self._reporter = Reporter(self, settings, credentials, queen_url, registry_url)
+        self._reporter = Reporter(self, settings, credentials, queen_url, registry_url, last_queen, keep_queen)
         self._environment = dict(environment)
         self._workers = WorkerCatalog(
             [cls() for cls in registrations.worker_vendors.things()], folders.data / "workers"

@@ -77,7 +77,8 @@ class BoundedProtocol(StrictProtocol):
         if self._direct is not None:
             transport.set_write_buffer_limits(high=_WRITE_HIGH)
         super().connection_made(transport if self._writes is None else GatheredTransport(transport, self._writes))
-        self._local = self.client is not None and self.client[0].startswith(_LOOPBACK)
+        # Over TLS this machine's loopback is where tunnels from other machines end.
+        self._local = self._judge is None and self.client is not None and self.client[0].startswith(_LOOPBACK)
         if self._judge is not None:
             shown = transport.get_extra_info("ssl_object")
             der = None if shown is None else shown.getpeercert(binary_form=True)

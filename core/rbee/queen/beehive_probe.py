@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import httpx2
 import msgspec
 
-from rbee.beehives import HIVE_PORT, SSH_PORT, Beehive, BeehiveStatus
+from rbee.beehives import HIVE_PORT, SSH_PORT, Beehive, BeehiveReach, BeehiveStatus
 from rbee.clients import Credentials, Transport
 from rbee.clients.credentials import is_tls
 from rbee.clients.who import SOME_HIVE, Who, the_hive
 from rbee.contract.errors import AuthenticationError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveCapabilities
 from rbee.http.guard import is_loopback
+from rbee.queen.tunnels import Tunnel
 from rbee.trust.names import Role
 
 _ANSWER_S = 5.0
@@ -33,12 +35,14 @@ class Finding(NamedTuple):
         detail: for a person: what answered, or why nothing did.
         url: of the hive that answered, or of what else did.
         hive: what the hive says of itself and its devices.
+        reach: how it was reached; None when it was not.
     """
 
     status: BeehiveStatus
     detail: str
     url: str | None = None
     hive: HiveCapabilities | None = None
+    reach: BeehiveReach | None = None
 
 
 async def probe(beehive: Beehive, credentials: Credentials) -> Finding:
@@ -64,6 +68,32 @@ async def probe(beehive: Beehive, credentials: Credentials) -> Finding:
         if await _listens(address, ssh_port):
             return Finding("reachable", f"the SSH server answers, and no hive does at port {port}")
     return Finding("offline", f"nothing answers at port {port} or at the SSH port {ssh_port}")
+
+
+async def probe_through(tunnel: Tunnel, places: Sequence[tuple[str, int]], credentials: Credentials) -> Finding:
+    """Look for a hive through a tunnel that is open.
+
+    Args:
+        tunnel: to its machine.
+        places: where it may listen, as its machine sees that; never its loopback, where plain text is spoken.
+        credentials: shown to the others.
+    """
+    tried = []
+    for host, port in places:
+        if is_loopback(host):
+            continue
+        url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        try:
+            finding = await _ask(f"https://127.0.0.1:{await tunnel.open(host, port)}", credentials)
+        except RbeeError as error:
+            return Finding("offline", error.message)
+        if finding is not None and finding.hive is not None:
+            detail = f"hive {finding.hive.hive.id!r} answers at {url} through the SSH tunnel"
+            return Finding("online", detail, url, finding.hive, "tunnel")
+        if finding is not None:
+            return Finding(finding.status, f"{finding.detail}, through the SSH tunnel", url)
+        tried.append(url)
+    return Finding("reachable", f"the SSH tunnel is open, and no hive answers at {' or '.join(tried) or 'its end'}")
 
 
 def url_at(host: str, port: int) -> str:
@@ -107,7 +137,7 @@ async def _ask(url: str, credentials: Credentials) -> Finding | None:
         return Finding("error", f"{url} speaks no TLS, or is of another colony", url)
     except RbeeError as error:
         return Finding("error", f"{url} is not a hive of this colony: {error.message}", url)
-    return Finding("online", f"hive {hive.hive.id!r} answers at {url}", url, hive)
+    return Finding("online", f"hive {hive.hive.id!r} answers at {url}", url, hive, "direct")
 
 
 async def _get(url: str, credentials: Credentials, who: Who, path: str, kind: Any) -> Any:

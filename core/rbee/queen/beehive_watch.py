@@ -13,11 +13,12 @@ from pathlib import Path
 
 from rbee.beehives import HIVE_PORT, Beehive, BeehiveChanges, Entered
 from rbee.beehives.later import BeehivesLater
-from rbee.clients import Credentials, keep_running
+from rbee.clients import keep_running
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError
 from rbee.contract.wire import Registration
 from rbee.queen.beehive_contact import Change, Contact
-from rbee.queen.beehive_probe import Finding, probe, url_at
+from rbee.queen.beehive_probe import Finding, url_at
+from rbee.queen.beehive_ways import Ways, goes_directly, may_have_tunnel
 from rbee.telemetry import TelemetryRegistry
 from rbee.telemetry.records import HiveRecord
 
@@ -36,7 +37,8 @@ class BeehiveWatch:
         place: of the registry's data base: its file, or the URL of one elsewhere.
         telemetry: knows which hives beat.
         register: the fast path of hives, told of each hive that answers.
-        credentials: shown to the others.
+        ways: tries the ways to a machine.
+        hears: whether the queen reads a hive's stream, so that she reaches it.
         tick_s: seconds between two looks whether a hive beats.
     """
 
@@ -45,13 +47,15 @@ class BeehiveWatch:
         place: Path | str,
         telemetry: TelemetryRegistry,
         register: Callable[[Registration], None],
-        credentials: Credentials,
+        ways: Ways,
+        hears: Callable[[str], bool] = lambda hive_id: True,
         tick_s: float = _TICK_S,
     ) -> None:
         self._registry = BeehivesLater(place)
         self._telemetry = telemetry
         self._register = register
-        self._credentials = credentials
+        self._ways = ways
+        self._hears = hears
         self._tick_s = tick_s
         self._stale = asyncio.Event()
         self._probes = asyncio.Semaphore(_AT_ONCE)
@@ -97,6 +101,8 @@ class BeehiveWatch:
         try:
             await keep_running("the watch over beehives", self._reload_forever)
         finally:
+            for place in self._watched:
+                self._ways.close(str(place[0]))
             tasks = list(self._watched.values())
             self._watched.clear()
             for task in tasks:
@@ -123,6 +129,7 @@ class BeehiveWatch:
         wanted = {_place(one): one for one in beehives if _is_watched(one)}
         for place in self._watched.keys() - wanted.keys():
             self._watched.pop(place).cancel()
+            self._ways.close(str(place[0]))
         for place in wanted.keys() - self._watched.keys():
             beehive = wanted[place]
             self._watched[place] = asyncio.create_task(self._watch(beehive), name=f"beehive {beehive.node_name}")
@@ -135,13 +142,19 @@ class BeehiveWatch:
         clock = asyncio.get_running_loop().time
         while True:
             record = self._beating(beehive, contact)
+            answers = record is not None and self._hears(record.hive_id)
             if record is not None:
-                await self._write(beehive, contact, contact.heard(clock(), time.time(), record.devices), "it beats")
-            elif contact.is_due(clock()):
+                way = self._ways.of(record.hive_id, answers=answers)
+                change = contact.heard(clock(), time.time(), record.devices, reach=way, answers=answers)
+                await self._write(beehive, contact, change, "it beats")
+            if not answers and contact.is_due(clock()):
                 async with self._probes:
-                    finding = await probe(beehive, self._credentials)
+                    finding = await self._ways.look(beehive, contact.hive_id, contact.again)
                 self._tell(finding)
-                await self._write(beehive, contact, contact.tried(clock(), time.time(), finding), finding.detail)
+                change = contact.tried(clock(), time.time(), finding, beats=record is not None)
+                await self._write(beehive, contact, change, finding.detail)
+            port = self._ways.tunnel_port(beehive.node_name)
+            await self._write(beehive, contact, contact.leads_back(port), "its tunnel leads back")
             await asyncio.sleep(self._tick_s)
 
     def _beating(self, beehive: Beehive, contact: Contact) -> HiveRecord | None:
@@ -172,7 +185,14 @@ class BeehiveWatch:
         before, name = contact.status, beehive.node_name
         try:
             await self._registry.set_contact(
-                name, change.status, change.when, backends=change.backends, devices=change.devices, place=beehive.place
+                name,
+                change.status,
+                change.when,
+                backends=change.backends,
+                devices=change.devices,
+                reach=change.reach,
+                tunnel_port=change.tunnel_port,
+                place=beehive.place,
             )
         except NotFoundError:
             # Removed or moved meanwhile, perhaps by another program: the next reload ends this watch.
@@ -189,9 +209,7 @@ class BeehiveWatch:
 
 
 def _is_watched(beehive: Beehive) -> bool:
-    # Behind another machine the same address may be somebody else's, who must not be sent the colony's token.
-    behind = beehive.ssh_jump not in {None, "none"} or "proxy_jump" in beehive.labels
-    return beehive.enabled and beehive.ssh_host is not None and not behind
+    return beehive.enabled and (goes_directly(beehive) or may_have_tunnel(beehive))
 
 
 def _is_at(beehive: Beehive, url: str | None) -> bool:
@@ -202,4 +220,14 @@ def _is_at(beehive: Beehive, url: str | None) -> bool:
 
 def _place(beehive: Beehive) -> tuple[object, ...]:
     """What a watch depends on: another one begins when it changes."""
-    return (beehive.node_name, *beehive.place)
+    return (
+        beehive.node_name,
+        *beehive.place,
+        beehive.ssh_user,
+        beehive.ssh_key_path,
+        beehive.ssh_alias,
+        beehive.ssh_jump,
+        beehive.host_key_fingerprint,
+        beehive.reach_wanted,
+        goes_directly(beehive),
+    )

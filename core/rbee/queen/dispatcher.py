@@ -24,6 +24,7 @@ from rbee.queen.placing import Placing
 from rbee.queen.ready import ReadyWorkers
 from rbee.queen.refusing import refused
 from rbee.queen.soon import RoomSoon
+from rbee.queen.tunnels import Roads
 from rbee.queen.views import Views
 from rbee.queen.waiting import WaitingRoom
 from rbee.queen.wanted import Wanted, continues, wanted_by, wish_of
@@ -52,6 +53,7 @@ class QueenDispatcher(Dispatcher):
         breakers: keep requests from workers that fail again and again; the same ones that `views` asks.
         soon: waits for room that is being made.
         yielding: workers that have to make room; the same ones that `views` asks.
+        roads: lead to workers.
 
     Attributes:
         room: where requests wait for slots.
@@ -73,6 +75,7 @@ class QueenDispatcher(Dispatcher):
         breakers: Breakers,
         soon: RoomSoon,
         yielding: Yielding,
+        roads: Roads | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._names = names
@@ -80,7 +83,9 @@ class QueenDispatcher(Dispatcher):
         self.room = WaitingRoom(settings.queen.max_waiting)
         self.changes = Changes()
         self.decisions = Decisions(settings.queen.decisions, policy, policy.default)
-        self.leases = OpenLeases(telemetry, views.history, breakers, self.room, policy.name, credentials)
+        self.leases = OpenLeases(
+            telemetry, views.history, breakers, self.room, policy.name, credentials, roads or Roads()
+        )
         self._ready = ReadyWorkers(
             telemetry, names, views, lambda: (breakers.changes, yielding.changes), policy, self._crowded
         )

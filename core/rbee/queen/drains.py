@@ -8,6 +8,7 @@ from rbee.contract.errors import ConflictError, NotFoundError
 from rbee.contract.types import WorkerState
 from rbee.contract.wire import HiveDrain, WorkerDrain
 from rbee.queen.hives import Hives
+from rbee.queen.tunnels import Roads
 from rbee.telemetry import TelemetryRegistry
 
 _ANSWER_S = 10.0
@@ -20,9 +21,13 @@ class Drains:
         telemetry: the colony.
         hives: their addresses.
         credentials: shown to the others.
+        roads: lead to them.
     """
 
-    def __init__(self, telemetry: TelemetryRegistry, hives: Hives, credentials: Credentials) -> None:
+    def __init__(
+        self, telemetry: TelemetryRegistry, hives: Hives, credentials: Credentials, roads: Roads | None = None
+    ) -> None:
+        self._roads = roads or Roads()
         self._telemetry = telemetry
         self._hives = hives
         self._credentials = credentials
@@ -43,7 +48,8 @@ class Drains:
         if on and entry.state.serving:
             # Its own word comes a moment later: until then nothing more is to be sent.
             self._telemetry.set_state(worker_id, WorkerState.DRAINING)
-        transport = Transport(entry.url, self._credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
+        url = await self._roads.to(entry.hive_id, entry.url)
+        transport = Transport(url, self._credentials, the_worker(worker_id), timeout_s=_ANSWER_S)
         try:
             return await WorkerClient(transport).drain(on=on)
         finally:
@@ -61,7 +67,8 @@ class Drains:
             for entry in self._telemetry.list_all_workers():
                 if entry.hive_id == hive_id and entry.state.serving:
                     self._telemetry.set_state(entry.worker_id, WorkerState.DRAINING)
-        transport = Transport(self._hives.address(hive_id), self._credentials, the_hive(hive_id), timeout_s=_ANSWER_S)
+        url = await self._roads.to(hive_id, self._hives.address(hive_id))
+        transport = Transport(url, self._credentials, the_hive(hive_id), timeout_s=_ANSWER_S)
         try:
             return await HiveClient(transport).drain(on=on)
         finally:

@@ -15,6 +15,7 @@ from rbee.clients.who import the_hive
 from rbee.contract.errors import NotFoundError, RbeeError, UnavailableError, UnreachableError
 from rbee.contract.wire import HeldModels, JobEvent, LearnedMemory
 from rbee.queen.remote_job import RemoteJob
+from rbee.queen.tunnels import Roads
 from rbee.telemetry import TelemetryRegistry
 
 _NAMED = 20
@@ -35,6 +36,7 @@ class Hives:
         credentials: shown to the others.
         grace_s: how much longer than a hive may be silent a broken line is tried again.
         learned: what workers of a model have needed on a hive, by any name of the model.
+        roads: lead to the hives.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Hives:
         credentials: Credentials,
         grace_s: float = _GRACE_S,
         learned: Callable[[str, str], tuple[LearnedMemory, ...]] = lambda *_: (),
+        roads: Roads | None = None,
     ) -> None:
+        self._roads = roads or Roads()
         self._learned = learned
         self._telemetry = telemetry
         self._credentials = credentials
@@ -195,7 +199,7 @@ class Hives:
             url = self.address(hive_id)
         except NotFoundError as error:
             raise UnreachableError(f"Hive {hive_id!r} has not been heard for long.") from error
-        transport = Transport(url, self._credentials, the_hive(hive_id))
+        transport = Transport(await self._roads.to(hive_id, url), self._credentials, the_hive(hive_id))
         try:
             yield HiveClient(transport)
         finally:

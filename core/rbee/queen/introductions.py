@@ -42,7 +42,7 @@ class Introductions:
         entry = self._telemetry.get_worker(worker_id)
         if entry is not None and entry.implementation is None:
             # It has not spoken for itself yet, and may do so only seconds from now.
-            self._inquiries.ask(worker_id, url)
+            self._inquiries.ask(worker_id, url, entry.hive_id)
         return created
 
     def hive(self, registration: Registration, *, leased: bool = False, answers: bool = False) -> None:

@@ -13,14 +13,15 @@ class WorkerLease(Lease):
 
     Attributes:
         model_id: canonical name of the worker's model.
-        url: of the worker.
+        url: at which the worker is called.
         capabilities: of the worker, None when it has not told.
 
     Args:
         entry: the worker.
         model_id: canonical name of its model.
         keep_alive_s: how long the model is to stay after the request, as that said; None for nothing.
-        target: where it is.
+        url: at which it is called.
+        target: the same, for the relay.
         finished: told once that the request has ended, and how.
         among: how many workers the model has.
         policy: name of what chose among them.
@@ -33,6 +34,7 @@ class WorkerLease(Lease):
         entry: WorkerEntry,
         model_id: str,
         keep_alive_s: float | None,
+        url: str,
         target: Target,
         finished: Callable[[WorkerLease, Outcome], None],
         among: int,
@@ -44,7 +46,7 @@ class WorkerLease(Lease):
         self.beside = max(0, entry.reserved + entry.external - 1)
         self.model_id = model_id
         self.keep_alive_s = keep_alive_s
-        self.url = entry.url or ""
+        self.url = url
         self.capabilities = entry.capabilities
         self.target = target
         self._finished = finished

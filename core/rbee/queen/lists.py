@@ -14,6 +14,7 @@ from rbee.queen.held import HeldIndex
 from rbee.queen.keeping import Keeping
 from rbee.queen.names import ModelNames
 from rbee.queen.rates import Rates
+from rbee.queen.tunnels import Roads
 from rbee.telemetry import HiveRecord, TelemetryRegistry, WorkerEntry
 from rbee.telemetry.judgement import hive_health
 
@@ -30,6 +31,7 @@ class Lists:
         aliases: short names for models.
         keeping: how long workers stay while idle; None where nobody is unloaded.
         rates: how quick workers are; None where nobody measures.
+        roads: lead to the hives; None where all are called at their own addresses.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Lists:
         aliases: Callable[[], Sequence[Alias]] = tuple,
         keeping: Keeping | None = None,
         rates: Rates | None = None,
+        roads: Roads | None = None,
     ) -> None:
+        self._roads = roads or Roads()
         self._keeping = keeping
         self._telemetry = telemetry
         self._names = names
@@ -126,6 +130,8 @@ class Lists:
         return {
             "hive_id": record.hive_id,
             "url": record.url,
+            "reach": "tunnel" if self._roads.leads_through(record.hive_id) else "direct",
+            "road": None if record.url is None else self._roads.now(record.hive_id, record.url),
             "online": self._telemetry.is_hive_online(record.hive_id),
             "health": hive_health(age, self._telemetry.limits),
             "operational_status": record.info.operational_status if record.info else None,

@@ -13,6 +13,7 @@ from rbee.queen.history import History
 from rbee.queen.leases import WorkerLease
 from rbee.queen.names import Resolved
 from rbee.queen.targets import Targets
+from rbee.queen.tunnels import Roads
 from rbee.queen.waiting import WaitingRoom
 from rbee.telemetry import Presence, TelemetryRegistry, WorkerEntry
 
@@ -29,6 +30,7 @@ class OpenLeases:
         room: woken when a slot is free again.
         policy: name of what chooses workers.
         credentials: shown to workers.
+        roads: lead to them.
 
     Attributes:
         on_ended: told each request's end: the worker, and how long its model is to stay, as the request said.
@@ -42,7 +44,9 @@ class OpenLeases:
         room: WaitingRoom,
         policy: str,
         credentials: Credentials,
+        roads: Roads,
     ) -> None:
+        self._roads = roads
         self._telemetry = telemetry
         self._history = history
         self._breakers = breakers
@@ -81,11 +85,13 @@ class OpenLeases:
         self._history.sent(entry, traits)
         self._breakers.sent(entry.worker_id)
         model_id = entry.model_id or found.model_ids[0]
+        url = self._roads.now(entry.hive_id, entry.url or "")
         lease = WorkerLease(
             entry,
             model_id,
             traits.keep_alive_s,
-            self._targets.at(entry.url or "", entry.worker_id),
+            url,
+            self._targets.at(url, entry.worker_id),
             self._finished,
             among,
             self._policy,

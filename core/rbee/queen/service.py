@@ -32,6 +32,7 @@ from rbee.jobs import JobRunner, JobStoreLater
 from rbee.observability import ColonyGauges, GatewayMetrics, access_log, make_tracer
 from rbee.plugins import Plugins
 from rbee.queen.beehive_watch import BeehiveWatch
+from rbee.queen.beehive_ways import Ways
 from rbee.queen.breakers import Breakers
 from rbee.queen.catalogs import HiveCatalogs
 from rbee.queen.certificates import Certificates
@@ -70,6 +71,8 @@ from rbee.queen.reports import Reports
 from rbee.queen.residence import Residence
 from rbee.queen.soon import RoomSoon
 from rbee.queen.subscriptions import HiveSubscriptions
+from rbee.queen.tunnels import Roads, Tunnels
+from rbee.queen.tunnels.connected import connected
 from rbee.queen.views import Views
 from rbee.queen.yielding import Yielding
 from rbee.settings import Folders, Settings
@@ -98,6 +101,7 @@ class QueenService:
         environment: whose variables for OpenTelemetry say where traces go.
         authority: the colony's; None where all of it is on loopback.
         spawned: hears which workers have ended.
+        inner: port of this machine's loopback at which TLS is spoken, for tunnels; None where there is none.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class QueenService:
         environment: Mapping[str, str] = MappingProxyType({}),
         authority: Authority | None = None,
         spawned: SpawnTokens | None = None,
+        inner: int | None = None,
     ) -> None:
         spawned = SpawnTokens(None) if spawned is None else spawned
         self.url = url
@@ -127,8 +132,10 @@ class QueenService:
             authority, settings.security, self.hive_of, self._distrust, on_worker=spawned.begin
         )
         self.enrolling = Enrolling(self.certificates, settings.security, url)
-        self._hives = Hives(self.telemetry, credentials, learned=self._learned_of)
-        self.drains = Drains(self.telemetry, self._hives, credentials)
+        self.roads = roads = Roads()
+        self.tunnels = Tunnels(roads, lambda one: connected(one, self.beehives.list), inner)
+        self._hives = Hives(self.telemetry, credentials, learned=self._learned_of, roads=roads)
+        self.drains = Drains(self.telemetry, self._hives, credentials, roads)
         self.catalogs = HiveCatalogs(self._hives.catalog, clock)
         held = self.catalogs.index
         self.aliases = Aliases(folders.home / "aliases.db", resolver, self._whose)
@@ -148,7 +155,9 @@ class QueenService:
         yielding = Yielding(settings.queen.turn_s, self._model_of)
         self._experience = Experience(folders.home, self.telemetry, held, clock)
         self.ledger, history = self._experience.ledger, self._experience.history
-        self._lists = Lists(self.telemetry, self.names, held, self.aliases.list, residence.keeping, history.rates)
+        self._lists = Lists(
+            self.telemetry, self.names, held, self.aliases.list, residence.keeping, history.rates, roads
+        )
         views = Views(
             self.telemetry,
             held,
@@ -180,6 +189,7 @@ class QueenService:
             self._breakers,
             soon,
             yielding,
+            roads,
         )
         self.dispatcher.leases.on_ended = residence.request_ended
         self.decisions = self.dispatcher.decisions
@@ -222,8 +232,10 @@ class QueenService:
         machines = Machines(lambda: self.beehives, url, self.telemetry.is_hive_online)
         every = aliased({**operations.operations(), **machines.operations()}, self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
-        self.subscriptions = HiveSubscriptions(url, credentials, limits, clock, self._knows_hive, self._beat_hive)
-        self._inquiries = Inquiries(credentials, self._beat_worker, self._is_unheard, url)
+        self.subscriptions = HiveSubscriptions(
+            url, credentials, limits, clock, self._knows_hive, self._beat_hive, roads
+        )
+        self._inquiries = Inquiries(credentials, self._beat_worker, self._is_unheard, url, roads)
         introductions = Introductions(self.telemetry, self.subscriptions, self._inquiries)
         self.reports = Reports(
             self.telemetry,
@@ -250,7 +262,8 @@ class QueenService:
             settings.queen.beehives_url or folders.home / "beehives.db",
             self.telemetry,
             partial(introductions.hive, answers=True),
-            credentials,
+            Ways(self.tunnels, roads, credentials, self._hive_address),
+            self.subscriptions.hears,
         )
         self._hive_arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -298,6 +311,9 @@ class QueenService:
         if self._discovery is not None:
             await self._discovery.leave()
         await self._operations.close()
+        # Last: all of the above may still speak through them.
+        await self.tunnels.close_all()
+        self.roads.close()
 
     def request_finished(self, record: RequestRecord) -> None:
         """An inference request has ended."""
@@ -378,6 +394,10 @@ class QueenService:
 
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
+        if self.roads.any:
+            # Their doors are to be open before the first request comes.
+            for entry in self.telemetry.find_workers_by_model(model_id):
+                self.roads.now(entry.hive_id, entry.url or "")
 
     def _on_room(self, model_id: str) -> None:
         self.dispatcher.room.wake(model_id)
@@ -394,6 +414,10 @@ class QueenService:
 
     def _knows_hive(self, hive_id: str) -> bool:
         return self.telemetry.get_hive_state(hive_id) is not None
+
+    def _hive_address(self, hive_id: str) -> str | None:
+        record = self.telemetry.get_hive_state(hive_id)
+        return None if record is None else record.url
 
     def _knows_worker(self, worker_id: str) -> bool:
         return self.telemetry.get_worker(worker_id) is not None

@@ -14,6 +14,7 @@ from rbee.clients.who import the_hive
 from rbee.contract.errors import ConflictError, RbeeError, UnreachableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, HiveTelemetry
 from rbee.queen.subscription import Subscription
+from rbee.queen.tunnels import Roads
 from rbee.telemetry import Limits
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class HiveSubscriptions:
         clock: seconds that never go back.
         known: whether the queen still has a record of a hive.
         take: given each beat.
+        roads: lead to the hives.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class HiveSubscriptions:
         clock: Callable[[], float],
         known: Callable[[str], bool],
         take: Callable[[HiveHeartbeat], object],
+        roads: Roads | None = None,
     ) -> None:
+        self._roads = roads or Roads()
         self._queen_url = queen_url
         self._credentials = credentials
         self._limits = limits
@@ -128,19 +132,11 @@ class HiveSubscriptions:
         return one.hive_id in self._leased or self._known(one.hive_id)
 
     async def _follow(self, one: Subscription) -> None:
-        transport = Transport(
-            one.url,
-            self._credentials,
-            the_hive(one.hive_id),
-            timeout_s=5.0,
-            # A stream is silent for as long as its hive may be before it counts as down, and is then opened anew.
-            silence_s=self._limits.hive_down_s,
-        )
         try:
             waits = backoff()
             while self._wanted(one):
                 try:
-                    await self._listen(HiveClient(transport), one)
+                    await self._hear(one)
                 except UnreachableError as error:
                     log.debug("%s", error)
                 except RbeeError as error:
@@ -159,11 +155,25 @@ class HiveSubscriptions:
                 del self._subscriptions[one.hive_id]
         finally:
             one.heard_at = None
+
+    async def _hear(self, one: Subscription) -> None:
+        transport = Transport(
+            # Each time anew: the road there may have changed.
+            await self._roads.to(one.hive_id, one.url),
+            self._credentials,
+            the_hive(one.hive_id),
+            timeout_s=5.0,
+            # A stream is silent for as long as its hive may be before it counts as down, and is then opened anew.
+            silence_s=self._limits.hive_down_s,
+        )
+        try:
+            await self._listen(HiveClient(transport), one)
+        finally:
             await transport.close()
 
     async def _listen(self, client: HiveClient, one: Subscription) -> None:
         async with self._meeting:
-            told = await client.capabilities(self._queen_url)
+            told = await client.capabilities(self._roads.queen_url(one.hive_id, self._queen_url))
         self._check(one, told.hive)
         async with contextlib.aclosing(client.telemetry()) as lines:
             async for line in lines:

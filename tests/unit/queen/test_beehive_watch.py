@@ -16,10 +16,13 @@ import pytest
 from rbee.beehives import Beehive, BeehiveChanges
 from rbee.beehives.registry import BeehiveRegistry
 from rbee.clients import Credentials
-from rbee.contract.errors import UnavailableError
+from rbee.contract.errors import UnavailableError, UnreachableError
 from rbee.contract.wire import HiveHeartbeat, HiveInfo, Registration, utc_now
 from rbee.queen.beehive_probe import probe
 from rbee.queen.beehive_watch import BeehiveWatch
+from rbee.queen.beehive_ways import Ways
+from rbee.queen.tunnels import Roads, Tunnels
+from rbee.remote import Host
 from rbee.telemetry import Limits, TelemetryRegistry
 
 TOKEN = "the-token"
@@ -33,7 +36,7 @@ CAPABILITIES = {
 }
 
 
-class Host:
+class Machine:
     """A machine's port at which something answers HTTP as it is told to."""
 
     def __init__(self) -> None:
@@ -73,8 +76,8 @@ class Host:
 
 
 @pytest.fixture
-async def host() -> AsyncIterator[Host]:
-    one = Host()
+async def host() -> AsyncIterator[Machine]:
+    one = Machine()
     one.answers = {"/health": HEALTH, "/v1/capabilities": CAPABILITIES}
     await one.start()
     yield one
@@ -91,14 +94,14 @@ def at(port: int, **more: Any) -> Beehive:
     return Beehive(**{"node_name": "gpu1", "ssh_host": "127.0.0.1", "ssh_port": nothing(), "hive_port": port, **more})
 
 
-async def test_a_hive_is_found_by_name_and_told_by_its_address(host: Host) -> None:
+async def test_a_hive_is_found_by_name_and_told_by_its_address(host: Machine) -> None:
     finding = await probe(at(host.port, ssh_host="localhost"), Credentials(TOKEN))
     assert (finding.status, finding.url) == ("online", f"http://127.0.0.1:{host.port}")
     assert finding.hive is not None
     assert finding.hive.hive.id == "h7"
 
 
-async def test_the_token_is_shown_to_hives_alone(host: Host) -> None:
+async def test_the_token_is_shown_to_hives_alone(host: Machine) -> None:
     await probe(at(host.port), Credentials(TOKEN))
     assert host.asked == [("/health", False), ("/v1/capabilities", True)]
     host.asked.clear()
@@ -118,7 +121,7 @@ async def test_the_token_is_shown_to_hives_alone(host: Host) -> None:
         ({"/v1/capabilities": {"hive": 1}}, "another version"),
     ],
 )
-async def test_a_wrong_answer_is_an_error_with_its_reason(host: Host, answers: dict[str, Any], words: str) -> None:
+async def test_a_wrong_answer_is_an_error_with_its_reason(host: Machine, answers: dict[str, Any], words: str) -> None:
     host.answers |= answers
     finding = await probe(at(host.port), Credentials(TOKEN))
     assert finding.status == "error"
@@ -135,7 +138,7 @@ async def test_a_program_that_speaks_no_http_is_an_error() -> None:
     assert finding.status == "error"
 
 
-async def test_a_machine_without_a_hive_is_reachable_by_its_ssh_server(host: Host) -> None:
+async def test_a_machine_without_a_hive_is_reachable_by_its_ssh_server(host: Machine) -> None:
     finding = await probe(at(nothing(), ssh_port=host.port), Credentials(TOKEN))
     assert finding.status == "reachable"
 
@@ -145,6 +148,16 @@ async def test_a_machine_that_says_nothing_is_offline(name: str) -> None:
     assert (await probe(at(nothing(), ssh_host=name), Credentials(TOKEN))).status == "offline"
 
 
+def reach() -> Ways:
+    """Without tunnels."""
+    roads = Roads()
+    return Ways(Tunnels(roads, nobody, None), roads, Credentials(TOKEN), lambda hive_id: None)
+
+
+async def nobody(beehive: Beehive) -> Host:
+    raise UnreachableError(f"{beehive.node_name} is called by nobody")
+
+
 class Desk:
     """A watch over a registry in a file, the registrations it makes, and the telemetry it reads."""
 
@@ -152,7 +165,7 @@ class Desk:
         self.telemetry = TelemetryRegistry(clock, Limits(), lambda _model: None)
         self.told: list[Registration] = []
         url = f"sqlite:///{folder}/beehives.db"
-        self.watch = BeehiveWatch(url, self.telemetry, self.register, Credentials(TOKEN), tick_s=0.01)
+        self.watch = BeehiveWatch(url, self.telemetry, self.register, reach(), tick_s=0.01)
         self.other = BeehiveRegistry(url)
         self.seq = 0
 
@@ -189,7 +202,7 @@ def entry(port: int, **more: Any) -> BeehiveChanges:
     return BeehiveChanges(**{**said, **more})
 
 
-async def test_a_hive_that_was_entered_is_found_and_registered(desk: Desk, host: Host) -> None:
+async def test_a_hive_that_was_entered_is_found_and_registered(desk: Desk, host: Machine) -> None:
     await desk.watch.enter([entry(host.port)], update=False)
     found = await desk.until("online")
     assert (found.devices, found.backends) == (("CPU-0",), ("cpu",))
@@ -198,7 +211,9 @@ async def test_a_hive_that_was_entered_is_found_and_registered(desk: Desk, host:
     assert (told.identity, told.address, told.instance_id) == ("h7", f"http://127.0.0.1:{host.port}", "i1")
 
 
-async def test_a_hive_that_stops_is_offline_and_one_that_comes_back_online(desk: Desk, host: Host, clock: Any) -> None:
+async def test_a_hive_that_stops_is_offline_and_one_that_comes_back_online(
+    desk: Desk, host: Machine, clock: Any
+) -> None:
     await desk.watch.enter([entry(host.port)], update=False)
     await desk.until("online")
     desk.beat()
@@ -214,14 +229,14 @@ async def test_a_hive_that_stops_is_offline_and_one_that_comes_back_online(desk:
     assert (await desk.until("online")).devices == ("CPU-0",)
 
 
-async def test_a_machine_that_moved_is_looked_for_at_its_new_place(desk: Desk, host: Host) -> None:
+async def test_a_machine_that_moved_is_looked_for_at_its_new_place(desk: Desk, host: Machine) -> None:
     await desk.watch.enter([entry(nothing())], update=False)
     await desk.until("offline")
     await desk.watch.enter([BeehiveChanges(node_name="gpu1", hive_port=host.port)], update=True)
     await desk.until("online")
 
 
-async def test_those_that_are_disabled_behind_another_or_without_host_are_left_alone(desk: Desk, host: Host) -> None:
+async def test_those_that_are_disabled_behind_another_or_without_host_are_left_alone(desk: Desk, host: Machine) -> None:
     await desk.watch.enter(
         [
             entry(host.port, node_name="off", enabled=False),
@@ -253,7 +268,7 @@ async def test_a_hive_elsewhere_that_goes_by_its_name_is_not_its_hive(desk: Desk
     await desk.until("online")
 
 
-async def test_one_that_was_removed_is_not_tried_any_more(desk: Desk, host: Host) -> None:
+async def test_one_that_was_removed_is_not_tried_any_more(desk: Desk, host: Machine) -> None:
     await desk.watch.enter([entry(host.port)], update=False)
     await desk.until("online")
     await desk.watch.remove("gpu1")
@@ -276,7 +291,7 @@ async def test_one_that_another_program_removed_is_not_tried_any_more(desk: Desk
 
 
 async def test_a_data_base_that_is_away_at_the_start_is_opened_when_it_is_there(
-    postgres: str, postgres_url: str, host: Host, clock, monkeypatch: pytest.MonkeyPatch
+    postgres: str, postgres_url: str, host: Machine, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rbee.queen.beehive_watch._RETRY_S", 0.05)
     there = postgres.partition("host=")[2]
@@ -286,7 +301,7 @@ async def test_a_data_base_that_is_away_at_the_start_is_opened_when_it_is_there(
         postgres_url.replace(there, str(folder / "link")),
         TelemetryRegistry(clock, Limits(), lambda _model: None),
         found.put_nowait,
-        Credentials(TOKEN),
+        reach(),
         tick_s=0.01,
     )
     await watch.open()

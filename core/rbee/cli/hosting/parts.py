@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from rbee.trust.identity import Identity
     from rbee.trust.operators import OperatorsCertificate
 
+log = logging.getLogger(__name__)
+
 _MIB = 1024 * 1024
 
 
@@ -144,6 +146,10 @@ class Parts:
         if identity is not None and self._brought is not None:
             identity.show_to_others(self._brought)
             names = self._brought.names()
+        # Where tunnels from other machines end, whoever comes is a stranger: TLS is spoken there.
+        inner = None if identity is None else listen("127.0.0.1", 0, "the queen's tunnels")
+        if inner is not None:
+            self._sockets.append(inner)
         service = QueenService(
             settings,
             context.folders,
@@ -154,6 +160,7 @@ class Parts:
             context.environment(),
             None if identity is None else self._identities.authority,
             self._spawned,
+            None if inner is None else port_of(inner),
         )
         self._stack.push_async_callback(service.stop)
         await service.start()
@@ -167,6 +174,12 @@ class Parts:
             spawned=self._spawned,
         )
         await self._serve(app, [*place.entrances, *self._ollama], direct=app.direct, identity=identity)
+        if inner is not None:
+            from rbee.gates import strangers
+
+            await self._serve(
+                strangers(app), [Entrance(inner, tls=True)], direct=app.direct, identity=identity, first=False
+            )
         if settings.queen.processes > 1:
             await self._gates(settings.queen.processes - 1, place.entrances[0].sock, service, app, guard, identity)
         return service
@@ -211,16 +224,17 @@ class Parts:
         context = self._context
         joined = None if is_loopback(context.settings.server.host) else self._identities.joined()
         settings = context.settings
+        last_queen: str | None = None
         if joined is not None:
             # What was agreed upon when this machine joined holds where nothing else is said.
             own = msgspec.structs.replace(settings.hive, id=settings.hive.id or joined.peer.id)
             settings = msgspec.structs.replace(settings, hive=own)
-            queen_url = queen_url or joined.queen_url
+            last_queen = joined.queen_url
         hive_id = settings.hive.id or default_hive_id()
         hives: list[HiveService] = []
 
         def queen_now() -> str | None:
-            return hives[0].queen_url if hives else queen_url
+            return hives[0].queen_url if hives else queen_url or last_queen
 
         identity = self._identity(Role.HIVE, hive_id, queen_now)
         service = HiveService(
@@ -233,6 +247,8 @@ class Parts:
             registry_url,
             context.environment(),
             None if identity is None else partial(self._identities.for_worker, identity, queen_now),
+            last_queen,
+            partial(_remember, joined),
         )
         hives.append(service)
         self._stack.push_async_callback(service.stop)
@@ -318,3 +334,13 @@ class Parts:
     def _close_sockets(self) -> None:
         for sock in self._sockets:
             sock.close()
+
+
+def _remember(joined: Identity | None, queen_url: str) -> None:
+    """Keep where the queen of another machine's colony is now: she moves, and tunnels get other ports."""
+    if joined is None:
+        return
+    try:
+        joined.remember_queen(queen_url)
+    except ConfigurationError as error:
+        log.warning("where the queen is cannot be kept for the next start: %s", error)

@@ -43,6 +43,11 @@ from rbee.contract.errors import NotFoundError
     help="Agree on its host key: on that one, or on whichever it shows at first.",
 )
 @click.option("--no-connect", is_flag=True, help="Only enter it: do not log in there.")
+@click.option(
+    "--reach",
+    type=click.Choice(["auto", "direct", "tunnel"]),
+    help="How the queen reaches it: directly, through an SSH tunnel, or (auto) whichever works.",
+)
 @click.option("--disabled", is_flag=True, help="The queen does not try to reach it.")
 @click.option("--enabled", is_flag=True, help="She does again.")
 @click.option("--update", is_flag=True, help="Change the one of that name; what is not given stays.")
@@ -58,6 +63,7 @@ def command(
     enabled: bool,
     update: bool,
     as_json: bool,
+    reach: str | None,
     **given: Any,
 ) -> None:
     """Log in on a machine over SSH, look at it, and enter it into the list of hives.
@@ -82,6 +88,8 @@ def command(
         said.setdefault("ssh_user", user)
     if labels:
         said["labels"] = _labels(labels)
+    if reach is not None:
+        said["reach_wanted"] = None if reach == "auto" else reach
     if disabled or enabled:
         said["enabled"] = enabled
 

@@ -29,7 +29,7 @@ def command(*, as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("NAME", "HOST", "PORT", "STATUS", "LAST CONTACT", "DEVICES", "LABELS"):
+    for heading in ("NAME", "HOST", "PORT", "STATUS", "REACH", "LAST CONTACT", "DEVICES", "LABELS"):
         table.add_column(heading, justify="right" if heading == "PORT" else "left")
     for one in found:
         table.add_row(*(Text(printable(cell)) for cell in _row(one)))
@@ -42,10 +42,16 @@ def _row(one: Beehive) -> tuple[str, ...]:
         text(one.ssh_host),
         str(one.hive_port or HIVE_PORT),
         one.status if one.enabled else "disabled",
+        reach(one),
         last_contact(one),
         UNKNOWN if one.devices is None else ",".join(one.devices),
         ",".join(f"{key}={value}" for key, value in sorted(one.labels.items())) or UNKNOWN,
     )
+
+
+def reach(one: Beehive) -> str:
+    """How its hive is reached; unknown while it is not."""
+    return one.reach if one.status == "online" and one.enabled and one.reach else UNKNOWN
 
 
 def last_contact(one: Beehive) -> str:

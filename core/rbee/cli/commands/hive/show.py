@@ -7,7 +7,7 @@ import msgspec
 
 from rbee.beehives import HIVE_PORT, SSH_PORT
 from rbee.cli.beehives import with_beehives
-from rbee.cli.commands.hive.ls import last_contact
+from rbee.cli.commands.hive.ls import last_contact, reach
 from rbee.cli.context import current
 from rbee.cli.format import UNKNOWN, line, text
 
@@ -24,6 +24,9 @@ def command(*, name: str, as_json: bool) -> None:
     facts = {
         "name": one.node_name,
         "status": one.status,
+        "reach": reach(one),
+        "reach wanted": one.reach_wanted or "auto",
+        "tunnel port": text(one.tunnel_port),
         "last contact": last_contact(one),
         "enabled": "yes" if one.enabled else "no",
         "host": text(one.ssh_host),
