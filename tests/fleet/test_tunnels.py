@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -167,16 +166,9 @@ def test_a_hive_behind_a_firewall_works_through_a_tunnel_that_comes_back_when_it
     note("healed")
     eventually(lambda: hive.machine.home and remembered(hive.machine) == queen_url, 5)
     assert listed(site)["tunnel_port"] == int(queen_url.rpartition(":")[2])
-    (same,) = site.workers()
-    assert same["pid"] == worker["pid"]
+    # The worker has gone on; another one may have been started for who asked meanwhile.
+    assert worker["pid"] in {one["pid"] for one in site.workers()}
     # The queen ends, and nothing of hers is left there.
     site.queen.stop()
     eventually(lambda: not sessions(sshd), 10)
     note("ended")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs networks of its own")
-def test_a_queen_who_may_only_go_directly_opens_no_tunnel(site: Site, cables: Network, sshd: Sshd) -> None:
-    enter(site, sshd, reach_wanted="direct")
-    eventually(lambda: listed(site)["status"] == "reachable", 30)
-    assert not sessions(sshd)

@@ -148,7 +148,7 @@ async def test_a_machine_that_says_nothing_is_offline(name: str) -> None:
     assert (await probe(at(nothing(), ssh_host=name), Credentials(TOKEN))).status == "offline"
 
 
-def reach() -> Ways:
+def ways() -> Ways:
     """Without tunnels."""
     roads = Roads()
     return Ways(Tunnels(roads, nobody, None), roads, Credentials(TOKEN), lambda hive_id: None)
@@ -165,7 +165,7 @@ class Desk:
         self.telemetry = TelemetryRegistry(clock, Limits(), lambda _model: None)
         self.told: list[Registration] = []
         url = f"sqlite:///{folder}/beehives.db"
-        self.watch = BeehiveWatch(url, self.telemetry, self.register, reach(), tick_s=0.01)
+        self.watch = BeehiveWatch(url, self.telemetry, self.register, ways(), tick_s=0.01)
         self.other = BeehiveRegistry(url)
         self.seq = 0
 
@@ -301,7 +301,7 @@ async def test_a_data_base_that_is_away_at_the_start_is_opened_when_it_is_there(
         postgres_url.replace(there, str(folder / "link")),
         TelemetryRegistry(clock, Limits(), lambda _model: None),
         found.put_nowait,
-        reach(),
+        ways(),
         tick_s=0.01,
     )
     await watch.open()

@@ -10,6 +10,9 @@ from pathlib import Path, PurePosixPath
 from rbee.contract.errors import PortTakenError, UnreachableError
 from rbee.remote import Host, Ran
 
+ADDRESS = "192.0.2.7"
+"""The machine's, as it knows it itself."""
+
 
 class Machine:
     """Connected to by `connect`, as often as it is there.
@@ -89,7 +92,8 @@ class Cable(Host):
 
     @contextlib.asynccontextmanager
     async def forward(self, host: str, port: int) -> AsyncIterator[int]:
-        server = await asyncio.start_server(lambda r, w: self._pass(r, w, host, port), "127.0.0.1", 0)
+        there = "127.0.0.1" if host == ADDRESS else host
+        server = await asyncio.start_server(lambda r, w: self._pass(r, w, there, port), "127.0.0.1", 0)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -111,7 +115,7 @@ class Cable(Host):
                 server.close()
 
     async def lines(self, argv: Sequence[str]) -> AsyncGenerator[str]:
-        yield f"{self.pid}|Mon Jan  1 00:00:{self.pid}|192.0.2.1 40000 192.0.2.7 22"
+        yield f"{self.pid}|Mon Jan  1 00:00:{self.pid}|192.0.2.1 40000 {ADDRESS} 22"
         await self.broken.wait()
         if self.silent:
             await asyncio.Event().wait()

@@ -1,0 +1,124 @@
+"""Which ways to a machine are tried, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from rbee.beehives import Beehive
+from rbee.clients import Credentials
+from rbee.queen.beehive_ways import Ways, goes_directly
+from rbee.queen.tunnels import Roads, Tunnels
+from unit.queen.tunnels.machine import ADDRESS, Machine
+
+PINNED = f"SHA256:{'A' * 43}"
+
+
+def nothing() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def machine_row(**more: Any) -> Beehive:
+    said = {"node_name": "attic", "ssh_host": "127.0.0.1", "ssh_port": nothing(), "hive_port": nothing()}
+    return Beehive(**{**said, "host_key_fingerprint": PINNED, **more})
+
+
+class Desk:
+    def __init__(self, inner: int | None = 1) -> None:
+        self.machine = Machine()
+        self.roads = Roads()
+        self.tunnels = Tunnels(self.roads, lambda beehive: self.machine.connect(), inner)
+        self.changes = 0
+        self.ways = Ways(self.tunnels, self.roads, Credentials("t"), lambda hive_id: None)
+
+    async def look(self, beehive: Beehive) -> tuple[str, str]:
+        found = await self.ways.look(beehive, None, self.changed)
+        return found.status, found.detail
+
+    def changed(self) -> None:
+        self.changes += 1
+
+    async def close(self) -> None:
+        await self.tunnels.close_all()
+        self.roads.close()
+        await self.machine.close()
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    one = Desk()
+    yield one
+    await one.close()
+    assert not [task for task in asyncio.all_tasks() if "SSH tunnel" in task.get_name()]
+
+
+async def test_where_nothing_answers_directly_a_tunnel_is_opened_and_kept(desk: Desk) -> None:
+    row = machine_row()
+    status, detail = await desk.look(row)
+    assert status == "reachable"
+    assert f"no hive answers at https://{ADDRESS}:{row.hive_port}" in detail
+    assert desk.changes > 0
+    await desk.look(row)
+    assert desk.machine.tries == 1
+    desk.ways.close("attic")
+    await desk.tunnels.close_all()
+    assert desk.machine.hosts[0].closed
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"reach_wanted": "direct"}, {"host_key_fingerprint": None}, {"host_key_fingerprint": None, "reach": "tunnel"}],
+)
+async def test_nobody_is_logged_in_where_the_operator_has_not_agreed_to_it(desk: Desk, more: dict[str, Any]) -> None:
+    assert (await desk.look(machine_row(**more)))[0] == "offline"
+    assert desk.machine.tries == 0
+
+
+async def test_where_a_tunnel_is_wanted_nothing_is_called_directly(desk: Desk) -> None:
+    called = []
+    server = await asyncio.start_server(lambda reader, writer: called.append(writer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    desk.machine.there = False
+    status, detail = await desk.look(machine_row(reach_wanted="tunnel", ssh_port=port, host_key_fingerprint=None))
+    assert (status, "attic is not there" in detail) == ("offline", True)
+    assert desk.machine.tries == 1
+    assert not called
+    server.close()
+
+
+async def test_the_machine_answers_directly_though_its_tunnel_does_not_open(desk: Desk) -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    desk.machine.there = False
+    status, detail = await desk.look(machine_row(ssh_port=server.sockets[0].getsockname()[1]))
+    assert (status, "there is no SSH tunnel" in detail) == ("reachable", True)
+    server.close()
+
+
+async def test_a_queen_on_loopback_alone_has_no_tunnels() -> None:
+    desk = Desk(inner=None)
+    status, detail = await desk.look(machine_row(reach_wanted="tunnel"))
+    assert (status, "server.host" in detail) == ("offline", True)
+    assert (await desk.look(machine_row()))[0] == "offline"
+    assert desk.machine.tries == 0
+    await desk.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "directly"),
+    [
+        ({}, True),
+        ({"ssh_jump": "none"}, True),
+        ({"ssh_jump": "gate"}, False),
+        ({"labels": {"proxy_jump": "gate"}}, False),
+        ({"ssh_host": None, "ssh_alias": "attic"}, False),
+        ({"reach_wanted": "tunnel"}, False),
+        ({"reach_wanted": "direct"}, True),
+    ],
+)
+def test_behind_another_machine_an_address_may_be_somebody_elses(more: dict[str, Any], directly: bool) -> None:
+    assert goes_directly(machine_row(**more)) is directly
