@@ -96,6 +96,27 @@ class BeehiveWatch:
         await self._registry.remove(node_name)
         self._stale.set()
 
+    async def queen_url(self, node_name: str, url: str) -> str:
+        """Under which address a machine reaches the queen; where it is a tunnel's, that is the only way from now on.
+
+        Args:
+            node_name: of the machine.
+            url: the queen's.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            RbeeError: a tunnel is needed and does not open.
+        """
+        beehive = await self._registry.get(node_name)
+        found = await self._ways.queen_url(beehive, url)
+        if found == url or beehive.reach_wanted == "tunnel":
+            return found
+        # Its hive is told once, and must find her there for as long as it lives: at the same port.
+        await self._registry.set_contact(node_name, beehive.status, tunnel_port=int(found.rpartition(":")[2]))
+        await self._registry.enter([BeehiveChanges(node_name=node_name, reach_wanted="tunnel")], update=True)
+        self._reconcile(await self._registry.list())
+        return await self._ways.queen_url(await self._registry.get(node_name), url)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         try:

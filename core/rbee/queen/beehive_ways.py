@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.parse
 from collections.abc import Callable
 
 from rbee.beehives import HIVE_PORT, Beehive, BeehiveReach
 from rbee.clients import Credentials
+from rbee.contract.errors import RbeeError
 from rbee.queen.beehive_probe import Finding, probe, probe_through
 from rbee.queen.tunnels import Roads, Tunnel, Tunnels
+from rbee.trust.names import Role
 
 _SILENT = frozenset({"offline", "reachable", "unknown"})
 """What has been found where nothing of this or another colony has answered."""
@@ -45,10 +48,11 @@ class Ways:
         """
         tunnel = self._tunnels.get(beehive.node_name)
         if tunnel is None and beehive.reach == "tunnel" and self._tunnels.possible and may_have_tunnel(beehive):
-            # As it was reached in an earlier life, or as somebody has found it must be.
+            # As it was reached in an earlier life.
             tunnel = self._tunnels.open(beehive, changed)
             await tunnel.settled()
-        if tunnel is not None and tunnel.is_open:
+        used = beehive.reach == "tunnel" or (tunnel is not None and self._roads.lead_through(tunnel))
+        if tunnel is not None and used and tunnel.is_open:
             found = await self._through(beehive, tunnel, hive_id)
             if found.hive is not None:
                 return found
@@ -68,6 +72,34 @@ class Ways:
         found = await self._through(beehive, tunnel, hive_id)
         # What has answered directly, if only the machine's SSH server, is better known.
         return found if tunnel.is_open or direct.status == "unknown" else found._replace(status=direct.status)
+
+    async def queen_url(self, beehive: Beehive, url: str) -> str:
+        """Under which address a machine reaches the queen: her own, else the end of its tunnel, which is opened.
+
+        Args:
+            beehive: the machine.
+            url: the queen's.
+
+        Raises:
+            RbeeError: there is no tunnel, and why.
+        """
+        if not self._tunnels.possible or not may_have_tunnel(beehive):
+            return url
+        tunnel = self._tunnels.open(beehive)
+        await tunnel.settled()
+        if beehive.reach_wanted is None and await self._reaches_her(tunnel, url):
+            return url
+        return await tunnel.leads_back()
+
+    async def _reaches_her(self, tunnel: Tunnel, url: str) -> bool:
+        """Whether the machine itself reaches the queen: who connects from there finds her."""
+        parts = urllib.parse.urlsplit(url)
+        try:
+            door = await tunnel.open(parts.hostname or "", parts.port or 443)
+            peer = await self._credentials.peer_at(f"https://127.0.0.1:{door}")
+        except (RbeeError, ssl.SSLError):
+            return False
+        return peer is not None and peer.role is Role.QUEEN
 
     def of(self, hive_id: str, *, answers: bool) -> BeehiveReach | None:
         """How a hive is reached; None when that is not known.

@@ -415,6 +415,14 @@ class QueenService:
     def _knows_hive(self, hive_id: str) -> bool:
         return self.telemetry.get_hive_state(hive_id) is not None
 
+    async def queen_url_for(self, beehive: Beehive) -> str:
+        """Under which address a machine reaches the queen: her own, or where its tunnel ends there.
+
+        Raises:
+            RbeeError: a tunnel is needed and does not open.
+        """
+        return await self.beehives.queen_url(beehive.node_name, self.url)
+
     def _hive_address(self, hive_id: str) -> str | None:
         record = self.telemetry.get_hive_state(hive_id)
         return None if record is None else record.url

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from rbee.beehives import Beehive
+from rbee.beehives import Beehive, BeehiveChanges
 from rbee.clients import Credentials
+from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.beehive_ways import Ways, goes_directly
 from rbee.queen.tunnels import Roads, Tunnels
+from rbee.telemetry import Limits, TelemetryRegistry
 from unit.queen.tunnels.machine import ADDRESS, Machine
 
 PINNED = f"SHA256:{'A' * 43}"
@@ -106,6 +109,32 @@ async def test_a_queen_on_loopback_alone_has_no_tunnels() -> None:
     assert (await desk.look(machine_row()))[0] == "offline"
     assert desk.machine.tries == 0
     await desk.close()
+
+
+async def test_a_machine_that_does_not_reach_the_queen_finds_her_at_its_end_of_the_tunnel(
+    desk: Desk, tmp_path: Path, clock: Callable[[], float]
+) -> None:
+    watch = BeehiveWatch(tmp_path / "beehives.db", TelemetryRegistry(clock, Limits(), str), print, desk.ways)
+    await watch.open()
+    try:
+        row = machine_row()
+        said = {name: getattr(row, name) for name in ("ssh_host", "ssh_port", "hive_port", "host_key_fingerprint")}
+        await watch.enter([BeehiveChanges(node_name="attic", **said)], update=False)
+        elsewhere = f"https://127.0.0.1:{nothing()}"
+        url = await watch.queen_url("attic", elsewhere)
+        assert url.startswith("https://127.0.0.1:")
+        assert url != elsewhere
+        kept = await watch.get("attic")
+        # From now on she keeps it open, for her hive knows no other address, and at that port.
+        assert (kept.reach_wanted, kept.tunnel_port) == ("tunnel", int(url.rpartition(":")[2]))
+        assert await watch.queen_url("attic", elsewhere) == url
+        await watch.enter([BeehiveChanges(node_name="attic", reach_wanted="direct")], update=True)
+        assert await watch.queen_url("attic", elsewhere) == elsewhere
+    finally:
+        for task in watch._watched.values():
+            task.cancel()
+        await asyncio.gather(*watch._watched.values(), return_exceptions=True)
+        await watch.close()
 
 
 @pytest.mark.parametrize(

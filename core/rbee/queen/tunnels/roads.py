@@ -46,6 +46,10 @@ class Roads:
         """Whether a hive is reached through a tunnel."""
         return hive_id in self._tunnels
 
+    def lead_through(self, tunnel: Tunnel) -> bool:
+        """Whether any hive is reached through a tunnel."""
+        return tunnel in self._tunnels.values()
+
     async def to(self, hive_id: str | None, url: str) -> str:
         """The address to call instead of one that was registered.
 

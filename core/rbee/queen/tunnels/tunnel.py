@@ -19,6 +19,8 @@ _MOST = 512
 """Doors that are opened anew: each worker that was ever started there has one."""
 _LONG_S = 60.0
 """A line that held for so long was no failed try: the next one is made at once."""
+_BACK_S = 30.0
+_LOOK_S = 0.1
 _REFUSED_S = 120.0
 """Between the tries where somebody answers and lets nobody in: a person has to look."""
 _BACK_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -51,7 +53,7 @@ class Tunnel:
         self._connect = connect
         self._inner = inner
         self._wanted = there
-        self._changed = changed
+        self.changed = changed
         self._spread = spread
         self._line: Line | None = None
         self._there: int | None = None
@@ -103,6 +105,25 @@ class Tunnel:
             why = "it is being opened." if self.why is None else self.why.message
             raise UnreachableError(f"There is no SSH tunnel to {self.name!r} at the moment: {why}")
         return await self._line.open(host, port)
+
+    async def leads_back(self) -> str:
+        """The queen's address for programs of that machine, once there is one.
+
+        Raises:
+            RbeeError: there is none, and why.
+        """
+        try:
+            async with asyncio.timeout(_BACK_S):
+                while self.queen_url is None:
+                    await self.settled()
+                    if self.why is not None:
+                        raise self.why
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError as error:
+            raise UnreachableError(
+                f"No port of {self.name!r} leads to the queen. Its SSH server needs 'AllowTcpForwarding yes'."
+            ) from error
+        return self.queen_url
 
     def want(self, host: str, port: int) -> None:
         """Have a door to an address there, soon, and again after the line was lost; harmless when repeated."""
@@ -156,7 +177,7 @@ class Tunnel:
         self._line, self.why = line, None
         log.info("the SSH tunnel to %r is open", self.name)
         self._tried.set()
-        self._changed()
+        self.changed()
 
     def _lost(self, error: RbeeError) -> None:
         known = self.why is not None and self.why.message == error.message
@@ -164,7 +185,7 @@ class Tunnel:
         # What does not change is told once.
         log.log(logging.DEBUG if known else logging.WARNING, "the SSH tunnel to %r: %s", self.name, error.message)
         self._tried.set()
-        self._changed()
+        self.changed()
 
     async def _open_doors(self, line: Line) -> None:
         """Open what is wanted, now and as it comes."""
@@ -200,7 +221,7 @@ class Tunnel:
 
     def _leads(self, there: int) -> None:
         self._there = self._wanted = there
-        self._changed()
+        self.changed()
 
 
 def _retries() -> Iterator[float]:

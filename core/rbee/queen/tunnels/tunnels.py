@@ -51,17 +51,18 @@ class Tunnels:
         """Machines that have a tunnel, and whether it is open."""
         return {name: kept.tunnel.is_open for name, kept in self._kept.items()}
 
-    def open(self, beehive: Beehive, changed: Callable[[], None] = lambda: None) -> Tunnel:
+    def open(self, beehive: Beehive, changed: Callable[[], None] | None = None) -> Tunnel:
         """A machine's tunnel, which is opened and kept open until `close`.
 
         Args:
             beehive: the machine.
-            changed: told of each change of its state.
+            changed: told of each change of its state from now on; None leaves who is told.
 
         Raises:
             ConfigurationError: the queen speaks no TLS.
         """
         if (found := self.get(beehive.node_name)) is not None:
+            found.changed = changed or found.changed
             return found
         if self._inner is None:
             raise ConfigurationError(
@@ -69,7 +70,11 @@ class Tunnels:
                 "set server.host to an address of this machine."
             )
         tunnel = Tunnel(
-            beehive.node_name, lambda: self._connect(beehive), self._inner, beehive.tunnel_port or 0, changed=changed
+            beehive.node_name,
+            lambda: self._connect(beehive),
+            self._inner,
+            beehive.tunnel_port or 0,
+            changed=changed or _nobody,
         )
         name = f"the SSH tunnel to {beehive.node_name}"
         self._kept[beehive.node_name] = _Kept(tunnel, asyncio.create_task(keep_running(name, tunnel.run), name=name))
@@ -90,3 +95,7 @@ class Tunnels:
         for node_name in list(self._kept):
             self.close(node_name)
         await asyncio.gather(*self._ending, return_exceptions=True)
+
+
+def _nobody() -> None:
+    """Nobody is to be told."""
