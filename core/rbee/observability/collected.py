@@ -110,6 +110,10 @@ def _colony(now: ColonyGauges) -> Iterator[Metric]:
     for hive_id, up in sorted(now.hives.items()):
         hives.add_metric([hive_id], float(up))
     yield hives
+    tunnels = GaugeMetricFamily("rbee:tunnel_up", "Whether an SSH tunnel to a machine is open.", labels=["machine"])
+    for name, up in sorted(now.tunnels.items()):
+        tunnels.add_metric([name], float(up))
+    yield tunnels
     states = GaugeMetricFamily("rbee:workers", "Workers, by state.", labels=["state"])
     counts = Counter(one.state for one in now.workers)
     for state in (*WorkerState, SILENT):

@@ -52,6 +52,7 @@ class ColonyGauges(msgspec.Struct, frozen=True, kw_only=True):
         hives: whether each beats.
         workers: every one known.
         memory: of every device that has been measured.
+        tunnels: machines that have an SSH tunnel, and whether it is open.
     """
 
     running: Mapping[str, int]
@@ -59,3 +60,4 @@ class ColonyGauges(msgspec.Struct, frozen=True, kw_only=True):
     hives: Mapping[str, bool]
     workers: Sequence[WorkerGauge]
     memory: Sequence[MemoryGauge]
+    tunnels: Mapping[str, bool] = {}

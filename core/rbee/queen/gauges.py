@@ -11,6 +11,7 @@ from rbee.telemetry import HiveRecord, Presence, TelemetryRegistry
 
 _MIB = 1024 * 1024
 _NONE: Mapping[str, Sight] = MappingProxyType({})
+_NO_TUNNELS: Mapping[str, bool] = MappingProxyType({})
 _BEATING = frozenset({Presence.ONLINE, Presence.UNOBSERVED})
 
 
@@ -19,6 +20,7 @@ def gauges(
     running: Mapping[str, int],
     waiting: Mapping[str, int],
     seen: Mapping[str, Sight] = _NONE,
+    tunnels: Mapping[str, bool] = _NO_TUNNELS,
 ) -> ColonyGauges:
     """What is true now.
 
@@ -27,6 +29,7 @@ def gauges(
         running: requests that are with a worker, by the canonical name of its model.
         waiting: requests that wait for a slot, likewise.
         seen: workers whose need of memory is known, by id.
+        tunnels: machines that have an SSH tunnel, and whether it is open.
     """
     hives = telemetry.list_all_hives()
     return ColonyGauges(
@@ -48,6 +51,7 @@ def gauges(
             for entry in telemetry.list_all_workers()
         ],
         memory=[one for hive in hives if telemetry.is_hive_online(hive.hive_id) for one in _memory(hive)],
+        tunnels=tunnels,
     )
 
 

@@ -384,7 +384,13 @@ class QueenService:
 
     def _gauges(self) -> ColonyGauges:
         requests = self.dispatcher
-        return gauges(self.telemetry, requests.leases.running(), requests.room.waiting(), self.ledger.seen())
+        return gauges(
+            self.telemetry,
+            requests.leases.running(),
+            requests.room.waiting(),
+            self.ledger.seen(),
+            self.tunnels.states(),
+        )
 
     def _heard_hive(self, beat: HiveHeartbeat) -> None:
         self._hive_arrived.set()

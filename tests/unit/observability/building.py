@@ -59,6 +59,7 @@ def colony(**changes: Any) -> ColonyGauges:
             ),
             WorkerGauge(worker_id="w2", hive_id=None, model_id=None, state="silent", slots_total=None, slots_free=None),
         ],
+        "tunnels": {"attic": True, "cellar": False},
         "memory": [
             MemoryGauge(hive_id="h1", device="ram", used_bytes=1024, total_bytes=4096),
             MemoryGauge(hive_id="h1", device="GPU-0", used_bytes=None, total_bytes=8192),

@@ -43,6 +43,7 @@ def test_prometheus_reads_it_in_either_form(accept: str | None) -> None:
     assert found[of("worker_requests_total", worker_id="w1", hive_id="h1")] == 1
     assert found[of("hive_up", hive_id="h1")] == 1
     assert found[of("hive_up", hive_id="h2")] == 0
+    assert (found[of("tunnel_up", machine="attic")], found[of("tunnel_up", machine="cellar")]) == (1, 0)
     assert found[of("workers", state="ready")] == 1
     assert found[of("workers", state="silent")] == 1
     assert found[of("workers", state="loading")] == 0

@@ -47,7 +47,7 @@ class Tunnels:
         found = self._kept.get(node_name)
         return None if found is None else found.tunnel
 
-    def count(self) -> dict[str, bool]:
+    def states(self) -> dict[str, bool]:
         """Machines that have a tunnel, and whether it is open."""
         return {name: kept.tunnel.is_open for name, kept in self._kept.items()}
 
