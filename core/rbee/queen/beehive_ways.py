@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 import urllib.parse
 from collections.abc import Callable
+from typing import Any
 
 from rbee.beehives import HIVE_PORT, Beehive, BeehiveReach
-from rbee.clients import Credentials
+from rbee.clients import Credentials, Transport
+from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
 from rbee.queen.beehive_probe import Finding, probe, probe_through
 from rbee.queen.tunnels import Roads, Tunnel, Tunnels
-from rbee.trust.names import Role
 
+_ANSWER_S = 5.0
 _SILENT = frozenset({"offline", "reachable", "unknown"})
 """What has been found where nothing of this or another colony has answered."""
 
@@ -96,10 +97,16 @@ class Ways:
         parts = urllib.parse.urlsplit(url)
         try:
             door = await tunnel.open(parts.hostname or "", parts.port or 443)
-            peer = await self._credentials.peer_at(f"https://127.0.0.1:{door}")
-        except (RbeeError, ssl.SSLError):
+            there = Transport(
+                f"https://127.0.0.1:{door}", self._credentials.without_token(), QUEEN, timeout_s=_ANSWER_S
+            )
+            try:
+                await there.call("GET", "/health", dict[str, Any])
+            finally:
+                await there.close()
+        except RbeeError:
             return False
-        return peer is not None and peer.role is Role.QUEEN
+        return True
 
     def of(self, hive_id: str, *, answers: bool) -> BeehiveReach | None:
         """How a hive is reached; None when that is not known.

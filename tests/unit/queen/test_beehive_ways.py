@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.beehive_ways import Ways, goes_directly
 from rbee.queen.tunnels import Roads, Tunnels
 from rbee.telemetry import Limits, TelemetryRegistry
+from rbee.trust.authority import Authority
+from rbee.trust.identity import Identity
+from rbee.trust.names import Role
 from unit.queen.tunnels.machine import ADDRESS, Machine
 
 PINNED = f"SHA256:{'A' * 43}"
@@ -32,12 +38,12 @@ def machine_row(**more: Any) -> Beehive:
 
 
 class Desk:
-    def __init__(self, inner: int | None = 1) -> None:
+    def __init__(self, inner: int | None = 1, credentials: Credentials | None = None) -> None:
         self.machine = Machine()
         self.roads = Roads()
         self.tunnels = Tunnels(self.roads, lambda beehive: self.machine.connect(), inner)
         self.changes = 0
-        self.ways = Ways(self.tunnels, self.roads, Credentials("t"), lambda hive_id: None)
+        self.ways = Ways(self.tunnels, self.roads, credentials or Credentials("t"), lambda hive_id: None)
 
     async def look(self, beehive: Beehive) -> tuple[str, str]:
         found = await self.ways.look(beehive, None, self.changed)
@@ -135,6 +141,79 @@ async def test_a_machine_that_does_not_reach_the_queen_finds_her_at_its_end_of_t
             task.cancel()
         await asyncio.gather(*watch._watched.values(), return_exceptions=True)
         await watch.close()
+
+
+class Colony:
+    """An authority, and programs that answer over TLS with what they are told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = Authority(folder / "ca")
+        self._authority.open()
+        self._servers: list[asyncio.Server] = []
+
+    def identity(self, role: Role, name: str) -> Identity:
+        found = Identity(self._folder / f"{role}-{name}")
+        key, request = found.ask()
+        made = self._authority.issue(request, role, name, (), timedelta(hours=1))
+        found.take(key, made.certificate, self._authority.roots_pem())
+        return found
+
+    async def serve(self, role: Role, name: str, answers: dict[str, Any]) -> int:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+                path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+                body = json.dumps(answers[path]).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body)
+            writer.close()
+
+        context = self.identity(role, name).server_context()
+        self._servers.append(await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context))
+        return int(self._servers[-1].sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+@pytest.fixture
+async def colony(tmp_path: Path) -> AsyncIterator[Colony]:
+    one = Colony(tmp_path)
+    yield one
+    one.close()
+
+
+async def test_a_hive_that_proves_who_it_is_at_the_end_of_the_tunnel_is_called_through_it(colony: Colony) -> None:
+    hive = {"id": "h7", "hostname": "x", "port": 1, "instance_id": "i1"}
+    answers = {
+        "/health": {"status": "ok", "program": "hive", "hive_id": "h7"},
+        "/v1/capabilities": {"hive": hive, "capabilities": [], "engines": []},
+    }
+    port = await colony.serve(Role.HIVE, "h7", answers)
+    desk = Desk(credentials=Credentials(None, colony.identity(Role.QUEEN, "queen")))
+    # Where the queen calls it herself, nothing listens.
+    row = machine_row(ssh_host="127.0.0.9", hive_port=port)
+    found = await desk.ways.look(row, None, desk.changed)
+    assert (found.status, found.reach, found.url) == ("online", "tunnel", f"https://{ADDRESS}:{port}")
+    assert desk.roads.leads_through("h7")
+    assert desk.ways.of("h7", answers=True) == "tunnel"
+    assert desk.ways.of("h8", answers=True) == "direct"
+    desk.machine.cut()
+    assert (await desk.ways.look(row, "h7", desk.changed)).hive is None
+    await desk.close()
+
+
+async def test_a_machine_that_reaches_the_queen_itself_is_told_of_her_own_address(
+    colony: Colony, tmp_path: Path, clock: Callable[[], float]
+) -> None:
+    queen = f"https://127.0.0.1:{await colony.serve(Role.QUEEN, 'queen', {'/health': {}})}"
+    hive = f"https://127.0.0.1:{await colony.serve(Role.HIVE, 'h7', {'/health': {}})}"
+    desk = Desk(credentials=Credentials(None, colony.identity(Role.QUEEN, "queen")))
+    assert await desk.ways.queen_url(machine_row(), queen) == queen
+    # Another program of the colony is not she.
+    assert await desk.ways.queen_url(machine_row(), hive) != hive
+    assert await desk.ways.queen_url(machine_row(reach_wanted="tunnel"), queen) != queen
+    await desk.close()
 
 
 @pytest.mark.parametrize(
