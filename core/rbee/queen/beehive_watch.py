@@ -161,8 +161,14 @@ class BeehiveWatch:
 
     async def _follow(self, beehive: Beehive, contact: Contact) -> None:
         clock = asyncio.get_running_loop().time
+        called = False
         while True:
             record = self._beating(beehive, contact)
+            calls = self._telemetry.is_hive_online(beehive.node_name)
+            if calls and not called:
+                # One of its name has told of itself, and may be behind a tunnel.
+                contact.again()
+            called = calls
             answers = record is not None and self._hears(record.hive_id)
             if record is not None:
                 way = self._ways.of(record.hive_id, answers=answers)

@@ -12,6 +12,7 @@ from rbee.clients.who import QUEEN
 from rbee.contract.errors import RbeeError
 from rbee.queen.beehive_probe import Finding, probe, probe_through
 from rbee.queen.tunnels import Roads, Tunnel, Tunnels
+from rbee.telemetry import TelemetryRegistry
 
 _ANSWER_S = 5.0
 _SILENT = frozenset({"offline", "reachable", "unknown"})
@@ -28,16 +29,14 @@ class Ways:
         tunnels: of the queen.
         roads: told which hive is reached through which tunnel.
         credentials: shown to the others.
-        registered: the address that a hive has told; None when there is none.
+        telemetry: knows the addresses that hives have told.
     """
 
-    def __init__(
-        self, tunnels: Tunnels, roads: Roads, credentials: Credentials, registered: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, tunnels: Tunnels, roads: Roads, credentials: Credentials, telemetry: TelemetryRegistry) -> None:
         self._tunnels = tunnels
         self._roads = roads
         self._credentials = credentials
-        self._registered = registered
+        self._telemetry = telemetry
 
     async def look(self, beehive: Beehive, hive_id: str | None, changed: Callable[[], None]) -> Finding:
         """Try to reach the hive of a machine.
@@ -135,7 +134,8 @@ class Ways:
         port = beehive.hive_port or HIVE_PORT
         places = {} if tunnel.address is None else {(tunnel.address, port): None}
         for name in (hive_id, beehive.node_name):
-            url = None if name is None else self._registered(name)
+            record = None if name is None else self._telemetry.get_hive_state(name)
+            url = None if record is None else record.url
             if url is not None and url.startswith("https:"):
                 parts = urllib.parse.urlsplit(url)
                 places[parts.hostname or "", parts.port or 443] = None

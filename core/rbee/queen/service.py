@@ -262,7 +262,7 @@ class QueenService:
             settings.queen.beehives_url or folders.home / "beehives.db",
             self.telemetry,
             partial(introductions.hive, answers=True),
-            Ways(self.tunnels, roads, credentials, self._hive_address),
+            Ways(self.tunnels, roads, credentials, self.telemetry),
             self.subscriptions.hears,
         )
         self._hive_arrived = asyncio.Event()
@@ -400,10 +400,7 @@ class QueenService:
 
     def _on_workers_changed(self, model_id: str) -> None:
         self.dispatcher.changes.tell(model_id)
-        if self.roads.any:
-            # Their doors are to be open before the first request comes.
-            for entry in self.telemetry.find_workers_by_model(model_id):
-                self.roads.now(entry.hive_id, entry.url or "")
+        self.roads.prepare(self.telemetry.find_workers_by_model(model_id))
 
     def _on_room(self, model_id: str) -> None:
         self.dispatcher.room.wake(model_id)
@@ -428,10 +425,6 @@ class QueenService:
             RbeeError: a tunnel is needed and does not open.
         """
         return await self.beehives.queen_url(beehive.node_name, self.url)
-
-    def _hive_address(self, hive_id: str) -> str | None:
-        record = self.telemetry.get_hive_state(hive_id)
-        return None if record is None else record.url
 
     def _knows_worker(self, worker_id: str) -> bool:
         return self.telemetry.get_worker(worker_id) is not None

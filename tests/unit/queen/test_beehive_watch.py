@@ -151,7 +151,7 @@ async def test_a_machine_that_says_nothing_is_offline(name: str) -> None:
 def ways() -> Ways:
     """Without tunnels."""
     roads = Roads()
-    return Ways(Tunnels(roads, nobody, None), roads, Credentials(TOKEN), lambda hive_id: None)
+    return Ways(Tunnels(roads, nobody, None), roads, Credentials(TOKEN), TelemetryRegistry(lambda: 0.0, Limits(), str))
 
 
 async def nobody(beehive: Beehive) -> Host:

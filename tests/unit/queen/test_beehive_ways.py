@@ -43,7 +43,9 @@ class Desk:
         self.roads = Roads()
         self.tunnels = Tunnels(self.roads, lambda beehive: self.machine.connect(), inner)
         self.changes = 0
-        self.ways = Ways(self.tunnels, self.roads, credentials or Credentials("t"), lambda hive_id: None)
+        self.ways = Ways(
+            self.tunnels, self.roads, credentials or Credentials("t"), TelemetryRegistry(lambda: 0.0, Limits(), str)
+        )
 
     async def look(self, beehive: Beehive) -> tuple[str, str]:
         found = await self.ways.look(beehive, None, self.changed)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 import urllib.parse
+from collections.abc import Iterable
 
 from rbee.contract.errors import UnreachableError
+from rbee.http.guard import is_loopback
 from rbee.queen.tunnels.tunnel import Tunnel
+from rbee.telemetry import WorkerEntry
 
 _LOOPBACK = "127.0.0.1"
 
@@ -30,11 +33,6 @@ class Roads:
         """No hive is reached through it any more; harmless when none is."""
         for hive_id in [one for one, used in self._tunnels.items() if used is tunnel]:
             del self._tunnels[hive_id]
-
-    @property
-    def any(self) -> bool:
-        """Whether any hive is reached through a tunnel."""
-        return bool(self._tunnels)
 
     def close(self) -> None:
         """Let go of what keeps a port from others."""
@@ -63,24 +61,31 @@ class Roads:
         tunnel = self._through(hive_id)
         if tunnel is None:
             return url
-        host, port = _place(url)
-        if not url.startswith("https:"):
+        place = _place(url, tunnel)
+        if place is None:
             raise UnreachableError(
-                f"Hive {hive_id!r} has registered {url!r}: through a tunnel only TLS is spoken. Let it listen beyond "
-                "loopback: setting server.host."
+                f"Hive {hive_id!r} has registered {url!r}, and its machine does not tell at which address it was "
+                "reached. Let it listen at one of its own: setting server.host."
             )
-        return _at(await tunnel.open(host, port))
+        return _at(await tunnel.open(*place))
 
     def now(self, hive_id: str | None, url: str) -> str:
         """The same at once; where nothing leads at this moment, an address that refuses every connection."""
         tunnel = self._through(hive_id)
         if tunnel is None:
             return url
-        found = None
-        if url.startswith("https:"):
-            found = tunnel.door(*_place(url))
-            tunnel.want(*_place(url))
+        place, found = _place(url, tunnel), None
+        if place is not None:
+            found = tunnel.door(*place)
+            tunnel.want(*place)
         return _at(self._nowhere() if found is None else found)
+
+    def prepare(self, entries: Iterable[WorkerEntry]) -> None:
+        """Have doors to workers open before the first request comes; harmless where no tunnel leads to them."""
+        if self._tunnels:
+            for entry in entries:
+                if entry.url is not None:
+                    self.now(entry.hive_id, entry.url)
 
     def queen_url(self, hive_id: str | None, url: str) -> str | None:
         """The queen's address for a hive and its workers.
@@ -106,9 +111,18 @@ class Roads:
         return int(self._closed.getsockname()[1])
 
 
-def _place(url: str) -> tuple[str, int]:
+def _place(url: str, tunnel: Tunnel) -> tuple[str, int] | None:
+    """What listens there, as its own machine sees it; None when that is not known.
+
+    Never its loopback, where plain text may be spoken: a machine without a way to the internet tells no other address,
+    and is called at the one where its SSH server was reached.
+    """
     parts = urllib.parse.urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if is_loopback(host):
+        return None if tunnel.address is None else (tunnel.address, port)
+    return host, port
 
 
 def _at(port: int) -> str:
