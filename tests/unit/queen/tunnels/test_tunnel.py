@@ -129,6 +129,24 @@ async def test_an_end_of_an_earlier_line_that_holds_the_port_is_ended(machine: M
     assert not machine.held
 
 
+async def test_the_port_of_an_earlier_life_of_the_queen_is_taken_again(machine: Machine) -> None:
+    there = 0
+    for _ in range(2):
+        tunnel = Tunnel("attic", machine.connect, 1, there)
+        task = asyncio.create_task(tunnel.run())
+        assert await tunnel.leads_back() == tunnel.queen_url
+        assert there in {0, tunnel.port_there}
+        there = tunnel.port_there or 0
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_wants_to_be_led_back_hears_why_that_is_not_to_be(machine: Machine, run) -> None:
+    machine.there = False
+    with pytest.raises(UnreachableError, match="attic is not there"):
+        await run(Tunnel("attic", machine.connect, 1)).leads_back()
+
+
 async def test_a_port_that_somebody_else_has_there_is_replaced_after_a_while(
     machine: Machine, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
