@@ -31,6 +31,7 @@ class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
         sha256: hexadecimal.
         kind: what it is for.
         package: ``name==version`` of a wheel.
+        local: of a wheel: it comes from the machine that made the bundle, and no package index is asked for it.
         model: of a model's file: by which name it was asked for.
     """
 
@@ -39,6 +40,7 @@ class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     kind: Kind = "wheel"
     package: str | None = None
+    local: bool = False
     model: str | None = None
 
     @property

@@ -63,7 +63,7 @@ def wheelhouse(
         wheel = found[part.name]
         path = f"wheels/{wheel.name}"
         files.append(
-            BundleFile(path=path, size=wheel.stat().st_size, sha256=sha256_of(wheel), package=part.pinned)
+            BundleFile(path=path, size=wheel.stat().st_size, sha256=sha256_of(wheel), package=part.pinned, local=part.local)
         )
         places[path] = wheel
     pythons = {one for file in files if (one := python_of(file.name)) is not None}
