@@ -177,9 +177,7 @@ def verified(path: Path, read: Callable[[int], None] = lambda _count: None) -> M
         return manifest
 
 
-def check_file(
-    bundle: Path, file: BundleFile, place: Path, read: Callable[[int], None] = lambda _count: None
-) -> None:
+def check_file(bundle: Path, file: BundleFile, place: Path, read: Callable[[int], None] = lambda _count: None) -> None:
     """That a file is as it was made.
 
     Raises:

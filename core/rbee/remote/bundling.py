@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import tarfile
 import tempfile
@@ -58,19 +57,38 @@ def wheelhouse(
         raise InvalidRequestError(f"Platform {platform!r} is not known; it is one of {', '.join(PLATFORMS)}.")
     made_of = parts(plugins)
     found = _wheels(made_of, cache, None if own else (platform or platform_here(), python or python_here()), tell)
+    return _bundle(made_of, found, platform or platform_here())
+
+
+def described(cache: Path, plugins: Collection[str] | None = None) -> Bundle:
+    """The same for a machine that gets from an index what came from one here: only the other wheels are in it.
+
+    Args:
+        cache: as for `wheelhouse`.
+        plugins: likewise.
+
+    Raises:
+        NotFoundError, ConfigurationError: as `wheelhouse`.
+    """
+    made_of = parts(plugins)
+    return _bundle(made_of, _wheels([one for one in made_of if one.local], cache, None, _nothing), platform_here())
+
+
+def _bundle(made_of: Sequence[Part], found: Mapping[str, Path], platform: str) -> Bundle:
     files, places = [], {}
     for part in made_of:
+        if part.name not in found:
+            continue
         wheel = found[part.name]
         path = f"wheels/{wheel.name}"
-        files.append(
-            BundleFile(path=path, size=wheel.stat().st_size, sha256=sha256_of(wheel), package=part.pinned, local=part.local)
-        )
+        size, digest = wheel.stat().st_size, sha256_of(wheel)
+        files.append(BundleFile(path=path, size=size, sha256=digest, package=part.pinned, local=part.local))
         places[path] = wheel
     pythons = {one for file in files if (one := python_of(file.name)) is not None}
     manifest = Manifest(
         version=__version__,
         environment=environment_of(made_of, {name: one.sha256 for name, one in zip(found, files, strict=True)}),
-        platform=platform or platform_here(),
+        platform=platform,
         python=min(pythons) if pythons else None,
         packages=tuple(part.pinned for part in made_of),
         files=tuple(files),
@@ -116,8 +134,8 @@ def write(bundle: Bundle, target: Path, tell: Tell = _nothing) -> int:
             (_to_folder if as_folder else _to_file)(bundle, made, tell)
             if as_folder and target.is_dir():
                 # What was there goes with the working folder.
-                os.replace(target, Path(work) / "before")
-            os.replace(made, target)
+                target.replace(Path(work) / "before")
+            made.replace(target)
     except OSError as error:
         raise InvalidRequestError(f"The bundle cannot be written to '{target}': {error.strerror or error}.") from error
     return target.stat().st_size if target.is_file() else bundle.manifest.size
@@ -174,9 +192,7 @@ def _manifest(bundle: Bundle) -> bytes:
     return msgspec.json.format(msgspec.json.encode(bundle.manifest), indent=2) + b"\n"
 
 
-def _wheels(
-    made_of: Sequence[Part], cache: Path, elsewhere: tuple[str, str] | None, tell: Tell
-) -> dict[str, Path]:
+def _wheels(made_of: Sequence[Part], cache: Path, elsewhere: tuple[str, str] | None, tell: Tell) -> dict[str, Path]:
     """The wheel of each part, in their order."""
     among = installed()
     found: dict[str, Path] = {}

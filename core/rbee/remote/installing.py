@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -158,13 +159,32 @@ class Installing:
         if not done.good:
             raise failed("Switching to the new version", self._host, cause_of(done), f"See who owns '{root}' there.")
 
-    async def back(self, environment: str | None) -> None:
-        """Make the one before the current one again; None where there was none."""
-        python, root = str(self._layout.python()), str(self._layout.root)
-        if environment is None:
-            await self._remove(str(self._layout.current))
+    async def back(self, current: str | None, previous: str | None) -> None:
+        """Make both links as they were; None for one that was not there."""
+        for link, environment in ((self._layout.current, current), (self._layout.previous, previous)):
+            if environment is None:
+                await self._remove(str(link))
+                continue
+            argv = ["/bin/sh", "-c", _RELINK, "sh", f"versions/{environment}", str(link)]
+            done = await self._host.run(argv, timeout_s=_STEP_S)
+            if not done.good:
+                raise self._failure("Going back to the version before", done, f"See who owns '{link}' there.")
+
+    async def clear(self, *, keep_data: bool = False) -> None:
+        """Remove rbee from the machine.
+
+        Args:
+            keep_data: but for what the hive keeps, models and certificates for two.
+        """
+        if not keep_data:
+            await self._remove(str(self._layout.root))
             return
-        await self._host.run([python, "-c", _SWITCH, root, f"versions/{environment}"], timeout_s=_STEP_S)
+        for environment in self._found.environments:
+            await self._remove(str(self._layout.versions / environment / COMPLETE))
+        script = 'cd "$1" || exit 0; rm -rf -- versions current previous wheels tools run-hive keep-hive hive.pid'
+        done = await self._host.run(["/bin/sh", "-c", script, "sh", str(self._layout.root)], timeout_s=_INSTALL_S)
+        if not done.good:
+            raise self._failure("Removing rbee", done, f"See who owns '{self._layout.root}' there.")
 
     async def drop(self, environment: str) -> None:
         """Remove an environment."""
@@ -194,11 +214,11 @@ class Installing:
         return uv_program() if self._found.platform == platform_here() else None
 
     async def _send_uv(self) -> None:
-        own = uv_program()
+        own = await asyncio.to_thread(uv_program)
         if own is None:
             raise failed("Sending uv", self._host, "there is none on the queen's machine", "Install uv on one of both.")
         self._progress.say(f"Sending uv to {self._host.name}")
-        await self._host.send(Path(own).resolve(), self._layout.uv, mode=0o755)
+        await self._host.send(Path(own), self._layout.uv, mode=0o755)
 
     async def _send(self, bundle: Bundle, wheels: Sequence[BundleFile], environment: str) -> None:
         folder = self._layout.wheels / environment
@@ -309,6 +329,10 @@ if before != target:
     link("current", target)
 """
 
+_RELINK = """
+ln -sf "$1" "$2.new" && { mv -f -T "$2.new" "$2" 2>/dev/null || mv -f -h "$2.new" "$2"; }
+"""
+
 _DIGESTS = """
 cd "$1" 2>/dev/null || exit 0
 for one in *.whl; do
@@ -320,14 +344,16 @@ done
 
 def _requirements(bundle: Bundle, wheels: PurePosixPath, source: Source) -> str:
     """Lines that name every package in its exact version; of what was sent the very file."""
+    files = {one.package: one for one in bundle.manifest.of("wheel") if source == "wheelhouse" or one.local}
     lines = []
-    for one in bundle.manifest.of("wheel"):
-        if source == "wheelhouse":
-            lines.append(f"{one.package} --hash=sha256:{one.sha256}")
-        elif one.local:
-            lines.append(f"{(one.package or '').partition('==')[0]} @ file://{wheels / one.name}")
+    for package in bundle.manifest.packages:
+        file = files.get(package)
+        if file is None:
+            lines.append(package)
+        elif source == "wheelhouse":
+            lines.append(f"{package} --hash=sha256:{file.sha256}")
         else:
-            lines.append(str(one.package))
+            lines.append(f"{package.partition('==')[0]} @ file://{quote(str(wheels / file.name))}")
     return "\n".join(lines) + "\n"
 
 

@@ -106,7 +106,7 @@ def program_text(layout: Layout, settings: Mapping[str, str]) -> str:
     return (
         "#!/bin/sh\n"
         "# Written by rbee; changed whenever the hive is installed or started from the queen's machine.\n"
-        f"[ \"$(wc -c < {log} 2>/dev/null || echo 0)\" -gt {_LOG_BYTES} ] && mv -f {log} {log}.1\n"
+        f'[ "$(wc -c < {log} 2>/dev/null || echo 0)" -gt {_LOG_BYTES} ] && mv -f {log} {log}.1\n'
         f"umask 077\ncd {shlex.quote(str(layout.root))} || exit 1\n"
         f"RBEE_HOME={shlex.quote(str(layout.home))} exec {shlex.join([*words, 'hive', 'start'])} >> {log} 2>&1\n"
     )
@@ -125,6 +125,7 @@ class Systemd(Keeper):
     _BUS = 'export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"; '
 
     async def start(self) -> None:
+        """Start it, now and with the machine."""
         await self._host.write(self._file, self._text().encode(), mode=0o644)
         await self._sh('loginctl enable-linger "$(id -un)"')
         await self._must(
@@ -135,10 +136,12 @@ class Systemd(Keeper):
         )
 
     async def stop(self, timeout_s: float) -> None:
+        """Stop it; it does not come back."""
         script = 'systemctl --user disable "$1" 2>/dev/null; systemctl --user stop "$1" 2>/dev/null; exit 0'
         await self._sh(self._BUS + script, f"{self.unit}.service", timeout_s=timeout_s + _STEP_S)
 
     async def state(self) -> Kept:
+        """How it is."""
         script = 'systemctl --user show "$1" --property=ActiveState --property=MainPID'
         done = await self._sh(self._BUS + script, f"{self.unit}.service")
         told = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
@@ -147,6 +150,7 @@ class Systemd(Keeper):
         return Kept(running=running, pid=pid or None, boot=running and self._found.linger is True)
 
     async def forget(self) -> None:
+        """Remove what `start` has left."""
         script = 'rm -f "$2"; systemctl --user daemon-reload; exit 0'
         await self._sh(self._BUS + script, f"{self.unit}.service", str(self._file))
 
@@ -170,6 +174,7 @@ class Launchd(Keeper):
     kind = "launchd"
 
     async def start(self) -> None:
+        """Start it, now and with the machine."""
         await self._host.write(self._file, self._text().encode(), mode=0o644)
         await self._must(
             "Starting the hive",
@@ -180,16 +185,19 @@ class Launchd(Keeper):
         )
 
     async def stop(self, timeout_s: float) -> None:
+        """Stop it; it does not come back."""
         script = 'for d in gui user; do launchctl bootout "$d/$(id -u)/$1" 2>/dev/null; done; exit 0'
         await self._sh(script, self.unit, timeout_s=timeout_s + _STEP_S)
 
     async def state(self) -> Kept:
+        """How it is."""
         script = 'for d in gui user; do launchctl print "$d/$(id -u)/$1" 2>/dev/null; done; exit 0'
         told = (await self._sh(script, self.unit)).out
         pid = re.search(r"^\s*pid = (\d+)", told, re.MULTILINE)
         return Kept(running=bool(told.strip()), pid=int(pid[1]) if pid else None, boot=bool(told.strip()))
 
     async def forget(self) -> None:
+        """Remove what `start` has left."""
         await self._sh('rm -f "$HOME/$1"', str(self._file))
 
     @property
@@ -216,22 +224,26 @@ class Group(Keeper):
     kind = "group"
 
     async def start(self) -> None:
+        """Start it, now and with the machine."""
         await self._host.write(self._script, _SUPERVISOR.encode(), mode=0o700)
         await self._must("Starting the hive", _START, *self._places)
         if self._found.cron:
             await self._sh(_BOOT, self.unit, str(self._script), *self._places)
 
     async def stop(self, timeout_s: float) -> None:
+        """Stop it; it does not come back."""
         await self._sh(_STOP, *self._places, str(int(timeout_s)), timeout_s=timeout_s + _STEP_S)
         if self._found.cron:
             await self._sh(_NO_BOOT, self.unit)
 
     async def state(self) -> Kept:
+        """How it is."""
         told = (await self._sh(_STATE, self.unit, *self._places)).out.split()
         pid = next((int(word) for word in told if word.isdecimal()), None)
         return Kept(running=pid is not None, pid=pid, boot="boot" in told)
 
     async def forget(self) -> None:
+        """Remove what `start` has left."""
         await self._sh('rm -f "$1" "$2"', str(self._script), str(self._layout.pid))
 
     @property
@@ -316,7 +328,8 @@ exit 0
 
 _BOOT = r"""
 quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g; s/%/\\\\%/g")"; }
-{ crontab -l 2>/dev/null | grep -v -F "# $1"; echo "@reboot /bin/sh $(quote "$2") $(quote "$3") $(quote "$4") # $1"; } | crontab -
+line="@reboot /bin/sh $(quote "$2") $(quote "$3") $(quote "$4") # $1"
+{ crontab -l 2>/dev/null | grep -v -F "# $1"; echo "$line"; } | crontab -
 """
 
 _NO_BOOT = r"""

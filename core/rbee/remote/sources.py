@@ -58,7 +58,7 @@ def built(source: Path, into: Path) -> Path:
         if len(made) != 1:
             raise ConfigurationError(f"The sources in '{source}' made {len(made)} wheels instead of one.")
         folder.mkdir(exist_ok=True, mode=0o700)
-        os.replace(made[0], folder / made[0].name)
+        made[0].replace(folder / made[0].name)
     return folder / made[0].name
 
 

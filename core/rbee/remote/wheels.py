@@ -58,7 +58,7 @@ def repacked(one: Distribution, into: Path) -> Path:
             table = io.StringIO()
             csv.writer(table, lineterminator="\n").writerows([*record, (f"{info}/RECORD", "", "")])
             made.writestr(_entry(f"{info}/RECORD", 0o644), table.getvalue(), compresslevel=_LEVEL)
-        os.replace(partial, target)
+        Path(partial).replace(target)
     finally:
         Path(partial).unlink(missing_ok=True)
     return target

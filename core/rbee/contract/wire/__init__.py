@@ -80,6 +80,16 @@ from rbee.contract.wire.operations import (
 )
 from rbee.contract.wire.records import WorkerRecord
 from rbee.contract.wire.registration import ColonyAddresses, Component, ComponentType, LeaseRenewal, Registration
+from rbee.contract.wire.remote_hives import (
+    HiveInstall,
+    HiveLogs,
+    HiveStart,
+    HiveStop,
+    HiveUninstall,
+    HiveWork,
+    InstallSource,
+    RemoteHive,
+)
 from rbee.contract.wire.results import (
     Checks,
     WorkerProcess,
@@ -146,9 +156,16 @@ __all__ = [
     "HiveDrain",
     "HiveHeartbeat",
     "HiveInfo",
+    "HiveInstall",
+    "HiveLogs",
+    "HiveStart",
+    "HiveStop",
     "HiveTelemetry",
+    "HiveUninstall",
+    "HiveWork",
     "InferAnswer",
     "InferRequest",
+    "InstallSource",
     "Invitation",
     "InvitationWish",
     "IssuedCertificate",
@@ -184,6 +201,7 @@ __all__ = [
     "Planned",
     "ProcessStats",
     "Registration",
+    "RemoteHive",
     "RequestRecord",
     "RevocableRole",
     "Revocation",
