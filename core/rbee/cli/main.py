@@ -40,6 +40,7 @@ _COMMANDS = MappingProxyType(
         "registry": "Run the registry by itself.",
         "queen": "Run the queen by herself.",
         "hive": "Run a hive by itself; keep the list of hives.",
+        "bundle": "Take rbee to machines without a package index.",
         "server": "Let servers that run already join the colony.",
         "plugin": "Install, list and remove plugins.",
         "plugins": "List plugins: what they bring, or why they failed.",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from rbee.contract.errors import RbeeError, UnavailableError
-from rbee.contract.wire import HiveInstall, RemoteHive
+from rbee.contract.wire import HiveInstall, JobEvent, RemoteHive
 from rbee.jobs import Narrator
 from rbee.queen.remote_hive import AtWork, Wanted
 from rbee.queen.remote_joining import RemoteJoining
@@ -22,6 +22,15 @@ from rbee.remote.program import python_here
 
 _BACK_S = 60.0
 _DRAIN_S = 30.0
+
+
+class RunOnHive(Protocol):
+    """What is needed of `rbee.queen.hives.Hives.run`."""
+
+    async def __call__(
+        self, hive_id: str, operation: str, fields: Mapping[str, Any], tell: Callable[[JobEvent], None], /
+    ) -> dict[str, Any]:
+        """Run a job on a hive to its end."""
 
 
 class _Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +45,13 @@ class RemoteInstalls:
     Args:
         cache: folder for wheels on the queen's machine.
         joining: lets machines join.
+        run: has a hive carry out an operation.
     """
 
-    def __init__(self, cache: Path, joining: RemoteJoining) -> None:
+    def __init__(self, cache: Path, joining: RemoteJoining, run: RunOnHive) -> None:
         self._cache = cache
         self._joining = joining
+        self._run = run
         self._packing = asyncio.Lock()
 
     async def install(self, hive: AtWork, wanted: HiveInstall, settings: Wanted, say: Narrator) -> RemoteHive:
@@ -60,10 +71,18 @@ class RemoteInstalls:
         progress = Progress(say=hive.say, sent=lambda done, total: say.progress("sending", done, total))
         installing = Installing(hive.host, found, progress)
         async with self._chosen(hive, installing, wanted) as choice:
-            environment = choice.bundle.manifest.environment
             if wanted.dry_run:
                 return hive.planned(*_plan(hive, choice))
-            fresh = await installing.install(choice.bundle, choice.tool, choice.source)
+            done = await self._install(hive, wanted, settings, installing, choice)
+            if choice.bundle.manifest.of("model"):
+                await self._bring_models(hive, choice.bundle, installing, say)
+            return done
+
+    async def _install(
+        self, hive: AtWork, wanted: HiveInstall, settings: Wanted, installing: Installing, choice: _Choice
+    ) -> RemoteHive:
+        found, environment = hive.found, choice.bundle.manifest.environment
+        fresh = await installing.install(choice.bundle, choice.tool, choice.source)
         before = found.current
         running = (await hive.keeper.state()).running
         try:
@@ -85,6 +104,12 @@ class RemoteInstalls:
         await installing.tidy([environment, *([previous] if previous is not None else [])])
         told = await hive.told(environment=environment, previous=previous, changed=True)
         return msgspec.structs.replace(told, source=choice.source if fresh else None)
+
+    async def _bring_models(self, hive: AtWork, bundle: Bundle, installing: Installing, say: Narrator) -> None:
+        """Send the models of a bundle and have the hive take them where they lie."""
+        for model, path in (await installing.send_models(bundle)).items():
+            hive.say(f"Taking model {model} on {hive.host.name}")
+            await self._run(hive.name, "model_download", {"model": str(path)}, say.relay)
 
     async def _back(
         self, hive: AtWork, installing: Installing, environment: str, settings: Wanted, *, running: bool, fresh: bool

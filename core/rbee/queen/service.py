@@ -62,10 +62,14 @@ from rbee.queen.operations import (
     Models,
     Operations,
     QueenChecks,
+    RemoteHives,
     aliased,
 )
 from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
+from rbee.queen.remote_installs import RemoteInstalls
+from rbee.queen.remote_joining import RemoteJoining
+from rbee.queen.remote_reach import reach
 from rbee.queen.replicas import Replicas
 from rbee.queen.reports import Reports
 from rbee.queen.residence import Residence
@@ -227,6 +231,7 @@ class QueenService:
                 residence,
             ),
             Benching(self.telemetry, self.names, self.dispatcher, history.rates),
+            self._remote_hives(folders),
             self._lists.workers,
         )
         machines = Machines(lambda: self.beehives, url, self.telemetry.is_hive_online)
@@ -376,6 +381,18 @@ class QueenService:
         found = self.names.present(meant, trusted=trusted)
         return self.ledger.learned((meant,) if found is None else found.model_ids, hive_id)
 
+    def _remote_hives(self, folders: Folders) -> RemoteHives:
+        """Hives of other machines, which are reached over SSH."""
+        joining = RemoteJoining(self.certificates, self.enrolling, self.telemetry.is_hive_online)
+        installs = RemoteInstalls(folders.data / "bundling", joining, self._hives.run)
+        return RemoteHives(
+            self._entered_beehive, reach, self.telemetry, self.drains, installs, joining, self.queen_url_for
+        )
+
+    async def queen_url_for(self, _beehive: Beehive) -> str:
+        """Under which address a machine reaches the queen."""
+        return self.url
+
     def _beat_hive(self, beat: HiveHeartbeat) -> bool:
         return self.reports.beat_hive(beat)
 
@@ -411,6 +428,9 @@ class QueenService:
 
     async def _check_store(self) -> None:
         await self.jobs.check_store()
+
+    async def _entered_beehive(self, name: str) -> Beehive:
+        return await self.beehives.get(name)
 
     async def _entered_beehives(self) -> Sequence[Beehive]:
         return await self.beehives.list()

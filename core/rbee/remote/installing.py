@@ -152,6 +152,30 @@ class Installing:
         await self._remove(str(self._layout.wheels))
         return True
 
+    async def send_models(self, bundle: Bundle) -> dict[str, PurePosixPath]:
+        """Send the models of a bundle; what is there whole is not sent again.
+
+        Returns:
+            Of each model the file that an engine is pointed at, by the model's name.
+        """
+        files = bundle.manifest.of("model")
+        total, done = sum(one.size for one in files), 0
+        found: dict[str, PurePosixPath] = {}
+
+        def sent(count: int) -> None:
+            nonlocal done
+            done += count
+            self._progress.sent(min(done, total), total)
+
+        for one in files:
+            target = self._layout.models / PurePosixPath(one.path).relative_to("models")
+            found.setdefault(str(one.model), target)
+            if (await self._digests(target.parent, target.name)).get(target.name) == one.sha256:
+                continue
+            self._progress.say(f"Sending {one.name} to {self._host.name}")
+            await self._host.send(bundle.places[one.path], target, mode=0o600, sent=sent)
+        return found
+
     async def switch(self, environment: str) -> None:
         """Make it the current one, at once; the one before is kept."""
         python, root = str(self._layout.python(environment)), str(self._layout.root)
@@ -211,7 +235,12 @@ class Installing:
             )
 
     def _sendable_uv(self) -> str | None:
-        return uv_program() if self._found.platform == platform_here() else None
+        own = uv_program() if self._found.platform == platform_here() else None
+        if own is None:
+            return None
+        with Path(own).open("rb") as program:
+            # A script that leads to uv is of no use elsewhere.
+            return None if program.read(2) == b"#!" else own
 
     async def _send_uv(self) -> None:
         own = await asyncio.to_thread(uv_program)
@@ -246,9 +275,9 @@ class Installing:
                     "Sending wheels", self._host, f"'{one.name}' arrived damaged", "Try again; see the disk there."
                 )
 
-    async def _digests(self, folder: PurePosixPath) -> dict[str, str]:
-        """SHA-256 of the wheels that are there already, by name."""
-        done = await self._host.run(["/bin/sh", "-c", _DIGESTS, "sh", str(folder)], timeout_s=_INSTALL_S)
+    async def _digests(self, folder: PurePosixPath, name: str = "") -> dict[str, str]:
+        """SHA-256 of one file, or of the wheels, that are in a folder already, by name."""
+        done = await self._host.run(["/bin/sh", "-c", _DIGESTS, "sh", str(folder), name], timeout_s=_INSTALL_S)
         found = {}
         for line in done.out.splitlines():
             digest, _, name = line.partition(" ")
@@ -335,7 +364,8 @@ ln -sf "$1" "$2.new" && { mv -f -T "$2.new" "$2" 2>/dev/null || mv -f -h "$2.new
 
 _DIGESTS = """
 cd "$1" 2>/dev/null || exit 0
-for one in *.whl; do
+if [ -n "$2" ]; then set -- "$2"; else set -- *.whl; fi
+for one; do
   [ -f "$one" ] || continue
   { sha256sum "$one" 2>/dev/null || shasum -a 256 "$one"; } | { read -r digest _; echo "$digest $one"; }
 done

@@ -9,5 +9,17 @@ from rbee.queen.operations.loading import Loading
 from rbee.queen.operations.machines import Machines
 from rbee.queen.operations.models import Models
 from rbee.queen.operations.operations import Operations
+from rbee.queen.operations.remote_hives import RemoteHives
 
-__all__ = ["Benching", "Forwards", "Inference", "Loading", "Machines", "Models", "Operations", "QueenChecks", "aliased"]
+__all__ = [
+    "Benching",
+    "Forwards",
+    "Inference",
+    "Loading",
+    "Machines",
+    "Models",
+    "Operations",
+    "QueenChecks",
+    "RemoteHives",
+    "aliased",
+]

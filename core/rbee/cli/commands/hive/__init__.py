@@ -10,10 +10,15 @@ from rbee.cli.lazy import LazyGroup
 
 _COMMANDS = MappingProxyType(
     {
-        "start": "Run the hive of this machine.",
-        "stop": "Stop the hive of this machine.",
+        "start": "Run the hive of this machine, or start those of others.",
+        "stop": "Stop the hive of this machine, or those of others.",
+        "restart": "Stop and start the hives of other machines.",
         "drain": "Take a machine out of work.",
-        "status": "Say whether the hive of this machine runs, and where.",
+        "status": "Say whether a hive runs, and where.",
+        "install": "Install rbee on other machines and start their hives.",
+        "upgrade": "Bring other machines to the version of the queen's.",
+        "uninstall": "Remove rbee from other machines.",
+        "logs": "Print what hives of other machines have said.",
         "add": "Log in on a machine and enter it into the list of hives.",
         "doctor": "Look at machines over SSH.",
         "invite": "Invite a machine into the colony.",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import click
 import msgspec
 
 from rbee.cli.console import say
 from rbee.cli.context import current
-from rbee.contract.errors import ConflictError
+from rbee.contract.errors import ConflictError, InvalidRequestError
 from rbee.hive import default_hive_id
+
+_STDIN = "-"
 
 
 @click.command("join")
 @click.argument("url")
-@click.option("--token", required=True, metavar="TOKEN", help="Of the invitation; works once.")
+@click.option("--token", required=True, metavar="TOKEN", help="Of the invitation; works once. - reads it.")
 @click.option(
     "--ca-fingerprint", required=True, metavar="SHA256:...", help="Of the colony's authority, as `rbee ca show` has it."
 )
@@ -28,6 +31,11 @@ def command(*, url: str, token: str, ca_fingerprint: str, name: str | None, forc
     from rbee.trust.identity import Identity
 
     context = current()
+    if token == _STDIN:
+        # On a command line it could be read by every user of the machine.
+        token = sys.stdin.readline().strip()
+        if not token:
+            raise InvalidRequestError("There is no token on standard input.", param="token")
     hive_id = name or context.settings.hive.id or default_hive_id()
     known = Identity(context.folders.config / "identity")
     if known.exists and not force:
