@@ -69,7 +69,7 @@ from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.remote_installs import RemoteInstalls
 from rbee.queen.remote_joining import RemoteJoining
-from rbee.queen.remote_reach import reach
+from rbee.queen.remote_reach import OverSsh
 from rbee.queen.replicas import Replicas
 from rbee.queen.reports import Reports
 from rbee.queen.residence import Residence
@@ -386,7 +386,13 @@ class QueenService:
         joining = RemoteJoining(self.certificates, self.enrolling, self.telemetry.is_hive_online)
         installs = RemoteInstalls(folders.data / "bundling", joining, self._hives.run)
         return RemoteHives(
-            self._entered_beehive, reach, self.telemetry, self.drains, installs, joining, self.queen_url_for
+            self._entered_beehive,
+            OverSsh(self._entered_beehives),
+            self.telemetry,
+            self.drains,
+            installs,
+            joining,
+            self.queen_url_for,
         )
 
     async def queen_url_for(self, _beehive: Beehive) -> str:
