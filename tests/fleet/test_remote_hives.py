@@ -89,13 +89,11 @@ def online(colony: Colony) -> set[str]:
     return {one["hive_id"] for one in info["hives"] if one["online"]}
 
 
-def run(colony: Colony, *args: str) -> dict[str, object]:
-    """What a command about one machine prints as JSON."""
-    done = colony.cli("hive", *args, "--json")
-    assert done.returncode == 0, done.stderr
-    (told,) = json.loads(done.stdout)
-    assert told["failed"] is None
-    return told
+def run(colony: Colony, operation: str, name: str, **fields: object) -> dict[str, object]:
+    """The result of an operation that goes well."""
+    last = colony.run_job(f"hive_{operation}", hive_id=name, **fields)
+    assert last["type"] == "done", last
+    return last["result"]
 
 
 def left_there(sshd: Sshd) -> list[str]:
@@ -133,10 +131,10 @@ def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_do
     colony: Colony, sshd: Sshd, made: Bundle, bundle: Path, tmp_path: Path
 ) -> None:
     enter(colony, sshd, "attic")
-    planned = run(colony, "install", "attic", "--bundle", str(bundle), "--dry-run")
-    assert len(planned["plan"]) == 3
+    planned = colony.cli("hive", "install", "attic", "--bundle", str(bundle), "--dry-run")
+    assert len(planned.stdout.splitlines()) == 3, planned.stderr
     assert not (sshd.home / ROOT).exists()
-    told = run(colony, "install", "attic", "--bundle", str(bundle))
+    told = run(colony, "install", "attic", bundle=str(bundle))
     first = made.manifest.environment
     assert (told["environment"], told["source"], told["running"], told["online"]) == (first, "wheelhouse", True, True)
     assert told["devices"]
@@ -146,7 +144,7 @@ def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_do
         json={"model": "echo", "messages": [{"role": "user", "content": "hello"}]},
     ).json()
     assert "hello" in answer["choices"][0]["message"]["content"]
-    assert run(colony, "install", "attic", "--bundle", str(bundle))["changed"] is False
+    assert run(colony, "install", "attic", bundle=str(bundle))["changed"] is False
     assert (
         colony.token
         not in subprocess.run(
@@ -163,7 +161,7 @@ def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_do
     assert "attic" in online(colony)
     assert [one.name for one in (sshd.home / ROOT / "versions").iterdir()] == [first]
 
-    log = colony.cli("hive", "logs", "attic")
+    log = colony.cli("hive", "logs", "attic", "-n", "1000")
     assert "The hive is up" in log.stdout
     stopped = run(colony, "stop", "attic")
     assert (stopped["running"], stopped["environment"]) == (False, first)
@@ -175,7 +173,7 @@ def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_do
     assert sorted(one.name for one in (sshd.home / ROOT).iterdir()) == ["hive.log", "home"]
     asked = colony.cli("hive", "uninstall", "attic", "--purge")
     assert "--yes" in one_line(asked.stderr)
-    run(colony, "uninstall", "attic", "--purge", "--yes")
+    run(colony, "uninstall", "attic", purge=True)
     assert not (sshd.home / ROOT).exists()
     assert left_there(sshd) == []
 
@@ -217,7 +215,7 @@ def test_an_installation_that_is_interrupted_leaves_the_machine_as_it_was(
 ) -> None:
     enter(colony, sshd, "shed", "--install-path", str(sshd.home / "shed"))
     with colony.start("hive", "install", "shed", "--bundle", str(bundle)) as command:
-        eventually(lambda: (sshd.home / "shed" / "wheels").exists(), 30)
+        eventually((sshd.home / "shed" / "wheels").exists, 30)
         command.interrupt()
         assert command.wait() == 130
     eventually(lambda: not (sshd.home / "shed").exists(), 20)

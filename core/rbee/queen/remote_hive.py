@@ -20,7 +20,7 @@ from rbee.remote.running import Keeper, keeper_of, write_program
 from rbee.telemetry import TelemetryRegistry
 
 _LOOK_S = 0.2
-_ASK_S = 3.0
+_ASK_S = 1.0
 _STOP_S = 40.0
 _END = 16 * 1024
 
@@ -161,7 +161,8 @@ class AtWork:
                 return
             if time.monotonic() - asked > _ASK_S:
                 asked = time.monotonic()
-                if not (await self.keeper.state()).running:
+                kept = await self.keeper.state()
+                if not kept.running or kept.deaths:
                     raise await self._failed("it ended as soon as it was started")
             if time.monotonic() - began > within_s:
                 raise await self._failed(f"the queen has not heard of it within {within_s:g} s")

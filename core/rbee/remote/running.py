@@ -28,11 +28,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         running: its process lives, or is about to be started again.
         pid: of the process that is kept running; None when unknown or it does not run.
         boot: whether it comes back when the machine is started.
+        deaths: how often it has died since it was started, and was begun again; None when unknown.
     """
 
     running: bool
     pid: int | None = None
     boot: bool = False
+    deaths: int | None = None
 
 
 class Keeper(ABC):
@@ -142,12 +144,18 @@ class Systemd(Keeper):
 
     async def state(self) -> Kept:
         """How it is."""
-        script = 'systemctl --user show "$1" --property=ActiveState --property=MainPID'
+        script = 'systemctl --user show "$1" --property=ActiveState --property=MainPID --property=NRestarts'
         done = await self._sh(self._BUS + script, f"{self.unit}.service")
         told = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         running = told.get("ActiveState") in {"active", "activating", "reloading"}
         pid = int(told.get("MainPID") or 0)
-        return Kept(running=running, pid=pid or None, boot=running and self._found.linger is True)
+        deaths = told.get("NRestarts", "")
+        return Kept(
+            running=running,
+            pid=pid or None,
+            boot=running and self._found.linger is True,
+            deaths=int(deaths) if deaths.isdecimal() else None,
+        )
 
     async def forget(self) -> None:
         """Remove what `start` has left."""
@@ -194,7 +202,13 @@ class Launchd(Keeper):
         script = 'for d in gui user; do launchctl print "$d/$(id -u)/$1" 2>/dev/null; done; exit 0'
         told = (await self._sh(script, self.unit)).out
         pid = re.search(r"^\s*pid = (\d+)", told, re.MULTILINE)
-        return Kept(running=bool(told.strip()), pid=int(pid[1]) if pid else None, boot=bool(told.strip()))
+        runs = re.search(r"^\s*runs = (\d+)", told, re.MULTILINE)
+        return Kept(
+            running=bool(told.strip()),
+            pid=int(pid[1]) if pid else None,
+            boot=bool(told.strip()),
+            deaths=max(0, int(runs[1]) - 1) if runs else None,
+        )
 
     async def forget(self) -> None:
         """Remove what `start` has left."""
@@ -238,13 +252,19 @@ class Group(Keeper):
 
     async def state(self) -> Kept:
         """How it is."""
-        told = (await self._sh(_STATE, self.unit, *self._places)).out.split()
-        pid = next((int(word) for word in told if word.isdecimal()), None)
-        return Kept(running=pid is not None, pid=pid, boot="boot" in told)
+        lines = (await self._sh(_STATE, self.unit, *self._places)).out.splitlines()
+        told = {name: value for name, _, value in (line.partition("=") for line in lines)}
+        pid, deaths = told.get("pid", ""), told.get("deaths", "")
+        return Kept(
+            running=pid.isdecimal(),
+            pid=int(pid) if pid.isdecimal() else None,
+            boot="boot" in told,
+            deaths=int(deaths) if deaths.isdecimal() else None,
+        )
 
     async def forget(self) -> None:
         """Remove what `start` has left."""
-        await self._sh('rm -f "$1" "$2"', str(self._script), str(self._layout.pid))
+        await self._sh('rm -f "$1" "$2" "$2.deaths"', str(self._script), str(self._layout.pid))
 
     @property
     def _script(self) -> PurePosixPath:
@@ -258,8 +278,9 @@ class Group(Keeper):
 _SUPERVISOR = r"""#!/bin/sh
 # Written by rbee: runs the hive of this machine, and again when it dies.  Arguments: folder, file for the process id.
 cd "$1" || exit 1
-child= ended= wait=1
+child= ended= wait=1 deaths=0
 trap 'ended=yes; [ -n "$child" ] && kill -TERM "$child" 2>/dev/null' TERM INT HUP
+echo 0 > "$2.deaths"
 echo $$ > "$2"
 while [ -z "$ended" ]; do
   began=$(date +%s)
@@ -271,11 +292,12 @@ while [ -z "$ended" ]; do
   child=
   # Asked to end, by whomever.
   case $code in 0|130|143) break;; esac
+  deaths=$((deaths + 1)); echo "$deaths" > "$2.deaths"
   [ $(($(date +%s) - began)) -gt 60 ] && wait=1
   [ -n "$ended" ] || { sleep "$wait" & child=$!; wait "$child"; child=; }
   wait=$((wait * 2)); [ "$wait" -gt 60 ] && wait=60
 done
-rm -f "$2"
+rm -f "$2" "$2.deaths"
 """
 
 _ALIVE = r"""
@@ -312,7 +334,7 @@ while kill -0 "$pid" 2>/dev/null; do
   [ "$left" -le 0 ] && { kill -KILL "-$group" 2>/dev/null; kill -KILL "$pid" 2>/dev/null; break; }
   left=$((left - 1)); sleep 0.2 2>/dev/null || { sleep 1; left=$((left - 4)); }
 done
-rm -f "$2"
+rm -f "$2" "$2.deaths"
 """
 )
 
@@ -320,8 +342,8 @@ _STATE = (
     "unit=$1; shift\n"
     + _ALIVE
     + r"""
-alive "$1" "$2" && echo "$pid"
-crontab -l 2>/dev/null | grep -q -F "# $unit" && echo boot
+alive "$1" "$2" && { echo "pid=$pid"; echo "deaths=$(cat "$2.deaths" 2>/dev/null)"; }
+crontab -l 2>/dev/null | grep -q -F "# $unit" && echo boot=yes
 exit 0
 """
 )
