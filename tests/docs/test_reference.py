@@ -18,14 +18,27 @@ from rbee.cli.main import cli
 from rbee.contract import hookspecs
 from rbee.contract.engine import EngineStatus
 from rbee.contract.errors import error_types
-from rbee.contract.wire import HIVE_OPERATIONS, Bench, Load, ModelPlan, ModelSearch, Unload
+from rbee.contract.wire import (
+    HIVE_OPERATIONS,
+    Bench,
+    HiveInstall,
+    HiveLogs,
+    HiveStart,
+    HiveStop,
+    HiveUninstall,
+    HiveWork,
+    Load,
+    ModelPlan,
+    ModelSearch,
+    Unload,
+)
 from rbee.doors import DOOR_ROUTES
 from rbee.hive.operations import Operations as HiveOperations
 from rbee.http.errors import STATUS_BY_CODE
 from rbee.http.front import OPENAI_POSTS
 from rbee.observability import GatewayMetrics
 from rbee.observability.collected import encode
-from rbee.queen.operations import Forwards, Machines
+from rbee.queen.operations import Forwards, Machines, RemoteHives
 from rbee.queen.operations import Operations as QueenOperations
 from rbee.settings import load_settings
 from rbee.worker.figures import figures
@@ -210,12 +223,31 @@ def test_operations_that_stand_as_there_are_there_with_their_fields(docs: Path) 
     hive = HiveOperations(*[Mock() for _ in inspect.signature(HiveOperations).parameters]).operations()
     forwards = Forwards(Mock(), Mock())
     further = [Mock() for _ in inspect.signature(QueenOperations).parameters][2:]
-    queen = {**QueenOperations(Mock(), forwards, *further).operations(), **Machines(Mock(), "", Mock()).operations()}
+    remote = RemoteHives(*[Mock() for _ in inspect.signature(RemoteHives).parameters])
+    queen = {
+        **QueenOperations(Mock(), forwards, *further).operations(),
+        **Machines(Mock(), "", Mock()).operations(),
+        **remote.operations(),
+    }
     assert set(hive) == set(HIVE_OPERATIONS) == set(forwards.operations())
     assert {name for name, at_queen, _, _ in rows if at_queen} == set(queen)
     assert {name for name, _, at_hive, _ in rows if at_hive} == set(hive)
     told = {name: set(re.findall(r"`(\w+)`", fields)) for name, _, _, fields in rows}
-    own = {"bench": Bench, "load": Load, "model_plan": ModelPlan, "model_search": ModelSearch, "unload": Unload}
+    own = {
+        "bench": Bench,
+        "hive_install": HiveInstall,
+        "hive_logs": HiveLogs,
+        "hive_restart": HiveStop,
+        "hive_start": HiveStart,
+        "hive_status": HiveWork,
+        "hive_stop": HiveStop,
+        "hive_uninstall": HiveUninstall,
+        "hive_upgrade": HiveInstall,
+        "load": Load,
+        "model_plan": ModelPlan,
+        "model_search": ModelSearch,
+        "unload": Unload,
+    }
     for name, request in {**HIVE_OPERATIONS, **own}.items():
         assert told[name] == set(request.__struct_fields__) - {"operation", "hive_id"}, name
 

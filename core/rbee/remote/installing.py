@@ -147,7 +147,7 @@ class Installing:
             # Also when cancelled: half an environment is no use to anybody.
             await _quietly(self._remove(str(self._layout.versions / environment)))
             if not self._found.there:
-                await _quietly(self._remove(str(self._layout.root)))
+                await _quietly(self.clear())
             raise
         await self._remove(str(self._layout.wheels))
         return True
@@ -200,13 +200,13 @@ class Installing:
         Args:
             keep_data: but for what the hive keeps, models and certificates for two.
         """
-        if not keep_data:
-            await self._remove(str(self._layout.root))
-            return
         for environment in self._found.environments:
+            # First, so that one which is half gone is not taken for whole.
             await self._remove(str(self._layout.versions / environment / COMPLETE))
-        script = 'cd "$1" || exit 0; rm -rf -- versions current previous wheels tools run-hive keep-hive hive.pid'
-        done = await self._host.run(["/bin/sh", "-c", script, "sh", str(self._layout.root)], timeout_s=_INSTALL_S)
+        # By name: the folder may be one in which the user has other things, too.
+        names = [*_PROGRAM, *(() if keep_data else _DATA)]
+        argv = ["/bin/sh", "-c", _CLEAR, "sh", str(self._layout.root), *names]
+        done = await self._host.run(argv, timeout_s=_INSTALL_S)
         if not done.good:
             raise self._failure("Removing rbee", done, f"See who owns '{self._layout.root}' there.")
 
@@ -361,6 +361,20 @@ if before != target:
 _RELINK = """
 ln -sf "$1" "$2.new" && { mv -f -T "$2.new" "$2" 2>/dev/null || mv -f -h "$2.new" "$2"; }
 """
+
+_CLEAR = """
+cd "$1" 2>/dev/null || exit 0
+root=$1; shift
+rm -rf -- "$@" || exit 1
+cd / && rmdir "$root" 2>/dev/null
+exit 0
+"""
+
+_PROGRAM = (
+    "versions", "current", "current.new", "previous", "previous.new", ".current", ".previous", "wheels", "tools",
+    "run-hive", "keep-hive", "hive.pid", "hive.pid.deaths",
+)  # fmt: skip
+_DATA = ("home", "models", "hive.log", "hive.log.1")
 
 _DIGESTS = """
 cd "$1" 2>/dev/null || exit 0

@@ -119,10 +119,9 @@ def _build(source: Path, into: Path) -> None:
 
 def _run(argv: Sequence[str], folder: Path, timeout_s: float) -> str | None:
     """Run a command; its last line where it fails."""
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=timeout_s, cwd=folder, env=environment, check=False,
+            argv, capture_output=True, text=True, timeout=timeout_s, cwd=folder, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
