@@ -231,11 +231,11 @@ class QueenService:
                 residence,
             ),
             Benching(self.telemetry, self.names, self.dispatcher, history.rates),
-            self._remote_hives(folders),
             self._lists.workers,
         )
         machines = Machines(lambda: self.beehives, url, self.telemetry.is_hive_online)
-        every = aliased({**operations.operations(), **machines.operations()}, self.aliases.target)
+        further = {**machines.operations(), **self._remote_hives(folders).operations()}
+        every = aliased({**operations.operations(), **further}, self.aliases.target)
         self.jobs = JobRunner(JobStoreLater(folders.home / "queen.db"), every, self._observe_job)
         self.subscriptions = HiveSubscriptions(
             url, credentials, limits, clock, self._knows_hive, self._beat_hive, roads

@@ -13,7 +13,6 @@ from rbee.queen.operations.forwards import Forwards
 from rbee.queen.operations.infer import Inference, infer_request
 from rbee.queen.operations.loading import Loading, load_checked
 from rbee.queen.operations.models import Models
-from rbee.queen.operations.remote_hives import RemoteHives
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -28,7 +27,6 @@ class Operations:
         models: looks at models, wherever they are.
         loading: loads and unloads them.
         benching: measures workers.
-        remote: hives of other machines, over SSH.
         workers: those that are known, by id.
     """
 
@@ -41,11 +39,9 @@ class Operations:
         models: Models,
         loading: Loading,
         benching: Benching,
-        remote: RemoteHives,
         workers: Callable[[], list[WorkerRecord]],
     ) -> None:
         self._telemetry = telemetry
-        self._remote = remote
         self._workers = workers
         self._forwards = forwards
         self._inference = inference
@@ -77,7 +73,7 @@ class Operations:
         forwarded = self._forwards.operations()
         # Hers, unless a hive is named.
         search = Operation(handler=self._search(forwarded["model_search"]), request=ModelSearch, resumable=True)
-        return {**own, **self._remote.operations(), **forwarded, "model_search": search}
+        return {**own, **forwarded, "model_search": search}
 
     def _search(self, forwarded: Operation) -> JobHandler:
         async def search(body: dict[str, Any], say: Narrator) -> Any:

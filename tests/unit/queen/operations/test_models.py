@@ -16,16 +16,7 @@ from rbee.contract.errors import InvalidRequestError, NotFoundError, Unreachable
 from rbee.contract.wire import ModelsFound
 from rbee.jobs import Narrator, Operation
 from rbee.queen.hives import Hives
-from rbee.queen.operations import (
-    Benching,
-    Forwards,
-    Inference,
-    Loading,
-    Models,
-    Operations,
-    QueenChecks,
-    RemoteHives,
-)
+from rbee.queen.operations import Benching, Forwards, Inference, Loading, Models, Operations, QueenChecks
 from rbee.telemetry import TelemetryRegistry
 
 
@@ -144,7 +135,7 @@ async def test_a_search_that_names_a_hive_is_the_hives(clock) -> None:
     forwards = Mock()
     forwards.operations.return_value = {"model_search": Operation(handler=on_hive)}
     nothing: Any = Mock()
-    operations = Operations(nothing, forwards, nothing, nothing, models(clock, vendor), nothing, nothing, nothing, list)
+    operations = Operations(nothing, forwards, nothing, nothing, models(clock, vendor), nothing, nothing, list)
     search = operations.operations()["model_search"].handler
     say = Narrator("job-1", None, lambda event: None)
     body = {"operation": "model_search", "query": "tiny"}
@@ -162,7 +153,5 @@ def test_a_plan_is_not_begun_again_after_a_crash_when_no_hive_has_told_of_itself
     inference = Inference(nothing, nothing, None, lambda record: None)
     checks = QueenChecks(telemetry, nothing, nothing, None, None, AsyncMock())
     benching = Benching(telemetry, nothing, nothing, nothing)
-    remote = RemoteHives(nothing, nothing, nothing, nothing, nothing, nothing, nothing)
-    operations = Operations(telemetry, forwards, inference, checks, models(clock), loading, benching, remote, list)
-    operations = operations.operations()
+    operations = Operations(telemetry, forwards, inference, checks, models(clock), loading, benching, list).operations()
     assert (operations["model_plan"].resumable, operations["model_search"].resumable) == (False, True)
