@@ -77,11 +77,12 @@ def free_port() -> int:
         return port
 
 
-def enter(colony: Colony, sshd: Sshd, name: str, *args: str) -> None:
-    words = ["--ssh-host", sshd.address, "--ssh-port", str(sshd.port), "--ssh-user", sshd.user]
-    words += ["--ssh-key", str(sshd.key), "--host-key", sshd.fingerprint, "--port", str(free_port()), *args]
-    done = colony.cli("hive", "add", name, *words)
+def enter(colony: Colony, sshd: Sshd, name: str, *args: str) -> subprocess.CompletedProcess[str]:
+    words = ["--ssh-host", sshd.address, "--ssh-port", str(sshd.port), "--ssh-user", sshd.user, "--jump", "none"]
+    words += ["--ssh-key", str(sshd.key), "--host-key", sshd.fingerprint, "--port", str(free_port())]
+    done = colony.cli("hive", "add", name, *words, *args)
     assert done.returncode == 0, done.stderr
+    return done
 
 
 def online(colony: Colony) -> set[str]:
@@ -130,11 +131,14 @@ def other(made: Bundle, folder: Path, inside: str, text: str) -> Path:
 def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_does_not_come_up(
     colony: Colony, sshd: Sshd, made: Bundle, bundle: Path, tmp_path: Path
 ) -> None:
-    enter(colony, sshd, "attic")
+    enter(colony, sshd, "attic", "--no-connect")
     planned = colony.cli("hive", "install", "attic", "--bundle", str(bundle), "--dry-run")
     assert len(planned.stdout.splitlines()) == 3, planned.stderr
     assert not (sshd.home / ROOT).exists()
-    told = run(colony, "install", "attic", bundle=str(bundle))
+    assert colony.cli("hive", "rm", "attic").returncode == 0
+    added = enter(colony, sshd, "attic", "--bundle", str(bundle), "--json")
+    told = json.loads(added.stdout)["installed"]
+    assert told is not None, added.stderr
     first = made.manifest.environment
     assert (told["environment"], told["source"], told["running"], told["online"]) == (first, "wheelhouse", True, True)
     assert told["devices"]
@@ -181,7 +185,7 @@ def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_do
 def test_a_machine_without_python_is_left_as_it_was_and_told_what_is_missing(
     colony: Colony, cellar: Sshd, bundle: Path
 ) -> None:
-    enter(colony, cellar, "cellar")
+    enter(colony, cellar, "cellar", "--no-connect")
     refused = colony.cli("hive", "install", "cellar", "--bundle", str(bundle))
     assert refused.returncode == 1
     line = one_line(refused.stderr)
@@ -199,7 +203,7 @@ def test_a_full_disk_there_is_named_and_nothing_is_left_on_it(
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)], check=False).returncode:
         pytest.skip("file systems cannot be mounted here")
     try:
-        enter(colony, sshd, "loft", "--install-path", str(small / "rbee"))
+        enter(colony, sshd, "loft", "--no-connect", "--install-path", str(small / "rbee"))
         refused = colony.cli("hive", "install", "loft", "--bundle", str(bundle))
         line = one_line(refused.stderr)
         assert refused.returncode == 1
@@ -213,7 +217,7 @@ def test_a_full_disk_there_is_named_and_nothing_is_left_on_it(
 def test_an_installation_that_is_interrupted_leaves_the_machine_as_it_was(
     colony: Colony, sshd: Sshd, bundle: Path
 ) -> None:
-    enter(colony, sshd, "shed", "--install-path", str(sshd.home / "shed"))
+    enter(colony, sshd, "shed", "--no-connect", "--install-path", str(sshd.home / "shed"))
     with colony.start("hive", "install", "shed", "--bundle", str(bundle)) as command:
         eventually((sshd.home / "shed" / "wheels").exists, 30)
         command.interrupt()
@@ -222,8 +226,8 @@ def test_an_installation_that_is_interrupted_leaves_the_machine_as_it_was(
 
 
 def test_many_machines_are_done_at_once_and_one_that_fails_is_told_among_the_others(colony: Colony, sshd: Sshd) -> None:
-    enter(colony, sshd, "one", "--install-path", "one")
-    enter(colony, sshd, "two", "--install-path", "two", "--host-key", f"SHA256:{'A' * 43}")
+    enter(colony, sshd, "one", "--no-connect", "--install-path", "one")
+    enter(colony, sshd, "two", "--no-connect", "--install-path", "two", "--host-key", f"SHA256:{'A' * 43}")
     told = colony.cli("hive", "status", "one", "two", "--json")
     one, two = json.loads(told.stdout)
     assert (told.returncode, one["failed"], one["environment"]) == (1, None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -16,8 +16,13 @@ from rbee.cli.beehives import BeehiveAccess, with_beehives
 from rbee.cli.console import say
 from rbee.cli.context import current
 from rbee.cli.exits import FAILED
+from rbee.cli.first_install import first_install, tell, why_not
 from rbee.cli.machine_checks import print_checks
+from rbee.cli.words import FILE, NOT_EMPTY
 from rbee.contract.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from rbee.remote.arriving import Examined
 
 
 @click.command("add")
@@ -48,6 +53,9 @@ from rbee.contract.errors import NotFoundError
     type=click.Choice(["auto", "direct", "tunnel"]),
     help="How the queen reaches it: directly, through an SSH tunnel, or (auto) whichever works.",
 )
+@click.option("--no-install", is_flag=True, help="Enter it and look at it; install nothing.")
+@click.option("--bundle", type=FILE, metavar="PATH", help="Install that bundle instead of what the queen runs.")
+@click.option("--plugin", "plugins", type=NOT_EMPTY, multiple=True, help="Install only this plugin; may be repeated.")
 @click.option("--disabled", is_flag=True, help="The queen does not try to reach it.")
 @click.option("--enabled", is_flag=True, help="She does again.")
 @click.option("--update", is_flag=True, help="Change the one of that name; what is not given stays.")
@@ -58,6 +66,9 @@ def command(
     name: str | None,
     accept: str | None,
     no_connect: bool,
+    no_install: bool,
+    bundle: Path | None,
+    plugins: tuple[str, ...],
     labels: tuple[str, ...],
     disabled: bool,
     enabled: bool,
@@ -66,7 +77,7 @@ def command(
     reach: str | None,
     **given: Any,
 ) -> None:
-    """Log in on a machine over SSH, look at it, and enter it into the list of hives.
+    """Log in on a machine over SSH, look at it, enter it into the list of hives, install rbee, and start its hive.
 
     HOST may be a name of ~/.ssh/config.  Nothing is entered unless the connection stands.  A host key that nobody has
     agreed on is shown, and asked about.  With --update, --disabled or --no-connect nobody logs in there.  Works with
@@ -94,7 +105,9 @@ def command(
         said["enabled"] = enabled
 
     if not (no_connect or disabled or (update and accept is None)):
-        _connect(name, host, said, update=update, accept=accept, as_json=as_json)
+        fields = {"bundle": None if bundle is None else str(bundle.expanduser().absolute()), "plugins": plugins or None}
+        found = _connect(name, host, said, update=update, accept=accept)
+        _install(name, found, fields, wanted=not no_install, as_json=as_json)
         return
 
     node_name = name
@@ -113,7 +126,7 @@ def command(
     say(f"Hive {name!r} was {'added' if entered.added else 'changed'}. How it is: rbee hive show {name}")
 
 
-def _connect(name: str, host: str, said: dict[str, Any], *, update: bool, accept: str | None, as_json: bool) -> None:
+def _connect(name: str, host: str, said: dict[str, Any], *, update: bool, accept: str | None) -> Examined:
     # Late: what speaks SSH takes long to load.
     from rbee.cli.arriving import connected
 
@@ -128,13 +141,26 @@ def _connect(name: str, host: str, said: dict[str, Any], *, update: bool, accept
     found = connected(context, changes, update=update or known, accept=accept)
     if found is None:
         raise click.exceptions.Exit(FAILED)
+    return found
+
+
+def _install(name: str, found: Examined, fields: dict[str, Any], *, wanted: bool, as_json: bool) -> None:
+    """Tell what was found and, on a machine that is new in the list, go on with what `rbee hive install` does."""
+    if not as_json:
+        print_checks(found.checks)
+        say(f"Hive {name!r} was {'added' if found.added else 'changed'}. How it is: rbee hive show {name}")
+    installed = None
+    if wanted and found.added:
+        why = why_not(current(), name, found.checks)
+        if why is None:
+            installed = first_install(name, fields)
+        else:
+            say(why)
     if as_json:
         entered = {"added": [name] if found.added else [], "updated": [name] if found.updated else []}
-        click.echo(msgspec.json.encode({**entered, "examined": found}).decode())
-        return
-    print_checks(found.checks)
-    # Here the machine stands in the list, connected and looked at: what is installed there is installed from here.
-    say(f"Hive {name!r} was {'added' if found.added else 'changed'}. How it is: rbee hive show {name}")
+        click.echo(msgspec.json.encode({**entered, "examined": found, "installed": installed}).decode())
+    elif installed is not None:
+        tell(installed)
 
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
