@@ -16,6 +16,7 @@ import msgspec
 import psutil
 import pytest
 from fleet.conftest import one_line
+from rbee.builtin.plugin_packages.distributions import closure, installed
 from rbee.http.ports import advertised_address
 from rbee.remote.bundle import Bundle, sha256_of
 from rbee.remote.bundling import wheelhouse, write
@@ -32,8 +33,13 @@ ROOT = Path(".local/share/rbee/hive")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The wheels of rbee with a plugin that answers without a model's files."""
-    return wheelhouse(tmp_path_factory.mktemp("wheels"), ["echo"])
+    """The wheels of rbee with a plugin that answers without a model's files, and nothing that a hive does not load."""
+    found = wheelhouse(tmp_path_factory.mktemp("wheels"), ["echo"])
+    needed = closure(["rbee", "rbee-echo"], installed(), extras=False) - {"faker"}
+    files = tuple(one for one in found.manifest.files if one.package.partition("==")[0] in needed)
+    packages = tuple(one.package for one in files)
+    manifest = msgspec.structs.replace(found.manifest, files=files, packages=packages)
+    return Bundle(manifest=manifest, places=found.places)
 
 
 @pytest.fixture(scope="module")
