@@ -32,9 +32,10 @@ ROOT = Path(".local/share/rbee/hive")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def made(colony: Colony) -> Bundle:
     """The wheels of rbee with a plugin that answers without a model's files, and nothing that a hive does not load."""
-    found = wheelhouse(tmp_path_factory.mktemp("wheels"), ["echo"])
+    # Where the colony keeps wheels itself: `rbee bundle build` finds them made.
+    found = wheelhouse(colony.home / "data" / "bundling", ["echo"])
     needed = closure(["rbee", "rbee-echo"], installed(), extras=False) - {"faker"}
     files = tuple(one for one in found.manifest.files if one.package.partition("==")[0] in needed)
     packages = tuple(one.package for one in files)
@@ -238,3 +239,23 @@ def test_many_machines_are_done_at_once_and_one_that_fails_is_told_among_the_oth
     one, two = json.loads(told.stdout)
     assert (told.returncode, one["failed"], one["environment"]) == (1, None, None)
     assert two["failed"] is not None
+
+
+def test_a_bundle_is_built_with_a_model_and_checked(colony: Colony, made: Bundle, tmp_path: Path) -> None:
+    pulled = colony.cli("pull", "demo")
+    assert pulled.returncode == 0, pulled.stderr
+    path = tmp_path / "site.tar"
+    built = colony.cli("bundle", "build", "--plugin", "echo", "--model", "demo", "-o", str(path), "--json")
+    assert built.returncode == 0, built.stderr
+    told = json.loads(built.stdout)
+    assert told["environment"] == made.manifest.environment
+    assert [one["model"] for one in told["files"] if one["kind"] == "model"] == ["demo"]
+    whole = colony.cli("bundle", "verify", str(path))
+    assert whole.returncode == 0, whole.stderr
+    assert "models: demo" in whole.stdout
+    with path.open("r+b") as file:
+        file.seek(-20_000, os.SEEK_END)
+        file.write(b"damaged")
+    damaged = colony.cli("bundle", "verify", str(path))
+    assert damaged.returncode == 1
+    assert "not as it was made" in one_line(damaged.stderr)
