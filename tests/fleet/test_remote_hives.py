@@ -52,7 +52,8 @@ def bundle(made: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("attic")) as server:
+    # With the programs of this machine: uv is quicker than pip.
+    with running_sshd(tmp_path_factory.mktemp("attic"), environment={"PATH": os.environ["PATH"]}) as server:
         yield server
 
 

@@ -268,12 +268,6 @@ class Installing:
                 # Of another build of the same version: it must not be gone on with.
                 await self._remove(str(folder / one.name))
             await self._host.send(bundle.places[one.path], folder / one.name, sent=sent)
-        there = await self._digests(folder) if left else there
-        for one in wheels:
-            if there.get(one.name) != one.sha256:
-                raise failed(
-                    "Sending wheels", self._host, f"'{one.name}' arrived damaged", "Try again; see the disk there."
-                )
 
     async def _digests(self, folder: PurePosixPath, name: str = "") -> dict[str, str]:
         """SHA-256 of one file, or of the wheels, that are in a folder already, by name."""
