@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,13 +54,15 @@ class RemoteInstalls:
         self._run = run
         self._packing = asyncio.Lock()
 
-    async def install(self, hive: AtWork, wanted: HiveInstall, settings: Wanted, say: Narrator) -> RemoteHive:
+    async def install(
+        self, hive: AtWork, wanted: HiveInstall, settings: Callable[[], Awaitable[Wanted]], say: Narrator
+    ) -> RemoteHive:
         """Install, let join, switch, start; harmless when all of it is so already.
 
         Args:
             hive: where.
             wanted: what.
-            settings: under which it is run.
+            settings: under which it is run; a tunnel may have to be opened before that is known.
             say: the voice of the job.
 
         Raises:
@@ -73,7 +75,7 @@ class RemoteInstalls:
         async with self._chosen(hive, installing, wanted) as choice:
             if wanted.dry_run:
                 return hive.planned(*_plan(hive, choice))
-            done = await self._install(hive, wanted, settings, installing, choice)
+            done = await self._install(hive, wanted, await settings(), installing, choice)
             if choice.bundle.manifest.of("model"):
                 await self._bring_models(hive, choice.bundle, installing, say)
             return done

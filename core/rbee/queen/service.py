@@ -69,7 +69,6 @@ from rbee.queen.plans import Plans
 from rbee.queen.remote_figures import RemoteFigures
 from rbee.queen.remote_installs import RemoteInstalls
 from rbee.queen.remote_joining import RemoteJoining
-from rbee.queen.remote_reach import OverSsh
 from rbee.queen.replicas import Replicas
 from rbee.queen.reports import Reports
 from rbee.queen.residence import Residence
@@ -387,17 +386,13 @@ class QueenService:
         installs = RemoteInstalls(folders.data / "bundling", joining, self._hives.run)
         return RemoteHives(
             self._entered_beehive,
-            OverSsh(self._entered_beehives),
+            lambda one: connected(one, self.beehives.list),
             self.telemetry,
             self.drains,
             installs,
             joining,
             self.queen_url_for,
         )
-
-    async def queen_url_for(self, _beehive: Beehive) -> str:
-        """Under which address a machine reaches the queen."""
-        return self.url
 
     def _beat_hive(self, beat: HiveHeartbeat) -> bool:
         return self.reports.beat_hive(beat)

@@ -79,8 +79,7 @@ class RemoteHives:
         wanted = parse(body, HiveInstall)
         beehive = await self._beehive(wanted)
         async with self._at_work(beehive, say, "hive_install") as hive:
-            settings = await self._settings(beehive)
-            return await self._installs.install(hive, wanted, settings, say)
+            return await self._installs.install(hive, wanted, lambda: self._settings(beehive), say)
 
     async def hive_start(self, body: dict[str, Any], say: Narrator) -> RemoteHive:
         """Start a hive that is installed."""
