@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from rbee.clients.transport import Transport
-from rbee.contract.wire import Component, ComponentType, LeaseRenewal, Registration
+from rbee.contract.wire import Component, ComponentType, LeaseRenewal, Registration, Revocations
 
 
 class ComponentList(msgspec.Struct, frozen=True):
@@ -67,6 +67,10 @@ class RegistryClient:
     async def queen(self) -> Component | None:
         """The queen, None when none has a lease."""
         return (await self._transport.call("GET", "/v1/registry/queen", QueenAnswer)).queen
+
+    async def revoked(self, serials: tuple[str, ...]) -> None:
+        """Tell it whose certificates hold no more: all of them, in hexadecimal digits; only the queen may."""
+        await self._transport.call("PUT", "/v1/registry/revoked", type(None), body=Revocations(revoked=serials))
 
     async def events(self) -> AsyncGenerator[RegistryEvent]:
         """Changes as they come: first everything that is there as ``joined``.

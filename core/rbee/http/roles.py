@@ -41,7 +41,7 @@ _MAY: Mapping[_Pair, re.Pattern[str]] = MappingProxyType(
         ),
         (Role.QUEEN, Role.REGISTRY): _routes(r"POST /v1/ca/renew"),
         (Role.REGISTRY, Role.QUEEN): _routes(r".* /v1/registry/.+"),
-        (Role.REGISTRY, Role.HIVE): _routes(r".* /v1/registry/.+"),
+        (Role.REGISTRY, Role.HIVE): _routes(r".* /v1/registry/(?!revoked).+"),
         (Role.REGISTRY, Role.WORKER): _routes(r"(POST|DELETE) /v1/registry/(register|heartbeat|unregister)"),
         # She decides what runs where; the operator's commands come through her.
         (Role.HIVE, Role.QUEEN): _routes(r".*"),

@@ -77,6 +77,11 @@ class Certificates:
             )
         return self._authority
 
+    @property
+    def signs(self) -> bool:
+        """Whether this colony has an authority."""
+        return self._authority is not None
+
     def revoked(self) -> tuple[str, ...]:
         """Numbers, in hexadecimal digits, of certificates that have not ended and hold no more."""
         if self._authority is None:

@@ -11,6 +11,7 @@ from rbee.clients import Credentials, Membership, RegistryClient, Transport, bac
 from rbee.clients.who import REGISTRY
 from rbee.contract.errors import RbeeError
 from rbee.contract.wire import Component, Registration
+from rbee.queen.revocations import RevocationTeller
 from rbee.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Discovery:
         registration: makes the queen's own registration.
         on_component: told each component that is there or has changed.
         on_hive_left: told a hive whose lease has ended; None when all are about to be told anew.
+        revoked: says whose certificates hold no more, see `RevocationTeller`; None where there are none.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class Discovery:
         registration: Callable[[], Registration],
         on_component: Callable[[Component], None],
         on_hive_left: Callable[[str | None], None] = lambda hive_id: None,
+        revoked: Callable[[], tuple[str, ...]] | None = None,
     ) -> None:
         self._transport = Transport(url, credentials, REGISTRY, timeout_s=5.0)
         self._client = RegistryClient(self._transport)
         self._membership = Membership(self._client, registration, settings.registry.heartbeat_s)
+        beat_s = settings.registry.heartbeat_s
+        self._revocations = None if revoked is None else RevocationTeller(self._client, revoked, beat_s)
         self._on_component = on_component
         self._on_hive_left = on_hive_left
 
@@ -48,6 +53,13 @@ class Discovery:
         async with asyncio.TaskGroup() as group:
             group.create_task(keep_running("the lease", self._membership.run))
             group.create_task(keep_running("following the registry", self._follow))
+            if self._revocations is not None:
+                group.create_task(keep_running("telling the registry what was revoked", self._revocations.run))
+
+    def revoked(self) -> None:
+        """Something was: the registry is told at once."""
+        if self._revocations is not None:
+            self._revocations.wake()
 
     async def leave(self) -> None:
         """End the lease."""
@@ -66,6 +78,8 @@ class Discovery:
                         next(waits)
                         if not told:
                             self._on_hive_left(None)
+                            if self._revocations is not None:
+                                self._revocations.begin_anew()
                             told = True
                         if event.type != "left":
                             self._take(event.component)

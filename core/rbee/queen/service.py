@@ -258,6 +258,7 @@ class QueenService:
                 self.registration,
                 introductions.component,
                 self.subscriptions.release,
+                self.certificates.revoked if self.certificates.signs else None,
             )
             if registry_url
             else None
@@ -469,6 +470,8 @@ class QueenService:
             self.telemetry.remove_hive(subject)
         for worker_id in workers:
             self.telemetry.remove_worker(worker_id)
+        if self._discovery is not None:
+            self._discovery.revoked()
 
     def _observe_job(self, event: JobEvent) -> None:
         self._plugins.notify("rbee_job_event", event=event)

@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import Request, delete, get, post, put
 from litestar.response import Stream
 
 from rbee.contract.errors import PermissionDeniedError
 from rbee.contract.version import __version__
-from rbee.contract.wire import Component, LeaseRenewal, Registration
+from rbee.contract.wire import Component, LeaseRenewal, Registration, Revocations
 from rbee.http.app import build, event_stream
 from rbee.http.front import Front
 from rbee.http.guard import Guard
@@ -91,6 +91,12 @@ async def events(service: RegistryService, request: Request[Any, Any, Any]) -> S
     return event_stream(body())
 
 
+@put("/v1/registry/revoked", status_code=204)
+async def revoked(service: RegistryService, data: Revocations) -> None:
+    """Whose certificates hold no more: all of them; the queen's to say."""
+    service.revoke(frozenset(int(one, 16) for one in data.revoked))
+
+
 _SPEAK_FOR: Mapping[Role, frozenset[str]] = MappingProxyType(
     {
         Role.QUEEN: frozenset({"queen"}),
@@ -119,5 +125,5 @@ def _check_own(request: Request[Any, Any, Any], kind: str | None, subject: str |
 
 def make_app(service: RegistryService, guard: Guard, spawned: SpawnTokens | None = None) -> Front:
     """The registry's application behind its guard, which knows the tokens of workers."""
-    handlers = [health, register, heartbeat, unregister, components, hives, workers, queen, events]
+    handlers = [health, register, heartbeat, unregister, components, hives, workers, queen, events, revoked]
     return Front(build(handlers, service, title="rbee registry"), guard, spawned=spawned)

@@ -21,10 +21,19 @@ class RegistryService:
     Args:
         store: opened and closed by `start` and `stop`.
         online_s: seconds a lease holds.
+        ended: told of a worker that has.
+        revoked: told the numbers of all certificates that hold no more.
     """
 
-    def __init__(self, store: PresenceStore, online_s: float, ended: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        store: PresenceStore,
+        online_s: float,
+        ended: Callable[[str], None] = lambda _: None,
+        revoked: Callable[[frozenset[int]], None] = lambda _: None,
+    ) -> None:
         self._ended = ended
+        self._revoked = revoked
         self._store = store
         self._leases = Leases(store, online_s)
         self._stopping = asyncio.Event()
@@ -58,6 +67,14 @@ class RegistryService:
         await self._leases.drop(renewal)
         if renewal.component_type in {None, "worker"} and (worker_id := renewal.component_id or renewal.worker_id):
             self._ended(worker_id)
+
+    def revoke(self, serials: frozenset[int]) -> None:
+        """These certificates hold no more, and no others.
+
+        Raises:
+            ConfigurationError: that cannot be kept.
+        """
+        self._revoked(serials)
 
     async def components(self, kind: ComponentType | None = None) -> list[Component]:
         """Components with a living lease."""

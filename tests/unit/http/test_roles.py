@@ -21,6 +21,7 @@ HOST = [(b"host", b"127.0.0.1:1")]
         (Role.QUEEN, HIVE, "DELETE", "/v1/workers/w"),
         (Role.QUEEN, WORKER, "POST", "/v1/worker-heartbeat"),
         (Role.REGISTRY, HIVE, "GET", "/v1/registry/components"),
+        (Role.REGISTRY, QUEEN, "PUT", "/v1/registry/revoked"),
         (Role.REGISTRY, WORKER, "POST", "/v1/registry/register"),
         (Role.HIVE, QUEEN, "POST", "/v1/jobs"),
         (Role.HIVE, HIVE, "GET", "/v1/models/m/files/a.gguf"),
@@ -55,6 +56,8 @@ def test_each_program_may_do_what_is_its_work(asked: Role, peer: Peer, method: s
         (Role.WORKER, WORKER, "POST", "/v1/chat/completions"),
         (Role.WORKER, HIVE, "POST", "/v1/chat/completions"),
         (Role.REGISTRY, WORKER, "GET", "/v1/registry/events"),
+        (Role.REGISTRY, WORKER, "PUT", "/v1/registry/revoked"),
+        (Role.REGISTRY, HIVE, "PUT", "/v1/registry/revoked"),
     ],
 )
 def test_no_certificate_opens_what_is_another_ones(asked: Role, peer: Peer, method: str, path: str) -> None:

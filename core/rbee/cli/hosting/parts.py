@@ -122,10 +122,11 @@ class Parts:
 
         settings = self._context.settings
         store = self._plugins.registrations.presence_stores.get(settings.registry.store)()
-        service = RegistryService(store, settings.registry.online_s, self._spawned.end)
+        identity = self._identity(Role.REGISTRY, str(Role.REGISTRY), lambda: settings.queen.url)
+        revoke = (lambda _: None) if identity is None else identity.revoke
+        service = RegistryService(store, settings.registry.online_s, self._spawned.end, revoke)
         self._stack.push_async_callback(service.stop)
         await service.start()
-        identity = self._identity(Role.REGISTRY, str(Role.REGISTRY), lambda: settings.queen.url)
         await self._serve(
             make_registry_app(service, self._guard(Role.REGISTRY), self._spawned), place.entrances, identity=identity
         )

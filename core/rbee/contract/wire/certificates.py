@@ -11,6 +11,7 @@ from msgspec import Meta
 Pem = Annotated[str, Meta(max_length=64 * 1024)]
 HiveId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:@+-]{0,127}\Z")]
 RevocableRole = Literal["hive", "worker", "registry"]
+Serial = Annotated[str, Meta(pattern=r"^[0-9a-f]{1,40}\Z")]
 ProgramId = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -52,6 +53,17 @@ class CertificateGiven(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Pem
     roots: Pem
     revoked: tuple[str, ...] = ()
+
+
+class Revocations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The queen tells a program of what holds no more.
+
+    Attributes:
+        revoked: serial numbers, in hexadecimal digits, of all certificates that hold no more though they have not
+            ended.
+    """
+
+    revoked: tuple[Serial, ...]
 
 
 class InvitationWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
