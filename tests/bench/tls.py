@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from gateway_tools import BenchError, Tools, last_line
+from gateway_tools import BenchError, Target, Tools, last_line
 from rbee.testing.colony import eventually
 from rbee.testing.networks import Network, network, why_not
 from rbee.testing.site import Site
@@ -48,11 +48,18 @@ class Place:
         port: the queen's, on loopback.
         token: the colony's.
         prefix: leads into the queen's network.
+        programs: the queen's process, and the worker's.
     """
 
     port: int
     token: str
     prefix: tuple[str, ...]
+    programs: tuple[Target, Target]
+
+    def cpu_s(self) -> tuple[float, float]:
+        """Processor seconds of queen and worker until now."""
+        queen, worker = (one.cpu_s() or 0.0 for one in self.programs)
+        return queen, worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +69,14 @@ class Figures:
     Args:
         tokens_per_s: of whole answers.
         first_token_us: median.
+        queen_us: processor time of the queen for a token.
+        worker_us: and of the worker.
     """
 
     tokens_per_s: float
     first_token_us: float
+    queen_us: float
+    worker_us: float
 
 
 def on_loopback(site: Site, folder: Path, net: Network | None) -> contextlib.AbstractContextManager[None]:
@@ -112,7 +123,7 @@ WAYS: Mapping[str, Way] = MappingProxyType({BASE: on_loopback, "tls": over_tls, 
 
 
 @contextlib.contextmanager
-def opened(name: str, number: int, folder: Path, model: str) -> Iterator[Place]:
+def opened(name: str, number: int, folder: Path, model: str, slots: int) -> Iterator[Place]:
     """A colony with one worker of a model.
 
     Args:
@@ -120,6 +131,7 @@ def opened(name: str, number: int, folder: Path, model: str) -> Iterator[Place]:
         number: tells networks apart.
         folder: for its files.
         model: of the worker.
+        slots: of the worker.
 
     Raises:
         BenchError: this way cannot be gone here.
@@ -142,11 +154,13 @@ def opened(name: str, number: int, folder: Path, model: str) -> Iterator[Place]:
             with WAYS[name](site, folder, net):
                 try:
                     eventually(lambda: site.hives().get("attic", {}).get("online"), TUNNEL_S, every=0.2)
-                    last = site.run_job("worker_spawn", hive_id="attic", model=model, worker_id=WORKER)
+                    wanted = {"hive_id": "attic", "model": model, "worker_id": WORKER, "slots": slots}
+                    last = site.run_job("worker_spawn", **wanted)
                     assert last["type"] == "done", last
-                    eventually(lambda: [one for one in site.workers() if one["routable"]], PATIENCE_S)
-                    prefix = () if net is None else net.prefix("first")
-                    yield Place(port=site.queen.port, token=site.token, prefix=prefix)
+                    (worker,) = eventually(lambda: [one for one in site.workers() if one["routable"]], PATIENCE_S)
+                    port, prefix = site.queen.port, () if net is None else net.prefix("first")
+                    programs = Target(port=port, pid=site.queen.pid), Target(port=port, pid=worker["pid"])
+                    yield Place(port=port, token=site.token, prefix=prefix, programs=programs)
                 except AssertionError as error:
                     said = f"{error}\n{site.said()}"
                     raise BenchError(said) from None
@@ -174,13 +188,19 @@ def loaded(
     words = [*place.prefix, str(tool), "--port", str(place.port), "--model", model, "--stream", str(int(stream))]
     words += ["--concurrency", str(concurrency), "--seconds", str(seconds), "--prompt-bytes", str(prompt_bytes)]
     words += ["--header", f"Authorization: Bearer {place.token}"]
+    before = place.cpu_s()
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds + PATIENCE_S)
     if not done.stdout.strip():
         raise BenchError(f"no figures from {tool.name}: {last_line(done.stderr)}")
     told = json.loads(done.stdout)
     if told["errors"] or told["ok"] < concurrency:
         raise BenchError(f"{told['errors']} errors (last status {told['last_bad_status']}), {told['ok']} right answers")
-    return Figures(tokens_per_s=told["tok_s"], first_token_us=told["ttft_us_p50"])
+    spent = [
+        (then - now) * 1e6 / (told["tok_s"] * told["seconds"]) for now, then in zip(before, place.cpu_s(), strict=True)
+    ]
+    return Figures(
+        tokens_per_s=told["tok_s"], first_token_us=told["ttft_us_p50"], queen_us=spent[0], worker_us=spent[1]
+    )
 
 
 def arguments() -> argparse.Namespace:
@@ -211,7 +231,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         for number, name in enumerate(chosen):
             print(f"starting {name}", file=sys.stderr, flush=True)
             try:
-                places[name] = stack.enter_context(opened(name, number, folder / name, options.model))
+                way = opened(name, number, folder / name, options.model, options.concurrency)
+                places[name] = stack.enter_context(way)
             except BenchError as error:
                 if name == BASE:
                     raise
@@ -237,15 +258,19 @@ def table(taken: Mapping[tuple[str, int], list[Figures]], ways: list[str], concu
     def first(way: str) -> float:
         return statistics.median(one.first_token_us for one in taken[way, 1]) / 1000
 
-    lines = [
-        f"| queen to worker | tokens/s on 1 | ratio | tokens/s on {concurrency} | ratio | first token p50 | added |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    def spent(way: str) -> list[float]:
+        found = taken[way, concurrency]
+        return [statistics.median(one.queen_us for one in found), statistics.median(one.worker_us for one in found)]
+
+    heads = ["queen to worker", "tokens/s on 1", "ratio", f"tokens/s on {concurrency}", "ratio", "first token p50"]
+    heads += ["added", f"CPU per token on {concurrency}: queen", "worker"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for way in ways:
         cells = [way]
         for number in (1, concurrency):
             cells += [f"{rate(way, number):.0f}", f"{rate(way, number) / rate(BASE, number):.2f}"]
         cells += [f"{first(way):.2f} ms", f"{first(way) - first(BASE):+.2f} ms"]
+        cells += [f"{one:.0f} µs" for one in spent(way)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
