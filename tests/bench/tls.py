@@ -241,8 +241,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             for name, place in places.items():
                 for concurrency in (1, options.concurrency):
                     # The first round warms up and does not count.
-                    seconds = options.seconds if turn >= 0 else 1.0
-                    found = loaded(tool, place, options.model, concurrency, seconds, options.prompt_bytes)
+                    found = loaded(tool, place, options.model, concurrency, options.seconds, options.prompt_bytes)
                     if turn >= 0:
                         taken.setdefault((name, concurrency), []).append(found)
                         print(f"round {turn + 1}: {name} on {concurrency}: {found}", file=sys.stderr, flush=True)
