@@ -14,7 +14,7 @@ from rbee.contract.errors import ConfigurationError, InsufficientDiskError, Rbee
 from rbee.remote.bundle import Bundle, BundleFile
 from rbee.remote.host import Host, Ran
 from rbee.remote.layout import COMPLETE, Found, Layout, Python
-from rbee.remote.program import platform_here
+from rbee.remote.program import platform_here, python_here
 from rbee.remote.sources import uv_program
 
 Source = Literal["index", "wheelhouse"]
@@ -87,18 +87,24 @@ class Installing:
         """
         wanted = bundle.manifest.python
         fitting = [one for one in self._found.pythons if index or wanted in {None, one.version}]
-        fitting.sort(key=lambda one: one.version != wanted)
+        # Else the queen's: for the newest one an index may not have all wheels yet.
+        fitting.sort(key=lambda one: one.version != (wanted or python_here()))
         uv = self._found.uv or self._sendable_uv()
         if self._found.uv is None and fitting and fitting[0].pip:
             uv = None
         if fitting and (uv is not None or fitting[0].pip):
             return Tool(uv=uv, python=fitting[0], version=fitting[0].version)
         if uv is not None and index:
-            return Tool(uv=uv, python=None, version=wanted or "3.12")
+            return Tool(uv=uv, python=None, version=wanted or python_here())
         return None
 
     async def reaches_index(self, bundle: Bundle) -> bool:
-        """Whether a package index answers on the machine: one small package is looked for, nothing is installed."""
+        """Whether a package index answers on the machine: one small package is looked for, nothing is installed.
+
+        Where there is no Python, nothing can be asked, and an index is the only hope.
+        """
+        if not self._found.pythons:
+            return self._found.uv is not None or self._sendable_uv() is not None
         probe = next(one for one in bundle.manifest.packages if one.startswith("pluggy=="))
         limits = ["/usr/bin/env", "UV_HTTP_TIMEOUT=5", "UV_HTTP_RETRIES=0", "UV_NO_CACHE=1"]
         target = str(self._layout.root / ".probe")
@@ -293,7 +299,10 @@ class Installing:
         self._progress.say(f"Making an environment of Python {tool.version} on {self._host.name}")
         done = await self._host.run(argv, timeout_s=_INSTALL_S)
         if not done.good:
-            raise self._failure("Making an environment", done, "See that its Python and its disk are in order.")
+            remedy = "See that its Python and its disk are in order."
+            if tool.python is None:
+                remedy = "Install Python 3.11 or later there, or let the machine reach where uv gets one from."
+            raise self._failure("Making an environment", done, remedy)
 
     async def _fill(self, bundle: Bundle, environment: str, uv: str | None, source: Source) -> None:
         wheels = self._layout.wheels / environment
