@@ -249,7 +249,7 @@ def test_a_bundle_is_built_with_a_model_and_checked(colony: Colony, made: Bundle
     built = colony.cli("bundle", "build", "--plugin", "echo", "--model", "demo", "-o", str(path), "--json")
     assert built.returncode == 0, built.stderr
     told = json.loads(built.stdout)
-    assert told["environment"] == made.manifest.environment
+    assert (told["version"], told["platform"]) == (made.manifest.version, made.manifest.platform)
     assert [one["model"] for one in told["files"] if one["kind"] == "model"] == ["demo"]
     whole = colony.cli("bundle", "verify", str(path))
     assert whole.returncode == 0, whole.stderr
