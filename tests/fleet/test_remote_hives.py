@@ -55,6 +55,10 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     # With the programs of this machine: uv is quicker than pip.
     with running_sshd(tmp_path_factory.mktemp("attic"), environment={"PATH": os.environ["PATH"]}) as server:
         yield server
+        # Hives go on when the connection ends, also after a test that failed.
+        for process in there(server):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +109,19 @@ def run(colony: Colony, operation: str, name: str, **fields: object) -> dict[str
     return last["result"]
 
 
-def left_there(sshd: Sshd) -> list[str]:
+def there(sshd: Sshd) -> list[psutil.Process]:
     """Processes of the machine."""
-    mark = str(sshd.home)
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any(mark in word for word in process.cmdline()):
-                found.append(" ".join(process.cmdline()))
+            if any(f"{sshd.home}/" in word for word in process.cmdline()):
+                found.append(process)
     return found
+
+
+def left_there(sshd: Sshd) -> list[str]:
+    """What still runs on the machine."""
+    return [" ".join(process.cmdline()) for process in there(sshd)]
 
 
 def other(made: Bundle, folder: Path, inside: str, text: str) -> Path:
