@@ -201,3 +201,5 @@ def test_a_worker_has_a_token_of_its_own_that_dies_with_it_and_not_the_colonys(s
             assert answer.status_code in {401, 403}, template
     assert shared_colony.run_job("worker_process_delete", worker_id="mine")["type"] == "done"
     assert own("mine").status_code == 401
+    components = shared_colony.http.get(f"{registry}/v1/registry/components").json()["components"]
+    assert "mine" not in {one["identity"] if "identity" in one else one.get("component_id") for one in components}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import shutil
@@ -74,8 +75,23 @@ class WorkerCertificates:
                     wait_s = min(wait_s, identity.look_s())
                     if identity.wants_renewal(datetime.now(UTC)):
                         await self.make(worker_id)
+                        if worker_id not in workers():
+                            # It has ended meanwhile, and its folder was made again.
+                            self.drop(worker_id)
                 except RbeeError as error:
                     log.warning("the certificate of worker %s could not be renewed yet: %s", worker_id, error.message)
+
+    def sweep(self, workers: Iterable[str]) -> None:
+        """Remove what workers have left that ended while no hive was there.
+
+        Args:
+            workers: ids of those that live.
+        """
+        kept = {self._of(worker_id) for worker_id in workers}
+        with contextlib.suppress(OSError):
+            for folder in list(self._folder.iterdir()):
+                if folder not in kept:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def drop(self, worker_id: str) -> None:
         """The worker is gone; harmless when it had none."""

@@ -70,6 +70,23 @@ class Launcher:
             OSError: it could not be started.
         """
         identity = None if self._certificates is None else await self._certificates.make(worker_id)
+        try:
+            return await self._started(worker_id, engine, spec, log, queen_url, registry_url, identity)
+        except BaseException:
+            if self._certificates is not None:
+                self._certificates.drop(worker_id)
+            raise
+
+    async def _started(
+        self,
+        worker_id: str,
+        engine: str,
+        spec: LoadSpec,
+        log: Path,
+        queen_url: str | None,
+        registry_url: str | None,
+        identity: Path | None,
+    ) -> tuple[Child, Spawned]:
         settings, host = self._settings, self._settings.server.host
         sock = free_socket(host, settings.hive.worker_port_first, settings.hive.worker_port_last)
         port, device = port_of(sock), set_name(spec.device_ids)

@@ -186,6 +186,7 @@ class HiveService:
         certificates = self._certificates
         if certificates is None:
             return []
+        certificates.sweep(child.worker_id for child in self.supervisor.children())
 
         async def renew() -> None:
             await certificates.run(lambda: [child.worker_id for child in self.supervisor.children()])

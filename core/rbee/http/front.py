@@ -140,6 +140,8 @@ class Front:
                 raise AuthenticationError(f"Worker {peer.id!r} has ended: its certificate opens nothing more.")
             else:
                 self._guard.check(scope["headers"], self._access(path), peer, (method, path))
+            if peer is not None and self._spawned is not None:
+                self._spawned.seen(peer)
             receive = within(receive)
             if door is None and path in OPENAI_POSTS:
                 door = self._plane(method, path)

@@ -42,7 +42,6 @@ class Certificates:
         hive_of: which hive has a worker, by its id; None when it is not known.
         on_revoked: called with who is to be trusted no more.
         now: the time, with a time zone.
-        on_worker: told which worker gets a certificate.
     """
 
     def __init__(
@@ -52,9 +51,7 @@ class Certificates:
         hive_of: Callable[[str], str | None],
         on_revoked: Callable[[Role, str], None],
         now: Callable[[], datetime] = utc_now,
-        on_worker: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._on_worker = on_worker
         self._authority = authority
         self._lifetime = timedelta(hours=settings.certificate_hours)
         self._grace = timedelta(hours=settings.renewal_grace_hours)
@@ -148,8 +145,6 @@ class Certificates:
         sign = partial(self.authority.issue, csr.encode(), role, subject, (), self._lifetime, hive=hive)
         # What it writes down is on the disk before it is given away, and streams pass through here meanwhile.
         made = await asyncio.to_thread(sign)
-        if role is Role.WORKER:
-            self._on_worker(subject)
         return CertificateGiven(
             certificate=made.certificate.decode("ascii"), roots=self.roots(), revoked=self.revoked()
         )

@@ -155,6 +155,9 @@ class Placing:
                     return self._refusal(way, decision)
                 if isinstance(decision, Start) and await self._soon.before_evicting(decision, way.room_until):
                     continue
+                if isinstance(decision, Start):
+                    # Who need not go for it serves again, however long it takes to load.
+                    claim.keep(decision.evict)
                 await self._try_to_load(way, found, decision)
         finally:
             # Also with a slot in hand: more than one may be free, and only the first in the queue was called.

@@ -147,13 +147,14 @@ class Reports:
         """
         entry = self._telemetry.get_worker(worker_id)
         if entry is None:
-            self._on_end(worker_id)
             return
         # Late news of a process must not hit the one that was started under its id meanwhile.
         known = ((entry.instance_id, instance_id), (entry.pid, pid))
         if all(None in pair or pair[0] == pair[1] for pair in known):
             self._telemetry.remove_worker(worker_id)
-            self._on_end(worker_id)
+            if instance_id is not None or pid is not None:
+                # Whoever names no process may be mistaken: a worker that lives is heard again with its next beat.
+                self._on_end(worker_id)
             if crashed is not None and entry.model_id is not None and entry.hive_id is not None:
                 self._on_crash(entry.model_id, entry.hive_id, f"worker {worker_id!r} crashed: {crashed}")
 

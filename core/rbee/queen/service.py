@@ -131,9 +131,7 @@ class QueenService:
         self.telemetry = TelemetryRegistry(clock, limits, self._on_workers_changed, self._on_room, tell_of_rival)
         registrations = plugins.registrations
         resolver = Resolver([cls() for cls in registrations.model_vendors.things()], clock=clock)
-        self.certificates = Certificates(
-            authority, settings.security, self.hive_of, self._distrust, on_worker=spawned.begin
-        )
+        self.certificates = Certificates(authority, settings.security, self.hive_of, self._distrust)
         self.enrolling = Enrolling(self.certificates, settings.security, url)
         self.roads = roads = Roads()
         self.tunnels = Tunnels(roads, lambda one: connected(one, self.beehives.list), inner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -67,15 +67,21 @@ class Yielding:
                 self._claims.setdefault(worker_id, {}).setdefault(claim, now)
                 self.changes += 1
 
-    def release(self, claim: Claim) -> None:
-        """Nobody yields to this one any more."""
+    def release(self, claim: Claim, keep: Collection[str] = (), *, vain: bool = True) -> None:
+        """Nobody yields to this one any more.
+
+        Args:
+            claim: whose.
+            keep: but for these.
+            vain: those who yielded did so for nothing, and rest.
+        """
         now = asyncio.get_running_loop().time()
-        mine = [worker_id for worker_id, claims in self._claims.items() if claim in claims]
+        mine = [worker_id for worker_id, claims in self._claims.items() if claim in claims and worker_id not in keep]
         for worker_id in mine:
             since = self._claims[worker_id].pop(claim)
             if not self._claims[worker_id]:
                 del self._claims[worker_id]
-            if self._model_of(worker_id) is not None:
+            if vain and self._model_of(worker_id) is not None:
                 self._rests[worker_id] = now + _REST * (now - since)
         if mine:
             self.changes += 1
@@ -108,6 +114,10 @@ class Claim:
     def take(self, worker_ids: Iterable[str]) -> None:
         """See `Yielding.take`."""
         self._owner.take(self, worker_ids)
+
+    def keep(self, worker_ids: Collection[str]) -> None:
+        """Room was found, which only these have to make: the others serve again."""
+        self._owner.release(self, worker_ids, vain=False)
 
     def __enter__(self) -> Self:
         return self

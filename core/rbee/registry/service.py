@@ -29,10 +29,8 @@ class RegistryService:
         self,
         store: PresenceStore,
         online_s: float,
-        ended: Callable[[str], None] = lambda _: None,
         revoked: Callable[[frozenset[int]], None] = lambda _: None,
     ) -> None:
-        self._ended = ended
         self._revoked = revoked
         self._store = store
         self._leases = Leases(store, online_s)
@@ -65,8 +63,6 @@ class RegistryService:
     async def drop(self, renewal: LeaseRenewal) -> None:
         """End a lease."""
         await self._leases.drop(renewal)
-        if renewal.component_type in {None, "worker"} and (worker_id := renewal.component_id or renewal.worker_id):
-            self._ended(worker_id)
 
     def revoke(self, serials: frozenset[int]) -> None:
         """These certificates hold no more, and no others.

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
+import logging
+import os
+import re
 import secrets
-import time
+from pathlib import Path
 
 import msgspec
 
+from rbee.contract.errors import ConfigurationError
 from rbee.trust.names import Peer, Role
+from rbee.trust.private import write_private
+
+log = logging.getLogger(__name__)
 
 PREFIX = b"rbee-worker-"
 SPAWN_VARIABLE = "RBEE_WORKER_TOKEN"
@@ -26,7 +34,11 @@ HASH_VARIABLE = "RBEE_TOKEN_SHA256"
 
 _PURPOSE = b"rbee spawn token 1"
 _LONGEST = 2048
-_MOST_ENDED = 100_000
+_MOST_ENDED = 50_000
+_MOST_SEEN = 50_000
+_SHOWN = 4
+"""What a worker has shown lately: its certificate is renewed now and then."""
+_SERIAL_BITS = 128
 
 
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +46,15 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         worker_id: whose it is.
-        issued: when it was made, in nanoseconds since 1970.
-        nonce: no two are alike.
+        serial: no two tokens have the same; in hexadecimal digits.
     """
 
     worker_id: str
-    issued: int
-    nonce: str
+    serial: str
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def token_hash(token: str) -> str:
@@ -49,25 +63,26 @@ def token_hash(token: str) -> str:
 
 
 class SpawnTokens:
-    """Makes and judges them, and knows whose worker has ended.
+    """Makes and judges them, and knows which of them, and of workers' certificates, belong to workers that have ended.
 
     Args:
         secret: the colony's token; None makes none and believes none.
+        ended: file in which the serials of what has ended are kept over a restart; None keeps them in memory alone.
     """
 
-    def __init__(self, secret: str | None) -> None:
+    def __init__(self, secret: str | None, ended: Path | None = None) -> None:
         self._key = None if secret is None else hmac.digest(secret.encode(), _PURPOSE, "sha256")
         self._secret_hash = None if secret is None else token_hash(secret)
-        self._closed: dict[str, None] = {}
-        """Workers that have ended and got no certificate since."""
-        self._ended: dict[str, int] = {}
-        """By worker: until when tokens that were made for it are dead, in nanoseconds since 1970."""
+        self._file = ended
+        self._ended = _read(ended)
+        self._seen: dict[str, tuple[int, ...]] = {}
+        """By worker: serials of what it has shown."""
 
     def make(self, worker_id: str) -> str | None:
         """A token for a worker that is about to be started; None without a secret."""
         if self._key is None:
             return None
-        claims = _Claims(worker_id=worker_id, issued=time.time_ns(), nonce=secrets.token_hex(16))
+        claims = _Claims(worker_id=worker_id, serial=f"{secrets.randbits(_SERIAL_BITS):x}")
         said = base64.urlsafe_b64encode(msgspec.json.encode(claims)).rstrip(b"=")
         return (PREFIX + said + b"." + self._signature(self._key, said)).decode("ascii")
 
@@ -80,7 +95,7 @@ class SpawnTokens:
         return {SPAWN_VARIABLE: token, HASH_VARIABLE: self._secret_hash, "RBEE_TOKEN": ""}
 
     def judge(self, given: bytes) -> Peer | None:
-        """Which worker shows a token; None when it is not one of ours, or its worker has ended."""
+        """Which worker shows a token, with its serial; None when it is not one of ours, or its worker has ended."""
         if self._key is None or len(given) > _LONGEST or not given.startswith(PREFIX):
             return None
         said, _, signature = given.removeprefix(PREFIX).partition(b".")
@@ -88,29 +103,61 @@ class SpawnTokens:
             return None
         try:
             claims = msgspec.json.decode(base64.urlsafe_b64decode(said + b"=" * (-len(said) % 4)), type=_Claims)
-        except (binascii.Error, msgspec.DecodeError):
+            peer = Peer(Role.WORKER, claims.worker_id, int(claims.serial, 16))
+        except (binascii.Error, msgspec.DecodeError, ValueError):
             return None
-        if claims.issued <= self._ended.get(claims.worker_id, -1):
-            return None
-        return Peer(Role.WORKER, claims.worker_id)
-
-    def end(self, worker_id: str) -> None:
-        """A worker has ended: what was made for it until now opens nothing more, nor does its certificate."""
-        self._ended.pop(worker_id, None)
-        self._ended[worker_id] = time.time_ns()
-        self._closed[worker_id] = None
-        for kept in (self._ended, self._closed):
-            if len(kept) > _MOST_ENDED:
-                del kept[next(iter(kept))]
-
-    def begin(self, worker_id: str) -> None:
-        """A worker of that name gets a certificate: it is a new one."""
-        self._closed.pop(worker_id, None)
+        return None if self.has_ended(peer) else peer
 
     def has_ended(self, peer: Peer) -> bool:
-        """Whether who has shown a certificate is a worker that has ended."""
-        return peer.role is Role.WORKER and peer.id in self._closed
+        """Whether what a program has shown belongs to a worker that has ended."""
+        return peer.role is Role.WORKER and peer.serial in self._ended
+
+    def seen(self, peer: Peer) -> None:
+        """A program has shown this: when it is a worker's, it dies with the worker."""
+        if peer.role is not Role.WORKER:
+            return
+        shown = self._seen.get(peer.id, ())
+        if peer.serial not in shown:
+            self._seen[peer.id] = (*shown[1 - _SHOWN :], peer.serial)
+            if len(self._seen) > _MOST_SEEN:
+                del self._seen[next(iter(self._seen))]
+
+    def end(self, worker_id: str) -> None:
+        """The process of a worker has ended: what it has shown opens nothing more.
+
+        By serial and not by name: the next worker of that name has its own.
+        """
+        shown = self._seen.pop(worker_id, ())
+        self._ended.update(dict.fromkeys(shown))
+        while len(self._ended) > _MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        if shown and self._file is not None:
+            try:
+                with open(self._file, "a", encoding="ascii", opener=_private) as file:  # a Path has no opener
+                    file.writelines(f"{serial:x}\n" for serial in shown)
+            except OSError as error:
+                log.warning("what worker %s has shown is not remembered as ended: %s", worker_id, error)
 
     @staticmethod
     def _signature(key: bytes, said: bytes) -> bytes:
         return base64.urlsafe_b64encode(hmac.digest(key, said, "sha256")).rstrip(b"=")
+
+
+def _read(file: Path | None) -> dict[int, None]:
+    """Serials of what has ended, the oldest first; the file is shortened when it holds too many."""
+    if file is None:
+        return {}
+    try:
+        lines = file.read_text("ascii", "replace").splitlines()
+    except OSError:
+        return {}
+    # The last line may be half of one.
+    found = {int(line, 16): None for line in lines if _SERIAL.fullmatch(line)}
+    if len(lines) > 2 * _MOST_ENDED:
+        found = dict.fromkeys(list(found)[-_MOST_ENDED:])
+        with contextlib.suppress(ConfigurationError):
+            write_private(file, "".join(f"{serial:x}\n" for serial in found).encode())
+    return found
+
+
+_SERIAL = re.compile(r"[0-9a-f]{1,64}")

@@ -77,14 +77,15 @@ class Beats:
 
     async def leave(self) -> None:
         """Say good-bye, so that nobody has to conclude it from silence."""
+        # The registry first: with the queen's word the worker's token ends.
+        if self._membership is not None:
+            await self._membership.leave()
         queen = self._lookup.current
         if queen is not None:
             with contextlib.suppress(RbeeError):
                 host = self._host
                 await QueenClient(queen).remove_worker(host.worker_id, instance_id=host.instance_id, pid=os.getpid())
         await self._lookup.close()
-        if self._membership is not None:
-            await self._membership.leave()
         if self._registry_transport is not None:
             await self._registry_transport.close()
 

@@ -71,3 +71,16 @@ async def test_a_turn_begins_with_the_waiting() -> None:
         assert claim.due_in() == 5.0
         await asyncio.sleep(0.01)
         assert claim.due_in() < 5.0
+
+
+async def test_whose_room_is_not_needed_any_more_serves_again_while_the_model_loads_elsewhere() -> None:
+    yielding, _ = made()
+    with yielding.claim("shelf:b") as claim:
+        claim.take(["a-1", "a-2"])
+        claim.keep(("a-2",))
+        assert yielding.barred("a-1") is None
+        assert yielding.barred("a-2") is not None
+    # It did not yield in vain, and owes nobody a rest.
+    with yielding.claim("shelf:b") as claim:
+        claim.take(["a-1"])
+        assert yielding.barred("a-1") is not None

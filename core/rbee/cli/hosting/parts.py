@@ -124,7 +124,7 @@ class Parts:
         store = self._plugins.registrations.presence_stores.get(settings.registry.store)()
         identity = self._identity(Role.REGISTRY, str(Role.REGISTRY), lambda: settings.queen.url)
         revoke = (lambda _: None) if identity is None else identity.revoke
-        service = RegistryService(store, settings.registry.online_s, self._spawned.end, revoke)
+        service = RegistryService(store, settings.registry.online_s, revoke)
         self._stack.push_async_callback(service.stop)
         await service.start()
         await self._serve(
@@ -277,7 +277,7 @@ class Parts:
 
     @cached_property
     def _spawned(self) -> SpawnTokens:
-        return SpawnTokens(self._token)
+        return SpawnTokens(self._token, self._context.folders.state / "ended-workers")
 
     @cached_property
     def _brought(self) -> OperatorsCertificate | None:

@@ -133,7 +133,7 @@ def _connect(name: str, host: str, said: dict[str, Any], *, update: bool, accept
     context = current()
     # Agreeing on another key is a change of a machine that was entered, as messages about one tell.
     there = {one.node_name: one for one in with_beehives(context, lambda beehives: beehives.list())}
-    known = accept is not None and name in there
+    known = accept is not None and name in there and name == host and not said
     if not known and "ssh_host" not in said:
         # What the SSH configuration says of it is looked up with each connection.
         said["ssh_alias"] = host
