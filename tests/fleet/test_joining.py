@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -168,3 +169,30 @@ def test_certificates_end_and_are_renewed_while_an_answer_goes_on(network: Netwo
         )
     assert again.status_code == 200, again.text
     assert "attic" in site.hives()
+
+
+def test_on_a_network_that_leads_nowhere_a_machine_is_told_by_its_address_there(network: Network) -> None:
+    code = "from rbee.http.ports import url_of; print(url_of('0.0.0.0', 7835))"
+    asked = subprocess.run(
+        [*network.prefix("attic"), sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout.strip() == f"https://{network.address('attic')}:7835"
+
+
+def test_hives_give_each_other_models(network: Network, site: Site) -> None:
+    network.join("cellar")
+    for name in ("attic", "cellar"):
+        machine = newcomer(site, network, name)
+        joined = machine.cli(*invited(site, "--name", name))
+        assert joined.returncode == 0, joined.stderr
+        site.program("hive", machine).start()
+    eventually(lambda: {"attic", "cellar"} <= set(site.hives()), 30)
+    first = site.machines["first"]
+    pulled = first.cli("model", "pull", "demo", "--hive", "attic")
+    assert pulled.returncode == 0, pulled.stderr
+    copied = first.cli("model", "cp", "demo", "--from", "attic", "--to", "cellar")
+    assert copied.returncode == 0, copied.stderr
+    last = site.run_job("worker_spawn", hive_id="cellar", model="demo", worker_id="w")
+    assert last["type"] == "done", last
+    answer = first.cli("infer", "demo", "What is Python?", "--hive", "cellar")
+    assert answer.returncode == 0, answer.stderr

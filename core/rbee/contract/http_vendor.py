@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,15 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True):
         url: ``https://...``, or ``http://`` where the vendor knows what it does.
         headers: sent to the origin of `url` alone, never to one that it redirects to: a token may stand in them.
         direct: proxies of the environment are not for it.
+        trust: whom to trust instead of the system's authorities, and what to show; for direct ones.
+        server_name: under which the server proves who it is; None for the host of `url`.
     """
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     direct: bool = False
+    trust: ssl.SSLContext | None = None
+    server_name: str | None = None
 
 
 class HttpModelVendor(ModelVendor):

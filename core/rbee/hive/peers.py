@@ -35,13 +35,15 @@ class PeerVendor(HttpModelVendor):
     """The files of one model on another hive.  It resolves nothing: what is wanted is known already.
 
     Args:
+        hive_id: of the hive.
         hive_url: address of the hive.
         credentials: shown to the others.
     """
 
     name = "peer"
 
-    def __init__(self, hive_url: str, credentials: Credentials) -> None:
+    def __init__(self, hive_id: str, hive_url: str, credentials: Credentials) -> None:
+        self._server_name = the_hive(hive_id).server_name
         self._url = hive_url.rstrip("/")
         self._credentials = credentials
 
@@ -63,7 +65,8 @@ class PeerVendor(HttpModelVendor):
         query = f"?sha256={file.sha256}" if file.sha256 is not None else ""
         headers = tuple(self._credentials.headers(self._url).items())
         url = f"{self._url}/v1/models/{key}/files/{quote(file.name)}{query}"
-        return FileSource(url=url, headers=headers, direct=True)
+        trust = self._credentials.context(self._url)
+        return FileSource(url=url, headers=headers, direct=True, trust=trust, server_name=self._server_name)
 
 
 class Peers:
@@ -158,7 +161,7 @@ class Peers:
         return other.at_source and (not fetch.at_source or bool(other.done_bytes))
 
     def _peer(self, hive_id: str, url: str) -> Peer:
-        return Peer(f"hive {hive_id}", PeerVendor(url, self._credentials))
+        return Peer(f"hive {hive_id}", PeerVendor(hive_id, url, self._credentials))
 
 
 async def _pause(steps: int, fetch: Fetch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import sys
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rbee.contract.errors import ConfigurationError, PortTakenError
@@ -185,11 +187,25 @@ def near_url(host: str, port: int) -> str:
 
 
 def advertised_address() -> str:
-    """An address of this machine that others can reach: that of the interface with the default route."""
+    """An address of this machine that others can reach: that of the interface with the default route.
+
+    Where there is none, as on a network that leads nowhere, that of the first interface which is up.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             # A datagram socket only looks up a route here; nothing is sent.
             probe.connect(("192.0.2.1", 9))
             return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
+            return next(_addresses_up(), "127.0.0.1")
+
+
+def _addresses_up() -> Iterator[str]:
+    # Late: only a machine without a default route needs it.
+    import psutil
+
+    up = {name for name, state in psutil.net_if_stats().items() if state.isup}
+    for name, addresses in psutil.net_if_addrs().items():
+        for one in addresses:
+            if name in up and one.family is socket.AF_INET and not ipaddress.ip_address(one.address).is_loopback:
+                yield one.address

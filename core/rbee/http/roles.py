@@ -45,7 +45,7 @@ _MAY: Mapping[_Pair, re.Pattern[str]] = MappingProxyType(
         (Role.REGISTRY, Role.WORKER): _routes(r"(POST|DELETE) /v1/registry/(register|heartbeat|unregister)"),
         # She decides what runs where; the operator's commands come through her.
         (Role.HIVE, Role.QUEEN): _routes(r".*"),
-        (Role.HIVE, Role.HIVE): _routes(rf"GET /v1/catalog/{_ID}", rf"GET /v1/models/{_ID}/files/.+"),
+        (Role.HIVE, Role.HIVE): _routes(rf"GET /v1/catalog(/{_ID})?", rf"GET /v1/models/{_ID}/files/.+"),
         (Role.WORKER, Role.QUEEN): _routes(
             _INFERENCE, r"GET /(info|metrics|capabilities|v1/models)", r"(POST|DELETE) /v1/drain", r"POST /v1/colony"
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-_CHATTY = ("httpx2", "httpcore2", "uvicorn", "aiosqlite", "alembic")
+_CHATTY = ("httpx2", "httpcore2", "uvicorn", "aiosqlite", "alembic", "asyncssh")
 
 
 def configure_logging(level: int | str) -> None:

@@ -100,7 +100,7 @@ class Session:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._timeout = urllib3.Timeout(connect=patience.connect_s, read=patience.silence_s)
-        self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str | None, bool, str | None], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def ask(self, source: FileSource, headers: Mapping[str, str], method: str = "GET") -> Answer:
@@ -121,7 +121,7 @@ class Session:
         start = here = parsed(source.url)
         for turn in range(MOST_REDIRECTS + 1):
             secrets = dict(source.headers) if origin(here) == origin(start) else {}
-            answer = self._ask_one(here, {**dict(_OWN_HEADERS), **secrets, **headers}, method, source.direct)
+            answer = self._ask_one(here, {**dict(_OWN_HEADERS), **secrets, **headers}, method, source)
             location = answer.headers.get("location")
             if answer.status not in _REDIRECTS or not location or turn == MOST_REDIRECTS:
                 return answer
@@ -140,11 +140,12 @@ class Session:
         for manager in managers:
             manager.clear()
 
-    def _ask_one(self, url: Url, headers: Mapping[str, str], method: str, direct: bool) -> Answer:
+    def _ask_one(self, url: Url, headers: Mapping[str, str], method: str, source: FileSource) -> Answer:
         host = url.host or ""
+        proxy = None if source.direct else proxy_for(url)
         try:
             # Without what stands before an @: a password in an address is not for logs, and no server gets it either.
-            response = self._manager(None if direct else proxy_for(url), url.scheme == "https").urlopen(
+            response = self._manager(proxy, source, encrypted=url.scheme == "https").urlopen(
                 method,
                 url._replace(auth=None, fragment=None).url,
                 headers=headers,
@@ -158,12 +159,18 @@ class Session:
             raise line_error(host, error) from error
         return Answer(response, url, self._patience)
 
-    def _manager(self, proxy: str | None, encrypted: bool) -> urllib3.PoolManager:
+    def _manager(self, proxy: str | None, source: FileSource, *, encrypted: bool) -> urllib3.PoolManager:
+        own = encrypted and source.direct and source.trust is not None
+        key = proxy, encrypted, source.server_name if own else None
         with self._lock:
-            found = self._managers.get((proxy, encrypted))
+            found = self._managers.get(key)
             if found is None:
-                found = _direct(encrypted) if proxy is None else _through(proxy)
-                self._managers[proxy, encrypted] = found
+                if own:
+                    # Not `assert_hostname`, which would switch off the context's own check, for all who share it.
+                    found = urllib3.PoolManager(ssl_context=source.trust, server_hostname=source.server_name)
+                else:
+                    found = _direct(encrypted) if proxy is None else _through(proxy)
+                self._managers[key] = found
             return found
 
 
