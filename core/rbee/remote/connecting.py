@@ -37,8 +37,8 @@ async def connect(
 
     Args:
         target: which one.
-        agree: asked about a host key that is neither pinned nor among the known hosts, of machines on the way too;
-            None agrees on none.
+        agree: asked about its host key when that is neither pinned nor among the known hosts; None agrees on none.
+            Keys of machines on the way must be one or the other.
         tries: how often it is tried; what another try would not change is not tried again.
         timeout_s: of one try, for each machine on the way.
         pause: waits between tries.
@@ -46,7 +46,7 @@ async def connect(
     Raises:
         UnreachableError: nothing answers there, or no SSH server.
         PermissionDeniedError: the user or the key is wrong; as `HostKeyChangedError`, the host key is another.
-        HostKeyUnknownError: the host key is to be agreed on first; `details` has it.
+        HostKeyUnknownError: the host key, or that of a machine on the way, is to be agreed on first; `details` has it.
         ConfigurationError: a key file or the SSH configuration cannot be used.
     """
     for pause_s in [*_PAUSES_S[: tries - 1], None]:
@@ -68,7 +68,8 @@ async def _through(target: Target, agree: Agree | None, timeout_s: float) -> Ssh
         before: asyncssh.SSHClientConnection | None = None
         for one in jumps:
             hop = Target(**{**_fields(one), "config": target.config, "known_hosts": target.known_hosts})
-            before = await _one(hop, before, agree, timeout_s)
+            # Agreed on is the key of the one machine that is meant: of the others nobody would keep what they showed.
+            before = await _one(hop, before, None, timeout_s, leads_to=target.name)
             opened.callback(before.close)
         connection = await _one(target, before, agree, timeout_s)
         opened.callback(connection.close)
@@ -105,11 +106,15 @@ class _Way(NamedTuple):
 
 
 async def _one(
-    target: Target, before: asyncssh.SSHClientConnection | None, agree: Agree | None, timeout_s: float
+    target: Target,
+    before: asyncssh.SSHClientConnection | None,
+    agree: Agree | None,
+    timeout_s: float,
+    leads_to: str | None = None,
 ) -> asyncssh.SSHClientConnection:
     """Log in on one machine of the way; where another of its keys was pinned, that one is asked for."""
     try:
-        return await _try(target, before, agree, timeout_s, ())
+        return await _try(target, before, agree, timeout_s, (), leads_to)
     except HostKeyChangedError as error:
         if target.pinned is None:
             raise
@@ -118,7 +123,7 @@ async def _one(
         for kinds in KEY_KINDS:
             if not _same_kind(shown, kinds):
                 with contextlib.suppress(HostKeyChangedError, UnreachableError):
-                    return await _try(target, before, agree, timeout_s, kinds)
+                    return await _try(target, before, agree, timeout_s, kinds, leads_to)
         raise
 
 
@@ -127,11 +132,16 @@ def _same_kind(key_type: str, kinds: str) -> bool:
 
 
 async def _try(
-    target: Target, before: asyncssh.SSHClientConnection | None, agree: Agree | None, timeout_s: float, kinds: Any
+    target: Target,
+    before: asyncssh.SSHClientConnection | None,
+    agree: Agree | None,
+    timeout_s: float,
+    kinds: Any,
+    leads_to: str | None,
 ) -> asyncssh.SSHClientConnection:
     options = await _options(target)
     place = f"{options.username}@{target.host or options.host}:{options.port}"
-    judge = KeyJudge(target.name, place, target.pinned, agree)
+    judge = KeyJudge(target.name, place, target.pinned, agree, leads_to)
     given: dict[str, Any] = {"tunnel": before}
     if target.host is not None and target.host != options.host and not options.proxy_command:
         given = {"tunnel": _Way(before, target.host), "host_key_alias": target.host}

@@ -77,13 +77,33 @@ def told(name: str, step: str, cause: Cause, **more: Any) -> dict[str, Any]:
     return {"host": name, "step": step, "cause": cause, **more}
 
 
-def unknown_key(name: str, place: str, fingerprint: str, key_type: str) -> HostKeyUnknownError:
-    """The key is to be agreed on first."""
+def unknown_key(
+    name: str, place: str, fingerprint: str, key_type: str, leads_to: str | None = None
+) -> HostKeyUnknownError:
+    """The key is to be agreed on first.
+
+    Args:
+        name: of the machine.
+        place: ``user@host:port``.
+        fingerprint: of the key that was shown.
+        key_type: of that key.
+        leads_to: the machine that is meant, where this one stands on the way to it; None where it is meant itself.
+    """
+    if leads_to is None:
+        remedy = (
+            f"then the same command with --accept-fingerprint {fingerprint}, or for a machine of the list: "
+            f"rbee hive add {name} --accept-fingerprint {fingerprint}"
+        )
+    else:
+        who, _, port = place.rpartition(":")
+        remedy = (
+            f"it stands on the way to {leads_to!r}, so agree on it first, under a name of its own: rbee hive add {who} "
+            f"--name NAME --ssh-port {port} --no-install --accept-fingerprint {fingerprint}; then jump by that name. "
+            "Or let ssh put it among the known hosts of the user who runs the queen"
+        )
     return HostKeyUnknownError(
         f"Hive {name!r}, checking the host key: {place} shows a key that nobody has agreed on: {fingerprint} "
-        f"({key_type}). Compare it on that machine (`ssh-keygen -lf` on its host key file); then the same command with "
-        f"--accept-fingerprint {fingerprint}, or for a machine of the list: "
-        f"rbee hive add {name} --accept-fingerprint {fingerprint}",
+        f"({key_type}). Compare it on that machine (`ssh-keygen -lf` on its host key file); {remedy}",
         details=told(name, "checking the host key", "key_unknown", fingerprint=fingerprint, key_type=key_type),
     )
 

@@ -28,13 +28,17 @@ class KeyJudge(asyncssh.SSHClient):
         place: ``user@host:port``, likewise.
         pinned: the fingerprint that was agreed on; None when none was.
         agree: asked about a key that nobody knows; None agrees on none.
+        leads_to: the machine that is meant, where this one stands on the way to it; None where it is meant itself.
     """
 
-    def __init__(self, name: str, place: str, pinned: str | None, agree: Agree | None) -> None:
+    def __init__(
+        self, name: str, place: str, pinned: str | None, agree: Agree | None, leads_to: str | None = None
+    ) -> None:
         self._name = name
         self._place = place
         self._pinned = pinned
         self._agree = agree
+        self._leads_to = leads_to
         self._connection: asyncssh.SSHClientConnection | None = None
         self.refusal: Exception | None = None
         """Why the key was refused, once it was."""
@@ -52,7 +56,7 @@ class KeyJudge(asyncssh.SSHClient):
         elif self._known_otherwise():
             self.refusal = changed_key(self._name, self._place, fingerprint, kind, None)
         elif self._agree is None or not self._agree(fingerprint, kind):
-            self.refusal = unknown_key(self._name, self._place, fingerprint, kind)
+            self.refusal = unknown_key(self._name, self._place, fingerprint, kind, self._leads_to)
         return self.refusal is None
 
     def _known_otherwise(self) -> bool:

@@ -67,6 +67,21 @@ async def test_one_that_cannot_be_logged_in_on_is_not_entered(
     assert await entries.list() == []
 
 
+async def test_one_behind_a_machine_that_nobody_knows_is_not_entered_by_agreeing_on_any_key(
+    entries: BeehiveRegistry, machine: BeehiveChanges, sshd: Sshd
+) -> None:
+    await entries.add(msgspec.structs.replace(machine, node_name="gate"))
+    behind = msgspec.structs.replace(machine, ssh_jump="gate")
+    with pytest.raises(HostKeyUnknownError, match="'gate'"):
+        await arrive(behind, entries, Surroundings(), str, accept_any=True)
+    assert [one.node_name for one in await entries.list()] == ["gate"]
+
+    await arrive(BeehiveChanges(node_name="gate"), entries, Surroundings(), str, update=True, accept_any=True)
+    found = await arrive(behind, entries, Surroundings(), str, accept_any=True)
+
+    assert found.added
+
+
 async def test_one_that_is_there_is_not_connected_to_again(entries: BeehiveRegistry, machine: BeehiveChanges) -> None:
     await entries.add(machine)
     with pytest.raises(ConflictError, match="rbee hive doctor box"):

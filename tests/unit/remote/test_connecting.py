@@ -145,6 +145,26 @@ async def test_a_machine_is_reached_through_another_whose_key_is_checked_too(ssh
         await connect(unknown)
 
 
+async def test_who_agrees_on_a_machines_key_does_not_agree_on_those_of_machines_on_the_way(
+    sshd: Sshd, gate: Sshd
+) -> None:
+    target = replaced(sshd.target(pinned=False), jumps=(gate.target("gate", pinned=False),))
+    asked: list[str] = []
+
+    def agree(fingerprint: str, _: str) -> bool:
+        asked.append(fingerprint)
+        return True
+
+    with pytest.raises(HostKeyUnknownError, match=r"on the way to 'there'.*--name NAME --ssh-port \d+ ") as caught:
+        await connect(target, agree=agree)
+
+    assert caught.value.details["fingerprint"] == gate.fingerprint
+    assert asked == []
+    known = replaced(target, known_hosts=gate.known_hosts)
+    assert await _fingerprint(known, agree=agree) == sshd.fingerprint
+    assert asked == [sshd.fingerprint]
+
+
 async def test_a_jump_of_the_ssh_configuration_is_followed(sshd: Sshd, gate: Sshd, tmp_path: Path) -> None:
     both = tmp_path / "both"
     both.write_text(sshd.known_hosts.read_text() + gate.known_hosts.read_text())
