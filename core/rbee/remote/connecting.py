@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncssh
@@ -153,7 +155,7 @@ async def _try(
             options=options,
             config=_config(target),
             client_factory=lambda: judge,
-            known_hosts=_known_hosts(target, options),
+            known_hosts=judge.looking_up(_known_hosts(target, options)),
             connect_timeout=timeout_s,
             keepalive_interval=_ALIVE_S,
             keepalive_count_max=_ALIVE_MISSED,
@@ -204,7 +206,10 @@ def _known_hosts(target: Target, options: asyncssh.SSHClientConnectionOptions) -
         return no_known_hosts()
     if target.known_hosts is not None:
         return str(target.known_hosts) if target.known_hosts.is_file() else no_known_hosts()
-    return no_known_hosts() if options.known_hosts is None else options.known_hosts
+    if options.known_hosts is None:
+        return no_known_hosts()
+    usual = Path("~/.ssh/known_hosts").expanduser()
+    return options.known_hosts or (str(usual) if os.access(usual, os.R_OK) else no_known_hosts())
 
 
 def _place(target: Target, connection: asyncssh.SSHClientConnection) -> str:

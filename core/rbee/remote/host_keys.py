@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import asyncssh
 
@@ -39,13 +40,24 @@ class KeyJudge(asyncssh.SSHClient):
         self._pinned = pinned
         self._agree = agree
         self._leads_to = leads_to
-        self._connection: asyncssh.SSHClientConnection | None = None
+        # Until the known hosts were asked: what they may know is not for anybody to agree on.
+        self._known_otherwise = True
         self.refusal: Exception | None = None
         """Why the key was refused, once it was."""
 
-    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        """Keep the connection, which knows what the known hosts say."""
-        self._connection = conn
+    def looking_up(self, known_hosts: Any) -> Callable[[str, str, int | None], Sequence[Any]]:
+        """Known hosts for asyncssh, which asks them at the beginning; what they know of the machine is noted here.
+
+        Args:
+            known_hosts: any that asyncssh takes but None.
+        """
+
+        def look_up(host: str, addr: str, port: int | None) -> Sequence[Any]:
+            keys, authorities, revoked, *_ = asyncssh.match_known_hosts(known_hosts, host, addr, port)
+            self._known_otherwise = bool(keys)
+            return keys, authorities, revoked
+
+        return look_up
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Whether the key will do; it is not among those that the known hosts have for this machine."""
@@ -53,12 +65,8 @@ class KeyJudge(asyncssh.SSHClient):
         if self._pinned is not None:
             if fingerprint != self._pinned:
                 self.refusal = changed_key(self._name, self._place, fingerprint, kind, self._pinned)
-        elif self._known_otherwise():
+        elif self._known_otherwise:
             self.refusal = changed_key(self._name, self._place, fingerprint, kind, None)
         elif self._agree is None or not self._agree(fingerprint, kind):
             self.refusal = unknown_key(self._name, self._place, fingerprint, kind, self._leads_to)
         return self.refusal is None
-
-    def _known_otherwise(self) -> bool:
-        # asyncssh has no public word for it; without the attribute a key counts as new and is asked about.
-        return bool(getattr(self._connection, "_trusted_host_keys", None))

@@ -135,6 +135,17 @@ async def test_known_hosts_that_are_switched_off_do_not_make_every_key_right(ssh
         await connect(replaced(sshd.target(pinned=False), config=config, known_hosts=None))
 
 
+async def test_the_usual_known_hosts_are_asked(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    usual = replaced(sshd.target(pinned=False), known_hosts=None)
+    with pytest.raises(HostKeyUnknownError):
+        await connect(usual)
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(sshd.known_hosts.read_text())
+
+    assert await _fingerprint(usual) == sshd.fingerprint
+
+
 async def test_a_machine_is_reached_through_another_whose_key_is_checked_too(sshd: Sshd, gate: Sshd) -> None:
     through = replaced(sshd.target(), jumps=(gate.target("gate"),))
     unknown = replaced(sshd.target(), jumps=(gate.target("gate", pinned=False),))
