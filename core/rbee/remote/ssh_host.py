@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shlex
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,9 +19,9 @@ from rbee.remote.words import Words
 
 LOOPBACK = "127.0.0.1"
 
-# The first line tells the number of the process, which leads its own group: a connection cannot be relied on to
-# end what runs at its other end.
-_TELLING = 'echo "$$"; exec "$@"'
+# A line of its own tells the number of the process, which leads its own group: a connection cannot be relied on to
+# end what runs at its other end.  It begins with what nobody else writes, who greets or repeats what it is to run.
+_TELLING = 'echo "<$1>$$"; shift; exec "$@"'
 _ENDING = (
     'kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null || exit 0; '
     'for i in 1 2 3 4 5; do kill -0 "$1" 2>/dev/null || exit 0; sleep 0.2 2>/dev/null || sleep 1; done; '
@@ -81,8 +82,9 @@ class SshHost(Host):
     ) -> Ran:
         """See `Host.run`."""
         with self._step(f"running {argv[0]!r}"):
-            out, err = Words(tell, skipped=1), Words(tell)
-            process = await self._start(argv)
+            mark = secrets.token_hex(16)
+            out, err = Words(tell, f"<{mark}>"), Words(tell)
+            process = await self._start(argv, mark)
             try:
                 async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
                     tasks.create_task(_feed(process, stdin))
@@ -97,7 +99,7 @@ class SshHost(Host):
                 ) from None
             finally:
                 if process.exit_status is None and process.exit_signal is None:
-                    await self._end(process, out.first)
+                    await self._end(process, out.marked)
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("Connection lost")
             code = -1 if process.exit_status is None or process.exit_signal is not None else process.exit_status
@@ -146,8 +148,9 @@ class SshHost(Host):
         """See `Host.lines`."""
         with self._step(f"following {argv[0]!r}"):
             waiting: list[str] = []
-            words = Words(waiting.append, skipped=1, kept=False)
-            process = await self._start(argv)
+            mark = secrets.token_hex(16)
+            words = Words(waiting.append, f"<{mark}>", kept=False)
+            process = await self._start(argv, mark)
             try:
                 process.stdin.write_eof()
                 while piece := await process.stdout.read(_PIECE):
@@ -161,7 +164,7 @@ class SshHost(Host):
                     raise asyncssh.ConnectionLost("Connection lost")
             finally:
                 if process.exit_status is None and process.exit_signal is None:
-                    await self._end(process, words.first)
+                    await self._end(process, words.marked)
 
     async def close(self) -> None:
         """See `Host.close`."""
@@ -173,8 +176,8 @@ class SshHost(Host):
         """Return once the connection has ended, by whomever."""
         await self._connection.wait_closed()
 
-    async def _start(self, argv: Sequence[str]) -> asyncssh.SSHClientProcess[bytes]:
-        command = f"exec sh -c {shlex.quote(_TELLING)} sh {shlex.join(argv)}"
+    async def _start(self, argv: Sequence[str], mark: str) -> asyncssh.SSHClientProcess[bytes]:
+        command = f"exec sh -c {shlex.quote(_TELLING)} sh {mark} {shlex.join(argv)}"
         return await self._connection.create_process(command, encoding=None)
 
     async def _end(self, process: asyncssh.SSHClientProcess[bytes], number: str | None) -> None:

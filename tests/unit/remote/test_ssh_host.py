@@ -80,6 +80,25 @@ async def test_a_command_whose_caller_goes_away_is_ended_over_there(host: SshHos
     await _gone(int((sshd.home / "waiting").read_text()))
 
 
+async def test_a_login_shell_that_greets_is_in_nobodys_way(tmp_path: Path, sshd: Sshd) -> None:
+    with running_sshd(tmp_path / "polite") as polite:
+        # What stands in `.bashrc` is said before any command.
+        session = polite.folder / "session.sh"
+        greeting = """echo 12; echo "$SSH_ORIGINAL_COMMAND"; printf 'Welcome to '\n"""
+        session.write_text(greeting + session.read_text())
+        host = await connect(polite.target("polite"))
+
+        assert (await host.run(["echo", "a"])).out == "a\n"
+        lines = host.lines(["sh", "-c", "echo $$; exec sleep 4711"])
+        number = int(await anext(lines))
+        await lines.aclose()
+        await _gone(number)
+        with pytest.raises(RequestTimeoutError):
+            await host.run(["sh", "-c", "echo $$ > sleeping; exec sleep 4711"], timeout_s=0.3)
+        await _gone(int((polite.home / "sleeping").read_text()))
+        await host.close()
+
+
 async def test_lines_come_as_they_are_written_and_the_command_ends_with_the_generator(host: SshHost) -> None:
     lines = host.lines(["sh", "-c", "echo $$; echo zwei; exec sleep 4711"])
     number = int(await anext(lines))
