@@ -58,6 +58,7 @@ class BeehiveWatch:
         self._hears = hears
         self._tick_s = tick_s
         self._stale = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._probes = asyncio.Semaphore(_AT_ONCE)
         self._mute = False
         self._watched: dict[tuple[object, ...], asyncio.Task[None]] = {}
@@ -107,6 +108,8 @@ class BeehiveWatch:
             NotFoundError: there is none of that name.
             RbeeError: a tunnel is needed and does not open.
         """
+        # First as it stands there now: a change that is not followed yet would close the tunnel that is waited for.
+        await self._reload()
         beehive = await self._registry.get(node_name)
         found = await self._ways.queen_url(beehive, url)
         if found == url or beehive.reach_wanted == "tunnel":
@@ -114,7 +117,7 @@ class BeehiveWatch:
         # Its hive is told once, and must find her there for as long as it lives: at the same port.
         await self._registry.set_contact(node_name, beehive.status, tunnel_port=int(found.rpartition(":")[2]))
         await self._registry.enter([BeehiveChanges(node_name=node_name, reach_wanted="tunnel")], update=True)
-        self._reconcile(await self._registry.list())
+        await self._reload()
         return await self._ways.queen_url(await self._registry.get(node_name), url)
 
     async def run(self) -> None:
@@ -135,7 +138,7 @@ class BeehiveWatch:
         while True:
             self._stale.clear()
             try:
-                self._reconcile(await self._registry.list())
+                await self._reload()
                 failing = False
             except RbeeError as error:
                 # Those that are watched stay so.
@@ -145,6 +148,11 @@ class BeehiveWatch:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_S if failing else _RELOAD_S):
                     await self._stale.wait()
+
+    async def _reload(self) -> None:
+        """Watch what is on the list now; one at a time, so that an older list is never followed after a newer one."""
+        async with self._reloading:
+            self._reconcile(await self._registry.list())
 
     def _reconcile(self, beehives: Sequence[Beehive]) -> None:
         wanted = {_place(one): one for one in beehives if _is_watched(one)}

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rbee.beehives import Beehive, BeehiveChanges
+from rbee.beehives.later import BeehivesLater
 from rbee.clients import Credentials
+from rbee.contract.errors import UnreachableError
 from rbee.queen.beehive_watch import BeehiveWatch
 from rbee.queen.beehive_ways import Ways, goes_directly
 from rbee.queen.tunnels import Roads, Tunnels
@@ -117,6 +119,68 @@ async def test_a_queen_on_loopback_alone_has_no_tunnels() -> None:
     assert (await desk.look(machine_row()))[0] == "offline"
     assert desk.machine.tries == 0
     await desk.close()
+
+
+@pytest.fixture
+async def watch(desk: Desk, tmp_path: Path, clock: Callable[[], float]) -> AsyncIterator[BeehiveWatch]:
+    one = BeehiveWatch(tmp_path / "watched.db", TelemetryRegistry(clock, Limits(), str), print, desk.ways)
+    await one.open()
+    running = asyncio.create_task(one.run())
+    yield one
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await one.close()
+
+
+def attic() -> BeehiveChanges:
+    row = machine_row()
+    said = {name: getattr(row, name) for name in ("ssh_host", "ssh_port", "hive_port", "host_key_fingerprint")}
+    return BeehiveChanges(node_name="attic", **said)
+
+
+async def test_who_waits_for_the_tunnel_of_a_machine_that_is_taken_off_the_list_hears_so(
+    desk: Desk, watch: BeehiveWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, begun = desk.ways.queen_url, asyncio.Event()
+
+    def seen(beehive: Beehive, url: str) -> Awaitable[str]:
+        begun.set()
+        return asked(beehive, url)
+
+    monkeypatch.setattr(desk.ways, "queen_url", seen)
+    desk.machine.answers.clear()
+    await watch.enter([attic()], update=False)
+    waiting = asyncio.create_task(watch.queen_url("attic", f"https://127.0.0.1:{nothing()}"))
+    async with asyncio.timeout(20):
+        await begun.wait()
+        await watch.remove("attic")
+        with pytest.raises(UnreachableError, match="'attic' was closed"):
+            await waiting
+
+
+async def test_no_list_of_machines_is_followed_after_a_newer_one(
+    desk: Desk, watch: BeehiveWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, at_once, most, later = BeehivesLater.list, 0, 0, asyncio.Event()
+
+    async def slow(registry: BeehivesLater) -> list[Beehive]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            found = await read(registry)
+            await asyncio.wait([asyncio.ensure_future(later.wait())], timeout=0.2)
+            return found
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(BeehivesLater, "list", slow)
+    await watch.enter([attic()], update=False)
+    url = await watch.queen_url("attic", f"https://127.0.0.1:{nothing()}")
+    later.set()
+
+    assert url.startswith("https://127.0.0.1:")
+    assert most == 1
 
 
 async def test_a_machine_that_does_not_reach_the_queen_finds_her_at_its_end_of_the_tunnel(

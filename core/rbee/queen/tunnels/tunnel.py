@@ -63,6 +63,7 @@ class Tunnel:
         self._tried = asyncio.Event()
         self.why: RbeeError | None = None
         """Why there is no line; None while there is one, and before the first try has ended."""
+        self._ended = False
 
     @property
     def is_open(self) -> bool:
@@ -85,8 +86,8 @@ class Tunnel:
         return None if self._there is None else f"https://127.0.0.1:{self._there}"
 
     async def settled(self) -> None:
-        """Return once there is a line, or the try that is under way has failed."""
-        while self._line is None and not (self.why is not None and self._tried.is_set()):
+        """Return once there is a line, the try that is under way has failed, or there will be none any more."""
+        while self._line is None and not self._ended and not (self.why is not None and self._tried.is_set()):
             await self._tried.wait()
 
     def door(self, host: str, port: int) -> int | None:
@@ -133,8 +134,24 @@ class Tunnel:
             self._doors[host, port] = None
             self._news.set()
 
+    def end(self) -> None:
+        """It is not opened any more: whoever waits for it hears so; whoever runs it cancels that."""
+        self._ended = True
+        self.why = UnreachableError(
+            f"The SSH tunnel to {self.name!r} was closed, because the machine was changed or taken off the list of "
+            "hives. Look at the list (rbee hive ls) and try again."
+        )
+        self._tried.set()
+
     async def run(self) -> None:
-        """Keep it open until cancelled."""
+        """Keep it open until cancelled, once."""
+        try:
+            await self._open_again_and_again()
+        except asyncio.CancelledError:
+            self.end()
+            raise
+
+    async def _open_again_and_again(self) -> None:
         clock = asyncio.get_running_loop().time
         waits = _retries()
         while True:

@@ -86,6 +86,8 @@ class Tunnels:
         if kept is None:
             return
         self._roads.leave(kept.tunnel)
+        # Here too: a task that is cancelled before its first step never runs at all.
+        kept.tunnel.end()
         kept.task.cancel()
         self._ending.add(kept.task)
         kept.task.add_done_callback(self._ending.discard)

@@ -19,6 +19,7 @@ class Machine:
 
     Attributes:
         there: whether it can be connected to.
+        answers: cleared, it lets those who connect wait.
         keeps_ports: its SSH server does not notice a line that is cut, and keeps the ports that it listens at.
         tries: how often somebody has tried to connect.
         hosts: the connections, the newest last.
@@ -26,6 +27,8 @@ class Machine:
 
     def __init__(self) -> None:
         self.there = True
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.keeps_ports = False
         self.tries = 0
         self.hosts: list[Cable] = []
@@ -35,6 +38,7 @@ class Machine:
         self.tries += 1
         if not self.there:
             raise UnreachableError("attic is not there")
+        await self.answers.wait()
         self.hosts.append(Cable(self, len(self.hosts) + 100))
         return self.hosts[-1]
 

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 import pytest
+from rbee.beehives import Beehive
 from rbee.contract.errors import UnreachableError
-from rbee.queen.tunnels import Roads, Tunnel
+from rbee.queen.tunnels import Roads, Tunnel, Tunnels
+from rbee.remote import Host
 from unit.queen.tunnels.machine import Machine
 
 PATIENCE_S = 20.0
@@ -139,6 +141,26 @@ async def test_the_port_of_an_earlier_life_of_the_queen_is_taken_again(machine: 
         there = tunnel.port_there or 0
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_waits_for_a_line_hears_that_there_will_be_none_any_more() -> None:
+    async def never() -> Host:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for steps in range(4):
+        tunnels = Tunnels(Roads(), lambda _: never(), 1)
+        tunnel = tunnels.open(Beehive(node_name="attic"))
+        waiting = asyncio.gather(tunnel.settled(), tunnel.leads_back(), return_exceptions=True)
+        # At whatever step it is closed: also before it has begun.
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        tunnels.close("attic")
+        async with asyncio.timeout(PATIENCE_S):
+            _, refused = await waiting
+        assert isinstance(refused, UnreachableError)
+        assert "was closed" in refused.message
+        await tunnels.close_all()
 
 
 async def test_who_wants_to_be_led_back_hears_why_that_is_not_to_be(machine: Machine, run) -> None:
