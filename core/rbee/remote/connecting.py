@@ -13,7 +13,7 @@ import asyncssh
 
 from rbee.contract.errors import UnreachableError
 from rbee.remote.failing import HostKeyChangedError, failure
-from rbee.remote.host_keys import KEY_KINDS, Agree, KeyJudge, no_known_hosts
+from rbee.remote.host_keys import KEY_KINDS, PLAIN, Agree, KeyJudge, no_known_hosts
 from rbee.remote.ssh_host import SshHost
 from rbee.remote.target import Target, jumps_of, target_of
 
@@ -164,6 +164,8 @@ async def _try(
     except (OSError, asyncssh.Error, TimeoutError, ValueError) as error:
         if judge.refusal is not None:
             raise judge.refusal from error
+        if judge.strange_authority and not kinds:
+            return await _try(target, before, agree, timeout_s, PLAIN, leads_to)
         raise failure(error, target.name, "connecting", place) from error
 
 

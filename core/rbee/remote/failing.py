@@ -34,6 +34,7 @@ Cause = Literal[
     "forwarding",
     "key_unknown",
     "key_changed",
+    "key_refused",
     "other",
 ]
 """Why, for a program: ``details["cause"]`` of every error made here."""
@@ -42,6 +43,10 @@ _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETD
 _NO_ENTRY = (
     "Name the right user (USER@HOST) or key (--identity FILE), put a key with a passphrase into the agent (ssh-add), "
     "or let the key in there (ssh-copy-id). rbee asks for no passwords."
+)
+_NOT_TAKEN = (
+    "Somebody may stand between, or its certificate has run out. Look into the known hosts of SSH (@revoked, "
+    "@cert-authority), and compare with what ssh -v says."
 )
 _FULL = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
 _MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
@@ -143,6 +148,12 @@ def _of_login(error: BaseException, place: str) -> tuple[type[RbeeError], Cause,
             PermissionDeniedError,
             "login",
             f"{place} lets no key in that was offered. {_NO_ENTRY}",
+        )
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return (
+            PermissionDeniedError,
+            "key_refused",
+            f"the host key of {place} is not taken: {error.reason}. {_NOT_TAKEN}",
         )
     if isinstance(error, asyncssh.KeyImportError | asyncssh.KeyEncryptionError):
         return (

@@ -15,6 +15,9 @@ Agree = Callable[[str, str], bool]
 KEY_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521", "rsa-sha2-512,rsa-sha2-256")
 """Keys that a machine may have, one kind a word: a fingerprint that was agreed on is of one of them."""
 
+PLAIN = ",".join(KEY_KINDS)
+"""All of them, without certificates."""
+
 
 def no_known_hosts() -> asyncssh.SSHKnownHosts:
     """Known hosts that know none."""
@@ -44,6 +47,8 @@ class KeyJudge(asyncssh.SSHClient):
         self._known_otherwise = True
         self.refusal: Exception | None = None
         """Why the key was refused, once it was."""
+        self.strange_authority = False
+        """It showed a certificate of an authority that nobody here knows: its plain key is to be asked for."""
 
     def looking_up(self, known_hosts: Any) -> Callable[[str, str, int | None], Sequence[Any]]:
         """Known hosts for asyncssh, which asks them at the beginning; what they know of the machine is noted here.
@@ -58,6 +63,11 @@ class KeyJudge(asyncssh.SSHClient):
             return keys, authorities, revoked
 
         return look_up
+
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """No authority will do but those that the known hosts have for this machine."""
+        self.strange_authority = True
+        return False
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Whether the key will do; it is not among those that the known hosts have for this machine."""

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import asyncssh
 import msgspec
 import pytest
 from rbee.beehives import Beehive
@@ -144,6 +146,62 @@ async def test_the_usual_known_hosts_are_asked(sshd: Sshd, tmp_path: Path, monke
     (tmp_path / ".ssh" / "known_hosts").write_text(sshd.known_hosts.read_text())
 
     assert await _fingerprint(usual) == sshd.fingerprint
+
+
+class Certified(NamedTuple):
+    """A machine whose host key has a certificate, and a line of known hosts for the authority that gave it."""
+
+    sshd: Sshd
+    authority: str
+
+
+@pytest.fixture(scope="module")
+def certified(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
+    folder = tmp_path_factory.mktemp("certified")
+    authority = asyncssh.generate_private_key("ssh-ed25519")
+    with running_sshd(folder, extra=(f"HostCertificate {folder / 'host_key-cert.pub'}",)) as server:
+        server.stop()
+        public = asyncssh.read_public_key(folder / "host_key.pub")
+        certificate = authority.generate_host_certificate(public, "box", principals=[LOOPBACK])
+        certificate.write_certificate(folder / "host_key-cert.pub")
+        server.start()
+        yield Certified(server, f"@cert-authority * {authority.export_public_key().decode()}")
+
+
+async def test_a_certificate_of_an_authority_that_nobody_knows_is_not_needed(certified: Certified) -> None:
+    sshd = certified.sshd
+    unpinned = sshd.target(pinned=False)
+
+    with pytest.raises(HostKeyUnknownError) as caught:
+        await connect(unpinned)
+
+    assert caught.value.details["fingerprint"] == sshd.fingerprint
+    assert await _fingerprint(unpinned, agree=lambda *_: True) == sshd.fingerprint
+    assert await _fingerprint(sshd.target()) == sshd.fingerprint
+    with pytest.raises(HostKeyChangedError):
+        await connect(replaced(sshd.target(), pinned="SHA256:" + "a" * 43), agree=lambda *_: True)
+
+
+async def test_a_known_authority_is_enough_until_the_key_is_pinned(certified: Certified, tmp_path: Path) -> None:
+    sshd = certified.sshd
+    known = tmp_path / "known"
+    known.write_text(certified.authority)
+
+    assert await _fingerprint(replaced(sshd.target(pinned=False), known_hosts=known)) == sshd.fingerprint
+    assert await _fingerprint(replaced(sshd.target(), known_hosts=known)) == sshd.fingerprint
+
+
+async def test_a_key_that_was_revoked_is_refused_and_not_tried_again(sshd: Sshd, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    known.write_text("@revoked * " + sshd.known_hosts.read_text().split(" ", 1)[1])
+
+    async def pause(_: float) -> None:
+        raise AssertionError
+
+    with pytest.raises(PermissionDeniedError, match="is not taken: Host key is revoked") as caught:
+        await connect(replaced(sshd.target(pinned=False), known_hosts=known), agree=lambda *_: True, pause=pause)
+
+    assert caught.value.details["cause"] == "key_refused"
 
 
 async def test_a_machine_is_reached_through_another_whose_key_is_checked_too(sshd: Sshd, gate: Sshd) -> None:
