@@ -13,6 +13,7 @@ from rbee.contract.errors import (
     ConflictError,
     InsufficientDiskError,
     PermissionDeniedError,
+    PortTakenError,
     RbeeError,
     UnreachableError,
 )
@@ -32,6 +33,7 @@ Cause = Literal[
     "missing",
     "no_sftp",
     "forwarding",
+    "port_taken",
     "key_unknown",
     "key_changed",
     "key_refused",
@@ -80,6 +82,15 @@ def failure(error: BaseException, name: str, step: str, place: str) -> RbeeError
 def told(name: str, step: str, cause: Cause, **more: Any) -> dict[str, Any]:
     """The details of an error, for a program."""
     return {"host": name, "step": step, "cause": cause, **more}
+
+
+def taken(name: str, step: str, place: str, port: int) -> PortTakenError:
+    """A port there that was asked for is not to be had; its SSH server does not say why."""
+    return PortTakenError(
+        f"Hive {name!r}, {step}: {place} does not give port {port}. Another program there has it (look with: ss -ltnp "
+        f"'sport = :{port}'), or its SSH server forwards no port: it needs 'AllowTcpForwarding yes'.",
+        details=told(name, step, "port_taken", port=port),
+    )
 
 
 def unknown_key(

@@ -112,6 +112,11 @@ class Host(ABC):
 
         Returns:
             The port there, as long as the context is open.
+
+        Raises:
+            PortTakenError: the one that was asked for is not to be had.
+            ConfigurationError: none is to be had.
+            UnreachableError: the line broke.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import asyncssh
 
 from rbee.contract.errors import RequestTimeoutError
-from rbee.remote.failing import failure, told
+from rbee.remote.failing import failure, taken, told
 from rbee.remote.host import Host, Ran
 from rbee.remote.sending import Sending, read_file, write_file
 from rbee.remote.words import Words
@@ -136,8 +136,13 @@ class SshHost(Host):
     @contextlib.asynccontextmanager
     async def backward(self, port: int, there: int = 0) -> AsyncIterator[int]:
         """See `Host.backward`."""
-        with self._step(f"forwarding back to port {port}"):
-            listener = await self._connection.forward_remote_port(LOOPBACK, there, LOOPBACK, port)
+        step = f"forwarding back to port {port}"
+        with self._step(step):
+            try:
+                listener = await self._connection.forward_remote_port(LOOPBACK, there, LOOPBACK, port)
+            except asyncssh.ChannelListenError as error:
+                # A free one is refused only where none is to be had.
+                raise (taken(self.name, step, self.place, there) if there else error) from None
         try:
             yield listener.get_port()
         finally:

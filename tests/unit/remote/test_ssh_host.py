@@ -13,6 +13,7 @@ from rbee.contract.errors import (
     ConfigurationError,
     InsufficientDiskError,
     PermissionDeniedError,
+    PortTakenError,
     RequestTimeoutError,
     UnreachableError,
 )
@@ -215,6 +216,15 @@ async def test_a_port_leads_to_an_address_over_there_and_one_over_there_leads_ba
             assert await _asked(there) == b"WORD\n"
         with pytest.raises(ConnectionRefusedError):
             await _asked(there)
+
+
+async def test_a_port_over_there_that_is_taken_is_told_as_such(host: SshHost) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(PortTakenError, match=rf"'there'.*does not give port {port}\. Another program") as caught:
+            async with host.backward(9, port):
+                pass
+    assert caught.value.details["cause"] == "port_taken"
 
 
 async def test_a_machine_that_forwards_nothing_says_so(tmp_path: Path, sshd: Sshd) -> None:

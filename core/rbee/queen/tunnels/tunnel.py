@@ -23,8 +23,9 @@ _BACK_S = 30.0
 _LOOK_S = 0.1
 _REFUSED_S = 120.0
 """Between the tries where somebody answers and lets nobody in: a person has to look."""
-_BACK_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""For how long the port that a hive knows is asked for before it gets another one."""
+_BACK_WAITS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""For how long the port that a hive knows is asked for before it gets another one: well before `_BACK_S`, after which
+nobody waits for one any more."""
 
 
 class Tunnel:
@@ -64,6 +65,9 @@ class Tunnel:
         self.why: RbeeError | None = None
         """Why there is no line; None while there is one, and before the first try has ended."""
         self._ended = False
+        self._not_back: RbeeError | None = None
+        """Why no port there leads to the queen, as far as was tried over this line."""
+        self._back_tried = False
 
     @property
     def is_open(self) -> bool:
@@ -119,11 +123,12 @@ class Tunnel:
                     await self.settled()
                     if self.why is not None:
                         raise self.why
+                    if self._back_tried and self._not_back is not None:
+                        raise self._not_back
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
-            raise UnreachableError(
-                f"No port of {self.name!r} leads to the queen. Its SSH server needs 'AllowTcpForwarding yes'."
-            ) from error
+            why = "its SSH server does not answer in time." if self._not_back is None else self._not_back.message
+            raise UnreachableError(f"No port of {self.name!r} leads to the queen: {why}") from error
         return self.queen_url
 
     def want(self, host: str, port: int) -> None:
@@ -183,6 +188,7 @@ class Tunnel:
             await line.until_lost()
         finally:
             self._line, self._there = None, None
+            self._not_back, self._back_tried = None, False
             self._tried.clear()
             self._earlier = line.ours if line.ours.pid else self._earlier
             for task in beside:
@@ -217,27 +223,28 @@ class Tunnel:
 
     async def _lead_back(self, line: Line) -> None:
         """Have a port there lead to the queen: the one that the hive knows, as long as there is hope to get it."""
-        error: RbeeError | None = None
         for wait_s in _BACK_WAITS_S if self._wanted else ():
             await asyncio.sleep(wait_s)
             try:
                 self._leads(await line.lead_back(self._inner, self._wanted))
             except RbeeError as refused:
-                error = refused
+                self._not_back = refused
                 # An end of an earlier line may hold it, whose SSH server has not noticed that it was cut.
                 with contextlib.suppress(RbeeError):
                     await line.end(self._earlier)
             else:
                 return
-        if error is not None:
-            log.warning("port %d of %r is not to be had for its SSH tunnel: %s", self._wanted, self.name, error.message)
+        if self._not_back is not None:
+            log.warning("the SSH tunnel to %r gets another port there: %s", self.name, self._not_back.message)
         try:
             self._leads(await line.lead_back(self._inner, 0))
         except RbeeError as refused:
             log.warning("programs on %r do not reach the queen by the SSH tunnel: %s", self.name, refused.message)
+            self._not_back, self._back_tried = refused, True
 
     def _leads(self, there: int) -> None:
         self._there = self._wanted = there
+        self._not_back = None
         self.changed()
 
 

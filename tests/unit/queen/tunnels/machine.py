@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from rbee.contract.errors import PortTakenError, UnreachableError
+from rbee.contract.errors import ConfigurationError, PortTakenError, UnreachableError
 from rbee.remote import Host, Ran
 
 ADDRESS = "192.0.2.7"
@@ -20,6 +20,7 @@ class Machine:
     Attributes:
         there: whether it can be connected to.
         answers: cleared, it lets those who connect wait.
+        forwards: whether ports of it lead back.
         keeps_ports: its SSH server does not notice a line that is cut, and keeps the ports that it listens at.
         tries: how often somebody has tried to connect.
         hosts: the connections, the newest last.
@@ -29,6 +30,7 @@ class Machine:
         self.there = True
         self.answers = asyncio.Event()
         self.answers.set()
+        self.forwards = True
         self.keeps_ports = False
         self.tries = 0
         self.hosts: list[Cable] = []
@@ -105,6 +107,8 @@ class Cable(Host):
 
     @contextlib.asynccontextmanager
     async def backward(self, port: int, there: int = 0) -> AsyncIterator[int]:
+        if not self._machine.forwards:
+            raise ConfigurationError("attic forwards no port")
         try:
             server = await asyncio.start_server(lambda r, w: self._pass(r, w, "127.0.0.1", port), "127.0.0.1", there)
         except OSError as error:

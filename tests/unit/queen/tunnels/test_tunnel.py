@@ -8,8 +8,9 @@ from typing import Self
 
 import pytest
 from rbee.beehives import Beehive
-from rbee.contract.errors import UnreachableError
+from rbee.contract.errors import ConfigurationError, UnreachableError
 from rbee.queen.tunnels import Roads, Tunnel, Tunnels
+from rbee.queen.tunnels.tunnel import _BACK_S, _BACK_WAITS_S
 from rbee.remote import Host
 from unit.queen.tunnels.machine import Machine
 
@@ -177,6 +178,28 @@ async def test_a_port_that_somebody_else_has_there_is_replaced_after_a_while(
         tunnel = run(Tunnel("attic", machine.connect, 1, stranger.port))
         await until(lambda: tunnel.port_there)
         assert tunnel.port_there != stranger.port
+
+
+def test_another_port_is_asked_for_while_somebody_still_waits_for_one() -> None:
+    # The tries themselves take their time, too.
+    assert 1.5 * sum(_BACK_WAITS_S) < _BACK_S
+
+
+async def test_who_is_not_led_back_in_time_hears_that_the_port_is_taken(
+    machine: Machine, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rbee.queen.tunnels.tunnel._BACK_WAITS_S", (0.0, 60.0))
+    monkeypatch.setattr("rbee.queen.tunnels.tunnel._BACK_S", 0.3)
+    async with Echo("stranger") as stranger:
+        with pytest.raises(UnreachableError, match=f"port {stranger.port} of attic is taken"):
+            await run(Tunnel("attic", machine.connect, 1, stranger.port)).leads_back()
+
+
+async def test_who_waits_where_no_port_can_lead_back_hears_why_at_once(machine: Machine, run) -> None:
+    machine.forwards = False
+    with pytest.raises(ConfigurationError, match="attic forwards no port"):
+        async with asyncio.timeout(PATIENCE_S):
+            await run(Tunnel("attic", machine.connect, 1)).leads_back()
 
 
 async def test_a_line_that_falls_silent_is_taken_for_lost(
