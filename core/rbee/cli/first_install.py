@@ -12,7 +12,7 @@ from rbee.cli.locate import find_queen
 from rbee.cli.outcomes import raise_failures
 from rbee.cli.queen import ask_queen
 from rbee.contract.checks import Check
-from rbee.contract.errors import ConflictError
+from rbee.contract.errors import ConflictError, RbeeError
 from rbee.contract.wire import RemoteHive
 
 
@@ -53,7 +53,11 @@ def first_install(name: str, fields: Mapping[str, Any]) -> RemoteHive:
     from rbee.cli.remote_hives import on_machines
 
     asked = on_machines("hive_install", [name], fields)
-    raise_failures(asked)
+    try:
+        raise_failures(asked)
+    except RbeeError as error:
+        again = f"The machine stays on the list. Once that is mended: rbee hive install {name}"
+        raise type(error)(f"{error.message} {again}", details=error.details) from error
     (found,) = (one.result for one in asked if one.result is not None)
     return found
 

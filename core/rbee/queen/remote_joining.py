@@ -44,6 +44,19 @@ class RemoteJoining:
                 "her. Start her with an address that they reach: rbee --set server.host=0.0.0.0 up"
             ) from error
 
+    def check_holds(self, name: str) -> None:
+        """Whether a hive would be let in, if it were started.
+
+        Raises:
+            ConflictError: what it was given was taken back.
+        """
+        self.check(name)
+        if not self._certificates.authority.issued.holds(Role.HIVE, name):
+            raise ConflictError(
+                f"Hive {name!r} has no certificate that holds: it was revoked, or never given. To let it join again: "
+                f"rbee hive install {name}"
+            )
+
     async def join(self, hive: AtWork, environment: str, queen_url: str) -> bool:
         """Give a machine its certificate, unless it has one that holds.
 
@@ -63,7 +76,10 @@ class RemoteJoining:
         authority = self._certificates.authority
         layout = hive.found.layout
         held = authority.issued.holds(Role.HIVE, hive.name)
-        if held and await self._has_joined(hive, authority.fingerprint):
+        joined = await self._has_joined(hive, authority.fingerprint)
+        if joined:
+            await self._check_is_its_own(hive)
+        if held and joined:
             return False
         if held:
             if self._online(hive.name):
@@ -94,6 +110,33 @@ class RemoteJoining:
             return False
         self._certificates.revoke(Role.HIVE, name, "uninstalled")
         return True
+
+    async def _check_is_its_own(self, hive: AtWork) -> None:
+        """Whether the machine has not joined as another hive, whose place this one would take.
+
+        Raises:
+            ConflictError: it has.
+        """
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        from rbee.trust.certificates import peer_of
+
+        # The certificate alone: the key in the same file stays where it is.
+        path = hive.found.layout.home / "config" / "identity" / "identity.pem"
+        argv = ["/usr/bin/env", "sed", "-n", "/BEGIN CERTIFICATE/,/END CERTIFICATE/p", str(path)]
+        shown = await hive.host.run(argv)
+        try:
+            peer = peer_of(x509.load_pem_x509_certificate(shown.out.encode()).public_bytes(Encoding.DER))
+        except ValueError:
+            return
+        if peer is None or peer.id == hive.name or not self._certificates.authority.issued.holds(Role.HIVE, peer.id):
+            return
+        raise ConflictError(
+            f"Rbee in '{hive.found.layout.root}' on {hive.host.name} is hive {peer.id!r} of this colony. Go on with it "
+            f"by that name; or put it out first: rbee ca revoke hive {peer.id}; or install a second one in another "
+            "folder and at another port: rbee hive add with --install-path and --port"
+        )
 
     async def _has_joined(self, hive: AtWork, fingerprint: str) -> bool:
         if not hive.found.joined:

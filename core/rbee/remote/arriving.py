@@ -100,8 +100,9 @@ async def arrive(
     before = others.get(changes.node_name)
     if before is not None and not update:
         raise ConflictError(
-            f"Hive {changes.node_name!r} is there already. Look at it: rbee hive doctor {changes.node_name}; change it "
-            f"with --update, or remove it first: rbee hive rm {changes.node_name}"
+            f"Hive {changes.node_name!r} is there already. Look at it: rbee hive doctor {changes.node_name}; install "
+            f"rbee there: rbee hive install {changes.node_name}; change it with --update, or remove it first: "
+            f"rbee hive rm {changes.node_name}"
         )
     wanted = _merged(changes, before)
     if accept is not None:

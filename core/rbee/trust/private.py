@@ -19,7 +19,10 @@ def make_folder(folder: Path) -> None:
         ConfigurationError: it cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            # `parents=True` would leave those above open to whom the umask lets in.
+            one.mkdir(exist_ok=True, mode=0o700)
         folder.chmod(0o700)
     except OSError as error:
         raise ConfigurationError(f"Folder '{folder}' cannot be made: {error.strerror}. Make it writable.") from error
