@@ -44,17 +44,16 @@ class RemoteJoining:
                 "her. Start her with an address that they reach: rbee --set server.host=0.0.0.0 up"
             ) from error
 
-    def check_holds(self, name: str) -> None:
+    def check_not_put_out(self, name: str) -> None:
         """Whether a hive would be let in, if it were started.
 
         Raises:
             ConflictError: what it was given was taken back.
         """
         self.check(name)
-        if not self._certificates.authority.issued.holds(Role.HIVE, name):
+        if self._certificates.authority.issued.was_put_out(Role.HIVE, name):
             raise ConflictError(
-                f"Hive {name!r} has no certificate that holds: it was revoked, or never given. To let it join again: "
-                f"rbee hive install {name}"
+                f"The certificate of hive {name!r} was revoked. To let it join again: rbee hive install {name}"
             )
 
     async def join(self, hive: AtWork, environment: str, queen_url: str) -> bool:

@@ -157,6 +157,17 @@ class IssuedCertificates:
             row = db.execute("SELECT * FROM issued WHERE serial = ?", (f"{serial:x}",)).fetchone()
         return None if row is None else _entry(row)
 
+    def was_put_out(self, role: Role, subject: str) -> bool:
+        """Whether the latest that a program got was revoked: one that has merely ended may be renewed."""
+        if self._stamped() is None:
+            return False
+        with self._open() as db:
+            found = db.execute(
+                "SELECT revoked_at FROM issued WHERE role = ? AND subject = ? ORDER BY rowid DESC LIMIT 1",
+                (str(role), subject),
+            ).fetchone()
+        return found is not None and found[0] is not None
+
     def holds(self, role: Role, subject: str) -> bool:
         """Whether a program has one that has not ended and was not revoked."""
         if self._stamped() is None:

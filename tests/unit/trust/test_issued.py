@@ -170,3 +170,18 @@ def test_many_at_once_are_all_entered(made: IssuedCertificates, enter: Enter) ->
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda serial: enter(serial, Role.WORKER, f"w{serial}", "attic"), range(1, 41)))
     assert len(made.newest(100)) == 40
+
+
+def test_who_was_put_out_is_told_from_one_whose_certificate_has_ended(
+    made: IssuedCertificates, enter: Enter, clock: Clock
+) -> None:
+    assert not made.was_put_out(Role.HIVE, "attic")
+    enter(1)
+    clock.at += 2 * DAY
+    assert (made.holds(Role.HIVE, "attic"), made.was_put_out(Role.HIVE, "attic")) == (False, False)
+    enter(2)
+    made.revoke(Role.HIVE, "attic", "")
+    assert made.was_put_out(Role.HIVE, "attic")
+    clock.at += HOUR
+    enter(3)
+    assert not made.was_put_out(Role.HIVE, "attic")

@@ -90,7 +90,7 @@ class RemoteHives:
             if (await hive.keeper.state()).running and hive.instance is not None:
                 hive.say(f"Hive {hive.name} runs already")
                 return await hive.told(environment=environment, previous=hive.found.previous, changed=False)
-            self._joining.check_holds(hive.name)
+            self._joining.check_not_put_out(hive.name)
             if wanted.dry_run:
                 return hive.planned(f"{environment} would be started on {hive.host.name} by {hive.keeper.kind}")
             await hive.start((await self._settings(beehive)).settings, wanted.within_s)
@@ -117,7 +117,7 @@ class RemoteHives:
         async with self._at_work(beehive, say, "hive_restart") as hive:
             environment = _installed(hive)
             running = (await hive.keeper.state()).running
-            self._joining.check_holds(hive.name)
+            self._joining.check_not_put_out(hive.name)
             if wanted.dry_run:
                 return hive.planned(_would_stop(hive, running=running), f"{environment} would be started")
             if running:
