@@ -165,6 +165,11 @@ def test_a_machine_is_given_rbee_and_infers_and_goes_back_from_a_version_that_do
     ).json()
     assert "hello" in answer["choices"][0]["message"]["content"]
     assert run(colony, "install", "attic", bundle=str(bundle))["changed"] is False
+    enter(colony, sshd, "second", "--no-connect")
+    taken = colony.cli("hive", "install", "second", "--bundle", str(bundle))
+    assert (taken.returncode, "is hive 'attic' of this colony" in one_line(taken.stderr)) == (1, True)
+    assert "attic" in online(colony)
+    assert colony.cli("hive", "rm", "second").returncode == 0
     assert (
         colony.token
         not in subprocess.run(
@@ -235,10 +240,10 @@ def test_an_installation_that_is_interrupted_leaves_the_machine_as_it_was(
 ) -> None:
     enter(colony, sshd, "shed", "--no-connect", "--install-path", str(sshd.home / "shed"))
     with colony.start("hive", "install", "shed", "--bundle", str(bundle)) as command:
-        eventually((sshd.home / "shed" / "wheels").exists, 30)
+        eventually((sshd.home / "shed" / "rbee-hive" / "wheels").exists, 30)
         command.interrupt()
         assert command.wait() == 130
-    eventually(lambda: not (sshd.home / "shed").exists(), 20)
+    eventually(lambda: not (sshd.home / "shed" / "rbee-hive").exists(), 20)
 
 
 def test_many_machines_are_done_at_once_and_one_that_fails_is_told_among_the_others(colony: Colony, sshd: Sshd) -> None:

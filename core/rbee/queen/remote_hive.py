@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -63,6 +64,8 @@ class AtWork:
         self._drains = drains
         self._say = say
         self._action = action
+        self.touched = False
+        """Whether its hive was stopped or started, or was begun to be."""
 
     def say(self, sentence: str) -> None:
         """One sentence of the job."""
@@ -120,16 +123,29 @@ class AtWork:
         before = self.instance
         await write_program(self.host, self.found.layout, settings)
         self.say(f"Starting the hive on {self.host.name}")
+        self.touched = True
         await self.keeper.start()
         await self._until_heard(before, within_s)
         self.say(f"Hive {self.name} is online")
 
     async def stop(self, drain_s: float) -> None:
         """Let it finish its work, as long as it may take, and stop it; harmless when it does not run."""
-        if drain_s and self.instance is not None:
-            await self._drain(drain_s)
-        self.say(f"Stopping the hive on {self.host.name}")
-        await self.keeper.stop(_STOP_S)
+        drained = bool(drain_s) and self.instance is not None
+        try:
+            if drained:
+                await self._drain(drain_s)
+            self.touched = True
+            self.say(f"Stopping the hive on {self.host.name}")
+            await self.keeper.stop(_STOP_S)
+        except BaseException:
+            if drained:
+                # It goes on, or its machine cannot be reached: either way it is to take requests again.
+                await to_its_end(self._take_requests())
+            raise
+
+    async def _take_requests(self) -> None:
+        with contextlib.suppress(RbeeError):
+            await self._drains.hive(self.name, on=False)
 
     async def _drain(self, within_s: float) -> None:
         deadline = time.monotonic() + within_s
@@ -216,3 +232,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             "server.host": "0.0.0.0",
             "queen.url": self.queen_url,
         }
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it whole, also where the job is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)

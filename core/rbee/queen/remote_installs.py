@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import msgspec
 from rbee.contract.errors import RbeeError, UnavailableError
 from rbee.contract.wire import HiveInstall, JobEvent, RemoteHive
 from rbee.jobs import Narrator
-from rbee.queen.remote_hive import AtWork, Wanted
+from rbee.queen.remote_hive import AtWork, Wanted, to_its_end
 from rbee.queen.remote_joining import RemoteJoining
 from rbee.remote.bundle import Bundle, opened
 from rbee.remote.bundling import described, wheelhouse
@@ -97,7 +97,7 @@ class RemoteInstalls:
             await installing.switch(environment)
             await hive.start(settings.settings, wanted.within_s)
         except BaseException as error:
-            await _to_its_end(self._back(hive, installing, environment, settings, running=running, fresh=fresh))
+            await to_its_end(self._back(hive, installing, environment, settings, running=running, fresh=fresh))
             if isinstance(error, RbeeError):
                 now = f"goes on with {before}" if before is not None and running else "is as it was"
                 raise type(error)(f"{error.message} {hive.host.name} {now}.", details=error.details) from error
@@ -119,14 +119,15 @@ class RemoteInstalls:
         """Make all as it was before; what cannot be is left, and said."""
         found = hive.found
         try:
-            await hive.keeper.stop(_BACK_S)
+            if hive.touched:
+                await hive.keeper.stop(_BACK_S)
             await installing.back(found.current, found.previous)
             if fresh and environment != found.current:
                 await installing.drop(environment)
             if not found.there:
                 await hive.keeper.forget()
                 await installing.clear()
-            elif found.current is not None and running:
+            elif found.current is not None and running and hive.touched:
                 hive.say(f"Going back to {found.current} on {hive.host.name}")
                 await hive.start(settings.settings, _BACK_S)
         except RbeeError as error:
@@ -216,11 +217,3 @@ async def _opened(path: Path, scratch: Path) -> AsyncGenerator[Bundle]:
     """`opened`, beside the event loop: large files are read."""
     with contextlib.ExitStack() as stack:
         yield await asyncio.to_thread(lambda: stack.enter_context(opened(path, scratch)))
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do it whole, also where the job is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)

@@ -14,6 +14,9 @@ from rbee.remote.program import platform_named
 DEFAULT_ROOT = "~/.local/share/rbee/hive"
 """Below it everything lies that rbee brings to a machine: `rbee hive uninstall --purge` leaves nothing."""
 
+OWN_FOLDER = "rbee-hive"
+"""In a folder that somebody has named rbee is below this one: what it writes and removes is never somebody else's."""
+
 COMPLETE = "rbee-environment"
 """A file of this name is the last that is written into an environment: without it, it is half made."""
 
@@ -136,7 +139,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SCRIPT = r"""
-case $1 in '~/'*) root=$HOME/${1#'~/'};; /*) root=$1;; *) root=$HOME/$1;; esac
+case $1 in '~') root=$HOME;; '~/'*) root=$HOME/${1#'~/'};; /*) root=$1;; *) root=$HOME/$1;; esac
+while [ "$root" != "${root%/}" ]; do root=${root%/}; done
+if [ "$root" != "$HOME/$2" ] && [ "${root##*/}" != "$3" ]; then root=$root/$3; fi
 echo "root=$root"
 [ -d "$root" ] && echo there=yes
 echo "system=$(uname -s) $(uname -m)"
@@ -180,13 +185,15 @@ async def find(host: Host, root: str | None = None) -> Found:
 
     Args:
         host: the machine.
-        root: where rbee is to be; relative ones and ``~/`` begin in the user's home; None for the usual place.
+        root: a folder that is to have rbee in one of its own, `OWN_FOLDER`, if it is not that one; relative ones and
+            ``~/`` begin in the user's home; None for the usual place.
 
     Raises:
         UnreachableError: the line broke.
         UnavailableError: the machine has no shell that works as others do.
     """
-    done = await host.run(["/bin/sh", "-c", _SCRIPT, "sh", root or DEFAULT_ROOT], timeout_s=_LOOK_S)
+    argv = ["/bin/sh", "-c", _SCRIPT, "sh", root or DEFAULT_ROOT, DEFAULT_ROOT.removeprefix("~/"), OWN_FOLDER]
+    done = await host.run(argv, timeout_s=_LOOK_S)
     told: dict[str, list[str]] = {}
     for line in done.out.splitlines():
         name, equals, value = line.partition("=")

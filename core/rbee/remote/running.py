@@ -343,18 +343,37 @@ _STATE = (
     + _ALIVE
     + r"""
 alive "$1" "$2" && { echo "pid=$pid"; echo "deaths=$(cat "$2.deaths" 2>/dev/null)"; }
-crontab -l 2>/dev/null | grep -q -F "# $unit" && echo boot=yes
+crontab -l 2>/dev/null | while IFS= read -r line; do case $line in *"# $unit") echo boot=yes ;; esac; done
 exit 0
 """
 )
 
-_BOOT = r"""
-quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g; s/%/\\\\%/g")"; }
-line="@reboot /bin/sh $(quote "$2") $(quote "$3") $(quote "$4") # $1"
-{ crontab -l 2>/dev/null | grep -v -F "# $1"; echo "$line"; } | crontab -
+# The lines of the user's table but for ours; one that cannot be read is not written over.
+_TABLE = r"""
+table=$(crontab -l 2>&1) || case $table in
+  *"no crontab"* | *"No such file"*) table= ;;
+  *) echo "$table" >&2; exit 1 ;;
+esac
+others() {
+  [ -z "$table" ] || printf '%s\n' "$table" | while IFS= read -r line; do
+    case $line in *"# $1") ;; *) printf '%s\n' "$line" ;; esac
+  done
+}
 """
 
-_NO_BOOT = r"""
-crontab -l 2>/dev/null | grep -q -F "# $1" || exit 0
-crontab -l | grep -v -F "# $1" | crontab -
+_BOOT = (
+    _TABLE
+    + r"""
+quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g; s/%/\\\\%/g")"; }
+ours="@reboot /bin/sh $(quote "$2") $(quote "$3") $(quote "$4") # $1"
+{ others "$1"; printf '%s\n' "$ours"; } | crontab -
 """
+)
+
+_NO_BOOT = (
+    _TABLE
+    + r"""
+left=$(others "$1")
+[ "$left" = "$table" ] || { [ -z "$left" ] || printf '%s\n' "$left"; } | crontab -
+"""
+)

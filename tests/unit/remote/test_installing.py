@@ -73,8 +73,8 @@ class Site:
         self.said: list[str] = []
         self.sent: list[int] = []
 
-    async def installing(self, **changes: object) -> tuple[Installing, Found]:
-        found = msgspec.structs.replace(await find(self.host), **changes)
+    async def installing(self, root: str | None = None, **changes: object) -> tuple[Installing, Found]:
+        found = msgspec.structs.replace(await find(self.host, root), **changes)
         progress = Progress(say=self.said.append, sent=lambda done, _total: self.sent.append(done))
         return Installing(self.host, found, progress), found
 
@@ -219,6 +219,21 @@ async def test_clearing_leaves_what_is_the_users_own(site: Site, keep_data: bool
     (root / "mine").rmdir()
     await installing.clear()
     assert not root.exists()
+
+
+@pytest.mark.parametrize("named", ["data", "data/"])
+async def test_what_the_user_has_in_the_folder_that_was_named_stays_whatever_it_is_called(
+    site: Site, tmp_path: Path, named: str
+) -> None:
+    names = ["home", "models", "tools", "versions", "wheels"]
+    for name in names:
+        (site.host.home / "data" / name).mkdir(parents=True)
+    bundle = bundle_of(tmp_path / "wheels")
+    installing, _ = await site.installing(named)
+    await installing.install(bundle, tool(bundle, installing), "wheelhouse")
+    whole, _ = await site.installing(named)
+    await whole.clear()
+    assert sorted(one.name for one in (site.host.home / "data").iterdir()) == names
 
 
 async def test_by_what_it_is_installed_depends_on_what_is_there(site: Site, tmp_path: Path) -> None:

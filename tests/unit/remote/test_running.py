@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 import psutil
 import pytest
 from rbee.contract.errors import UnavailableError
+from rbee.remote import running
 from rbee.remote.layout import Found, Layout, find
 from rbee.remote.running import Group, Keeper, Launchd, Systemd, keeper_of, program_text
 from rbee.remote.ssh_host import SshHost
@@ -26,7 +28,7 @@ async def there(host: SshHost, tmp_path: Path) -> Found:
 
 def hive(found: Found, text: str = "echo begun >> hive.log; exec sleep 60") -> None:
     root = Path(found.layout.root)
-    root.mkdir(exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     (root / "run-hive").write_text(f"#!/bin/sh\n{text}\n")
 
 
@@ -177,3 +179,48 @@ def test_the_program_is_quoted_for_the_shell_and_has_a_home_of_its_own() -> None
     text = program_text(layout, {"hive.id": "two words"})
     assert """RBEE_HOME='/it'"'"'s here/home' exec""" in text
     assert "'hive.id=two words'" in text
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """The user's crontab, kept by a stand-in for the program in `tmp_path / "bin"`."""
+    file, programs = tmp_path / "table", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "crontab").write_text(
+        f"""#!/bin/sh
+if [ "$1" = - ]; then cat > '{file}'; exit; fi
+[ -e '{file}.locked' ] && {{ echo "crontab: permission denied" >&2; exit 1; }}
+[ -e '{file}' ] || {{ echo "no crontab for somebody" >&2; exit 1; }}
+cat '{file}'
+"""
+    )
+    (programs / "crontab").chmod(0o755)
+    return file
+
+
+def boots(table: Path, script: str, unit: str) -> subprocess.CompletedProcess[str]:
+    path = {"PATH": f"{table.parent / 'bin'}:{os.environ['PATH']}"}
+    argv = ["/bin/sh", "-c", script, "sh", unit, "/a b/keep", "x", "y"]
+    return subprocess.run(argv, env=path, capture_output=True, text=True, check=False)
+
+
+def test_what_else_the_user_has_in_the_crontab_stays_whatever_it_is_called(table: Path) -> None:
+    assert boots(table, running._BOOT, "rbee-hive-gpu").returncode == 0
+    assert boots(table, running._BOOT, "rbee-hive-gpu2").returncode == 0
+    table.write_text(f"0 5 * * * backup %d # nightly\n{table.read_text()}")
+    both = table.read_text()
+    assert boots(table, running._BOOT, "rbee-hive-gpu").returncode == 0
+    assert sorted(table.read_text().splitlines()) == sorted(both.splitlines())
+    assert boots(table, running._NO_BOOT, "rbee-hive-gpu").returncode == 0
+    left = table.read_text().splitlines()
+    assert [line.rpartition("# ")[2] for line in left] == ["nightly", "rbee-hive-gpu2"]
+    assert left[0] == "0 5 * * * backup %d # nightly"
+
+
+def test_a_crontab_that_cannot_be_read_is_not_written_over(table: Path) -> None:
+    table.write_text("0 5 * * * backup\n")
+    Path(f"{table}.locked").touch()
+    for script in (running._BOOT, running._NO_BOOT):
+        asked = boots(table, script, "rbee-hive-gpu")
+        assert (asked.returncode, "permission denied" in asked.stderr) == (1, True)
+    assert table.read_text() == "0 5 * * * backup\n"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be repeated.")
 @click.option("--git-repo", metavar="URL", help="Where rbee comes from on that machine.")
 @click.option("--git-branch", metavar="NAME", help="Which branch of it.")
-@click.option("--install-path", metavar="PATH", help="Where rbee is on that machine.")
+@click.option("--install-path", metavar="PATH", help="Where rbee is there, in a folder rbee-hive of its own.")
 @click.option("--host-key", metavar="SHA256:...", help="Fingerprint of its SSH host key.")
 @click.option(
     "--accept-fingerprint",
