@@ -25,6 +25,9 @@ _STEP_S = 120.0
 _UNPACKED = 4
 """An environment takes about this many times the bytes of its wheels."""
 
+_IN_A_FOLDER_OF_ITS_OWN = 'd=$(mktemp -d) || exit 1; "$@" --target "$d"; r=$?; rm -rf "$d"; exit "$r"'
+"""Whoever only asks leaves nothing: even a dry run of uv makes its target."""
+
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Who is told how an installation goes.
@@ -107,17 +110,17 @@ class Installing:
             return self._found.uv is not None or self._sendable_uv() is not None
         probe = next(one for one in bundle.manifest.packages if one.startswith("pluggy=="))
         limits = ["/usr/bin/env", "UV_HTTP_TIMEOUT=5", "UV_HTTP_RETRIES=0", "UV_NO_CACHE=1"]
-        target = str(self._layout.root / ".probe")
         pip = next((one.path for one in self._found.pythons if one.pip), None)
         if self._found.uv is not None:
-            argv = [*limits, self._found.uv, "pip", "install", "--dry-run", "--no-deps", "--target", target, probe]
+            argv = [*limits, self._found.uv, "pip", "install", "--dry-run", "--no-deps", probe]
         elif pip is not None and (await self._host.run([pip, "-m", "pip", "--version"], timeout_s=_STEP_S)).good:
             argv = [pip, "-m", "pip", "--timeout", "5", "--retries", "0", "--no-cache-dir", "install", "--dry-run",
-                    "--no-deps", "--target", target, probe]  # fmt: skip
+                    "--no-deps", probe]  # fmt: skip
         else:
             return False
         try:
-            return (await self._host.run(argv, timeout_s=_PROBE_S)).good
+            asked = ["/bin/sh", "-c", _IN_A_FOLDER_OF_ITS_OWN, "sh", *argv]
+            return (await self._host.run(asked, timeout_s=_PROBE_S)).good
         except RbeeError:
             return False
 

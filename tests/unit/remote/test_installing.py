@@ -141,6 +141,7 @@ async def test_packages_come_from_the_index_where_it_answers_and_what_is_ours_is
         )
         installing, _ = await site.installing()
         assert await installing.reaches_index(bundle)
+        assert not (site.host.home / ".local").exists(), "whoever asks leaves nothing"
         found = installing.tool(bundle, index=True)
         assert found is not None
         await installing.install(bundle, found, "index")
