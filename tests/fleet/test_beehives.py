@@ -55,7 +55,7 @@ def test_the_list_is_kept_without_a_queen(home):
     assert home.cli("hive", "rm", "gpu1").returncode == 0
     gone = home.cli("hive", "rm", "gpu1")
     assert gone.returncode == 1
-    assert "no beehive 'gpu1'" in one_line(gone.stderr)
+    assert "no hive 'gpu1' on the list" in one_line(gone.stderr)
 
 
 @pytest.mark.parametrize(

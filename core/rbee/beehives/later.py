@@ -88,4 +88,4 @@ class BeehivesLater:
 
 def unknown(node_name: str) -> NotFoundError:
     """There is no machine of that name."""
-    return NotFoundError(f"There is no beehive {node_name!r}. `rbee hive ls` lists all.")
+    return NotFoundError(f"There is no hive {node_name!r} on the list. `rbee hive ls` shows it.")

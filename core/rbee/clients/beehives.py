@@ -46,7 +46,7 @@ class BeehivesClient:
         for one in await self.list():
             if one.node_name == node_name:
                 return one
-        raise NotFoundError(f"There is no beehive {node_name!r}. `rbee hive ls` lists all.")
+        raise NotFoundError(f"There is no hive {node_name!r} on the list. `rbee hive ls` shows it.")
 
     async def remove(self, node_name: str) -> None:
         """Take a machine out.

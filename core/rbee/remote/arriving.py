@@ -160,7 +160,7 @@ async def _examined(beehive: Beehive, host: SshHost, around: Surroundings, say: 
     stands = Check(name="connection", status="ok", detail=f"{host.place}, host key {key}")
     return Examined(
         node_name=beehive.node_name,
-        checks=(stands, *judged(found, hive_runs=around.online(beehive.node_name))),
+        checks=(stands, *judged(found, beehive.node_name, hive_runs=around.online(beehive.node_name))),
         place=host.place,
         fingerprint=host.fingerprint,
         key_type=host.key_type,

@@ -19,11 +19,12 @@ _ARCHS = MappingProxyType({"Linux": ("x86_64", "aarch64", "arm64"), "Darwin": ("
 _VENDORS = MappingProxyType({"0x10de": "NVIDIA", "0x1002": "AMD"})
 
 
-def judged(look: Look, *, hive_runs: bool = False) -> tuple[Check, ...]:
+def judged(look: Look, name: str, *, hive_runs: bool = False) -> tuple[Check, ...]:
     """One check for each thing that was looked at; what is unknown and does no harm is left out.
 
     Args:
         look: at the machine.
+        name: of the machine, for remedies.
         hive_runs: whether its hive runs there already, and its port is rightly taken.
     """
     return (
@@ -33,8 +34,8 @@ def judged(look: Look, *, hive_runs: bool = False) -> tuple[Check, ...]:
         *_disk(look),
         *_memory(look),
         _devices(look),
-        _init(look),
-        *_port(look, hive_runs=hive_runs),
+        _init(look, name),
+        *_port(look, name, hive_runs=hive_runs),
         *_clock(look),
         *_ways(look),
     )
@@ -116,7 +117,7 @@ def _devices(look: Look) -> Check:
     return Check(name="devices", status="ok", detail="; ".join(told))
 
 
-def _init(look: Look) -> Check:
+def _init(look: Look, name: str) -> Check:
     if look.init == "systemd" and look.linger:
         return Check(name="service", status="ok", detail="systemd, also without a login")
     if look.init == "systemd":
@@ -127,10 +128,10 @@ def _init(look: Look) -> Check:
     if look.init == "launchd":
         return Check(name="service", status="ok", detail="launchd, while the user is logged in")
     detail = "no service manager of the user; the hive runs, but does not start with the machine"
-    return Check(name="service", status="warn", detail=detail, remedy="After a restart: rbee hive start NAME")
+    return Check(name="service", status="warn", detail=detail, remedy=f"After a restart: rbee hive start {name}")
 
 
-def _port(look: Look, *, hive_runs: bool) -> Iterator[Check]:
+def _port(look: Look, name: str, *, hive_runs: bool) -> Iterator[Check]:
     if look.port_taken is None:
         return
     if not look.port_taken:
@@ -139,7 +140,7 @@ def _port(look: Look, *, hive_runs: bool) -> Iterator[Check]:
     elif hive_runs:
         yield Check(name="port", status="ok", detail=f"the hive listens at {look.port}")
     else:
-        remedy = "If that is a hive of yours, well; else take another: rbee hive add NAME --update --port PORT"
+        remedy = f"If that is a hive of yours, well; else take another: rbee hive add {name} --update --port PORT"
         yield Check(name="port", status="warn", detail=f"somebody listens at {look.port}", remedy=remedy)
 
 

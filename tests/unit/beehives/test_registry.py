@@ -117,7 +117,7 @@ async def test_what_was_removed_is_gone(registry: BeehiveRegistry) -> None:
         registry.update(BeehiveChanges(node_name="gpu1")),
         registry.set_contact("gpu1", "online", 1.0),
     ):
-        with pytest.raises(NotFoundError, match="no beehive 'gpu1'"):
+        with pytest.raises(NotFoundError, match="no hive 'gpu1' on the list"):
             await work
     assert await registry.list() == []
 

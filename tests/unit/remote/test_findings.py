@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {
 
 
 def test_a_machine_that_has_all_is_good() -> None:
-    checks = judged(Look(**GOOD))
+    checks = judged(Look(**GOOD), "gpu1")
 
     assert {one.status for one in checks} == {"ok"}
     assert len({one.name for one in checks}) == len(checks)
@@ -58,7 +58,7 @@ def test_a_machine_that_has_all_is_good() -> None:
     ],
 )
 def test_what_troubles_is_said_with_a_remedy(changed: dict[str, Any], name: str, status: str, words: str) -> None:
-    (found,) = [one for one in judged(Look(**{**GOOD, **changed})) if one.name == name]
+    (found,) = [one for one in judged(Look(**{**GOOD, **changed}), "gpu1") if one.name == name]
 
     assert found.status == status
     assert found.remedy is not None
@@ -67,17 +67,17 @@ def test_what_troubles_is_said_with_a_remedy(changed: dict[str, Any], name: str,
 
 def test_a_machine_without_python_will_do_where_one_can_be_brought() -> None:
     for brought in ({"uv": "0.9"}, {"reaches_index": True}):
-        (found,) = [one for one in judged(Look(**{**GOOD, "pythons": (), **brought})) if one.name == "Python"]
+        (found,) = [one for one in judged(Look(**{**GOOD, "pythons": (), **brought}), "gpu1") if one.name == "Python"]
         assert found.status == "ok"
 
 
 def test_a_port_that_its_own_hive_has_is_good() -> None:
-    checks = judged(Look(**{**GOOD, "port_taken": True}), hive_runs=True)
+    checks = judged(Look(**{**GOOD, "port_taken": True}), "gpu1", hive_runs=True)
 
     assert {one.status for one in checks} == {"ok"}
 
 
 def test_what_is_unknown_is_not_guessed() -> None:
-    names = {one.name for one in judged(Look(system="Linux", arch="x86_64", port=1))}
+    names = {one.name for one in judged(Look(system="Linux", arch="x86_64", port=1), "gpu1")}
 
     assert names == {"system", "Python", "devices", "service"}

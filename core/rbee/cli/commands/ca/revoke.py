@@ -21,7 +21,9 @@ from rbee.contract.wire import RevocableRole
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, role: RevocableRole, name: str, reason: str, yes: bool, as_json: bool) -> int:
     """Trust a program no more: all its certificates, and for a hive those of its workers, hold no longer."""
-    if not agreed(f"The {role} {name!r} is put out of the colony; it comes back by a new invitation alone.", yes=yes):
+    if not agreed(
+        f"The {role} {name!r} would be put out of the colony, and comes back by a new invitation alone.", yes=yes
+    ):
         return FAILED
     done = ask_queen(current(), lambda queen: queen.certificates.revoke(role, name, reason))
     if as_json:
