@@ -350,9 +350,9 @@ exit 0
 
 # The lines of the user's table but for ours; one that cannot be read is not written over.
 _TABLE = r"""
-table=$(crontab -l 2>&1) || case $table in
+table=$(crontab -l 2>/dev/null) || case $(crontab -l 2>&1) in
   *"no crontab"* | *"No such file"*) table= ;;
-  *) echo "$table" >&2; exit 1 ;;
+  *) crontab -l; exit 1 ;;
 esac
 others() {
   [ -z "$table" ] || printf '%s\n' "$table" | while IFS= read -r line; do
